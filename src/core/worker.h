@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker: one thread's share of the engine. It owns its packets, pool, ledger, timers and, through
+ * pointers that this folder never follows, its protocols and sockets. Nothing in it is shared; the
+ * engine reads it from outside only while the worker is parked.
+ */
+#ifndef WEIR_CORE_WORKER_H
+#define WEIR_CORE_WORKER_H
+
+#include <stdint.h>
+
+#include "core/ledger.h"
+#include "core/timer.h"
+
+struct rte_mempool;
+struct inet;       /* inet/inet.h: the protocols' state of this worker */
+struct sock_layer; /* sock/sock.h: the sockets of this worker */
+struct engine;     /* engine/engine.h */
+
+struct worker {
+	uint64_t now_ns;  /* the time of this loop, set by the engine; the only clock there is */
+	uint64_t wall_offset_ns; /* add to now_ns for the time of day */
+	struct rte_mempool *pool;
+	struct timer_wheel timers;
+	struct ledger ledger;
+	uint64_t rng[2];
+	uint8_t secret[16]; /* for hashes and initial sequence numbers; random in the daemon */
+	unsigned int id;
+	struct inet *inet;
+	struct sock_layer *socks;
+	struct engine *engine;
+};
+
+/*
+ * Prepare a worker: a pool of its own with n_packets segments, its ledger and timers.
+ * EAL must be up. seed makes random numbers repeatable in tests; 0 takes the system's randomness.
+ * Returns 0 or a negative errno.
+ */
+int worker_init(struct worker *w, unsigned int id, unsigned int n_packets, uint64_t now_ns,
+		uint64_t seed);
+void worker_free(struct worker *w);
+
+uint32_t worker_random(struct worker *w);
+
+/* SipHash-2-4 keyed with the worker's secret. */
+uint64_t worker_hash(const struct worker *w, const void *data, uint32_t len);
+
+/* A stage begins with n packets: counts packets and the burst, marks each packet's path. */
+static inline void stage_enter(struct worker *w, enum stage stage, struct pkt **pkts, unsigned int n)
+{
+	w->ledger.stage[stage].packets += n;
+	w->ledger.stage[stage].bursts++;
+	for (unsigned int i = 0; i < n; i++) {
+		pkts[i]->path |= 1u << stage;
+		pkts[i]->stage = (uint8_t)stage;
+	}
+}
+
+static inline void stage_enter_one(struct worker *w, enum stage stage, struct pkt *p)
+{
+	stage_enter(w, stage, &p, 1);
+}
+
+/* A queue takes n packets, or gives them up. */
+static inline void ledger_hold(struct worker *w, unsigned int n)
+{
+	w->ledger.held += n;
+}
+
+static inline void ledger_release(struct worker *w, unsigned int n)
+{
+	w->ledger.held -= n;
+}
+
+#endif

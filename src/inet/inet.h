@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The network and transport protocols of one worker: configuration (interfaces, addresses, routes),
+ * the way in (eth_input) and the way out (ip_output). Configuration is the same on every worker; the
+ * engine repeats each call for each worker while all are parked.
+ *
+ * The way in:  eth_input -> arp_input
+ *                        -> ip4_input -> frag_input -> ip4_local -> icmp_input, udp_input, tcp_input
+ *                                     -> ip4_forward
+ * The way out: tcp_output, udp_send, icmp_send -> ip_output -> frag_output -> neigh_output
+ *                                              -> port_send
+ *
+ * Threads: everything here belongs to the worker it is given.
+ */
+#ifndef WEIR_INET_INET_H
+#define WEIR_INET_INET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/worker.h"
+#include "dev/port.h"
+#include "wire/ipaddr.h"
+
+#define INET_MAX_IF PORT_MAX
+#define IFINDEX_NONE 0u
+#define IFINDEX_LOOP 1u
+
+struct tcp_pcb;
+struct udp_pcb;
+
+/* What the protocols tell the sockets above; filled by engine/. None may be NULL. */
+struct inet_upcalls {
+	/* TCP */
+	void (*tcp_connected)(struct worker *w, struct tcp_pcb *pcb);
+	/* A connection is established on a listener. 0 takes it (accept queue), else it is reset. */
+	int (*tcp_incoming)(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *pcb);
+	/* Is there room in the listener's accept queue? Asked on SYN and on the last ACK. */
+	bool (*tcp_backlog_room)(struct worker *w, struct tcp_pcb *listener);
+	/* The receive (send) ring of pcb is needed: fill pcb->rcv (pcb->snd). 0 or -ENOMEM. */
+	int (*tcp_need_rcv)(struct worker *w, struct tcp_pcb *pcb);
+	int (*tcp_need_snd)(struct worker *w, struct tcp_pcb *pcb);
+	/* pcb->rcv.tail moved, or the peer's FIN was reached (tcp_rx_eof(pcb)). */
+	void (*tcp_readable)(struct worker *w, struct tcp_pcb *pcb);
+	/* pcb->snd.head moved: bytes were acknowledged. */
+	void (*tcp_acked)(struct worker *w, struct tcp_pcb *pcb);
+	/* The program's read position is wanted: refresh pcb->rcv.head from shared memory. */
+	void (*tcp_sync_rcv)(struct worker *w, struct tcp_pcb *pcb);
+	/* The connection failed or ended: error is a positive errno (ECONNRESET, ETIMEDOUT,
+	 * ECONNREFUSED, EHOSTUNREACH...), or 0 for an orderly end of both directions. A soft error
+	 * (an ICMP that does not end the connection) has soft = true. */
+	void (*tcp_error)(struct worker *w, struct tcp_pcb *pcb, int error, bool soft);
+	/* pcb is freed when this returns; its rings are not used any more. */
+	void (*tcp_gone)(struct worker *w, struct tcp_pcb *pcb);
+	/* UDP: a datagram for pcb; p->l7 is its payload. Takes the packet (delivers or drops it). */
+	void (*udp_deliver)(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
+			    const struct endpoint *from, const struct endpoint *to);
+	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, int error);
+};
+
+/* 0 or a negative errno. The loopback interface (IFINDEX_LOOP, 127.0.0.1/8) needs its port added first. */
+int inet_init(struct worker *w, const struct inet_upcalls *upcalls);
+void inet_free(struct worker *w); /* drops what is held, frees every pcb (tcp_gone is called) */
+
+/* Add an interface for a port; the first must be the loop port. Returns the ifindex or -errno. */
+int inet_netif_add(struct worker *w, struct port *port);
+struct port *inet_netif_port(struct worker *w, unsigned int ifindex); /* NULL if none */
+
+/* Addresses and routes; each adds what Linux would (connected route, local, broadcast). -EEXIST. */
+int inet_addr_add(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
+		  unsigned int prefix_len);
+int inet_addr_del(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
+		  unsigned int prefix_len);
+int inet_route_add(struct worker *w, const struct ipaddr *prefix, unsigned int prefix_len,
+		   const struct ipaddr *gateway, unsigned int ifindex);
+int inet_route_del(struct worker *w, const struct ipaddr *prefix, unsigned int prefix_len);
+void inet_forwarding(struct worker *w, bool on);
+
+/* Is addr one of ours (127.0.0.0/8 included)? */
+bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr);
+bool inet_addr_is_broadcast(struct worker *w, const struct ipaddr *addr);
+
+/* The way in, for a burst that port_rx() gave. Takes the packets. */
+void eth_input(struct worker *w, struct pkt **pkts, unsigned int n);
+
+/*
+ * A flow's way out. Kept by the sender (in its pcb) so that route and neighbour are looked up once;
+ * `generation` says whether they still hold. Zero it to begin.
+ */
+struct ip_flow {
+	struct ipaddr src; /* any: chosen by ip_flow_route() */
+	struct ipaddr dst;
+	uint8_t proto;
+	uint8_t ttl; /* 0: the default, 64 */
+	uint8_t tos;
+	bool df;     /* don't fragment */
+	bool broadcast_ok; /* SO_BROADCAST */
+	/* cache, ip_flow_route()'s own */
+	uint32_t generation;
+	uint8_t ifindex;
+	uint16_t mtu_bytes; /* of the path (route, or as path MTU discovery learnt) */
+	struct port *port;
+	void *neigh;
+};
+
+/* Find the route and source address. 0, -ENETUNREACH, -EACCES (broadcast without leave),
+ * -EADDRNOTAVAIL (src is not ours). */
+int ip_flow_route(struct worker *w, struct ip_flow *flow);
+
+/*
+ * Send a packet whose transport header is at l4 and is the first byte (data_off == l4); for
+ * checksums see PKT_F_CSUM_PARTIAL. Puts IP and Ethernet headers in front. Takes the packet always.
+ * 0 or the errno that the sender's program should see (the packet was dropped with a reason).
+ */
+int ip_output(struct worker *w, struct pkt *p, struct ip_flow *flow);
+
+/* Sum of the pseudo-header of flow for len bytes of transport, folded, not inverted (for partial). */
+uint16_t ip_pseudo_csum(const struct ip_flow *flow, uint32_t len);
+
+/* Transport input, from ip4_local(): l3, l4 set, lengths checked and trimmed. Take the packets. */
+void tcp_input(struct worker *w, struct pkt **pkts, unsigned int n);
+void udp_input(struct worker *w, struct pkt **pkts, unsigned int n);
+void icmp_input(struct worker *w, struct pkt **pkts, unsigned int n);
+
+/*
+ * An ICMP error came for a packet that we sent, or its next hop did not answer. local and remote as in
+ * our packet; l4 = its first 8 bytes at least. error: positive errno (ECONNREFUSED, EHOSTUNREACH,
+ * EMSGSIZE with mtu_bytes...); hard: whether RFC 1122 lets it end a connection that is being opened.
+ * Returns whether a pcb was found.
+ */
+bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
+		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes);
+bool udp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
+		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes);
+
+/* Answer a received packet (l3 set) with an ICMP error, rate limited. Does not take p. */
+void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code, uint32_t info);
+
+#endif

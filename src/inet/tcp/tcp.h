@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP as the socket layer uses it (RFC 9293 section 3.9.1, the user/TCP interface). All calls: the
+ * pcb's worker. Bytes are exchanged through the pcb's two rings: the socket layer moves snd.tail and
+ * rcv.head, TCP moves snd.head (acknowledged) and rcv.tail (in order).
+ *
+ * Owner: the pcb belongs to TCP. From tcp_open() to tcp_close() or tcp_abort() the socket may use
+ * it; after tcp_close() it lives on by itself until its data and FIN are acknowledged and TIME_WAIT
+ * is over, and still uses its send ring; upcall tcp_gone() tells when it stops.
+ */
+#ifndef WEIR_INET_TCP_TCP_H
+#define WEIR_INET_TCP_TCP_H
+
+#include "core/byte_ring.h"
+#include "inet/inet.h"
+
+enum tcp_state {
+	TCP_CLOSED,
+	TCP_LISTEN,
+	TCP_SYN_SENT,
+	TCP_SYN_RECEIVED,
+	TCP_ESTABLISHED,
+	TCP_FIN_WAIT_1,
+	TCP_FIN_WAIT_2,
+	TCP_CLOSE_WAIT,
+	TCP_CLOSING,
+	TCP_LAST_ACK,
+	TCP_TIME_WAIT,
+	TCP_STATE_MAX
+};
+
+const char *tcp_state_name(enum tcp_state state); /* as ss prints it: ESTAB, SYN-SENT... */
+
+/* What the socket layer may read and set; the rest is inet/tcp/tcp_pcb.h, TCP's own. The full
+ * struct tcp_pcb begins with this as its member `pub`. */
+struct tcp_public {
+	enum tcp_state state;
+	struct endpoint local, remote;
+	struct byte_ring snd; /* tail moved by the socket: tcp_push() after it */
+	struct byte_ring rcv; /* head moved by the socket: tcp_consumed() after it */
+	uint32_t rcv_space_bytes; /* size that the receive ring has or will have: the window limit */
+	void *user;           /* the socket; NULL when it let go */
+	bool rx_eof;          /* the peer's FIN was reached */
+	/* options, set at any time */
+	bool nodelay, cork, keepalive, reuse_addr, reuse_port, quickack;
+	bool linger;          /* SO_LINGER on */
+	uint32_t linger_s;
+	uint32_t keep_idle_s, keep_interval_s, keep_count;
+	uint32_t user_timeout_ms;
+	uint16_t max_seg;     /* TCP_MAXSEG, 0: from the MTU */
+	uint8_t ttl, tos;
+};
+
+static inline struct tcp_public *tcp_public(struct tcp_pcb *pcb)
+{
+	return (struct tcp_public *)pcb;
+}
+
+int tcp_open(struct worker *w, struct tcp_pcb **pcb, void *user);
+
+/* port 0: ephemeral at random (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound before). */
+int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local);
+
+/* 0: SYN is on its way, upcalls tell the rest. -ENETUNREACH, -EADDRNOTAVAIL, -EISCONN, -EALREADY... */
+int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *remote);
+
+/* -EADDRINUSE, -EINVAL. Binds if need be. The accept queue is the socket's (tcp_backlog_room). */
+int tcp_listen(struct worker *w, struct tcp_pcb *pcb);
+
+/* snd.tail has moved: send what windows allow. */
+void tcp_push(struct worker *w, struct tcp_pcb *pcb);
+
+/* rcv.head has moved: tell the peer if the window opened enough. */
+void tcp_consumed(struct worker *w, struct tcp_pcb *pcb);
+
+/* Would more receive space make a difference that the peer should be told of? The socket layer sets
+ * ABI_S_RX_KICK accordingly. */
+bool tcp_wants_consumed(const struct tcp_pcb *pcb);
+
+/* SHUT_WR: FIN behind what is in snd. -ENOTCONN. */
+int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb);
+
+/* The socket lets go: orderly end, or a RST where data is unread or linger is zero (RFC 2525
+ * section 2.17). user is NULL from here on. */
+void tcp_close(struct worker *w, struct tcp_pcb *pcb);
+
+/* RST now; the pcb is gone (tcp_gone is called) when this returns. */
+void tcp_abort(struct worker *w, struct tcp_pcb *pcb);
+
+/* Fill a struct tcp_info (linux/tcp.h) of len bytes at most; returns the bytes filled. */
+uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, uint32_t len);
+
+/* Visit every pcb of the worker (weir stat), listeners and TIME_WAIT too. */
+void tcp_for_each(struct worker *w, void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg);
+
+/* inet_init() and inet_free() call these. */
+int tcp_init(struct worker *w);
+void tcp_free(struct worker *w);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Families and sessions (see wire/app_abi.h): who may use which sockets, and their shared memory.
+ * Threads: every call on the control thread while all workers are parked (engine_park()), or in the
+ * direct placement on the caller's thread.
+ */
+#ifndef WEIR_SOCK_SESSION_H
+#define WEIR_SOCK_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/worker.h"
+#include "wire/app_abi.h"
+
+struct family;
+struct session;
+
+struct family_params {
+	const char *name;      /* the program's, for messages */
+	uint64_t arena_bytes;  /* address space; memory comes with use. 0: the default (4 GiB) */
+	uint32_t socks;        /* table size, 0: the default (65,536) */
+	bool memfd;            /* daemon placement; else anonymous memory */
+	struct worker **workers;
+	unsigned int worker_count;
+};
+
+/* A new family with its first session. 0 or -ENOMEM, -EMFILE... */
+int session_create(const struct family_params *params, pid_t pid, struct session **session);
+
+/* A second process of the same family, with a reference to each socket that the parent has (the
+ * parent's channels are drained first). */
+int session_fork(struct session *parent, pid_t pid, struct session **child);
+
+/* exec: keep only these sockets ((index, generation) pairs), close this session's channels. */
+void session_resume(struct session *session, const uint32_t *pairs, unsigned int n);
+
+/* The process is gone: its channels are freed, its sockets released; the family goes with its last
+ * session (its memory with its last lingering connection). */
+void session_destroy(struct session *session);
+
+/* The descriptor of the family's arena, -1 where it is anonymous; and its address here. */
+int session_arena_fd(const struct session *session);
+struct abi_arena *session_arena(const struct session *session);
+
+/* Make a channel. bell_fd: an eventfd that the session owns from now on, or -1 (direct placement).
+ * 0, -EINVAL (cq_entries), -ENOSPC (512 channels). */
+int session_channel(struct session *session, unsigned int worker, int bell_fd, uint32_t cq_entries,
+		    uint32_t *index, uint64_t *offset);
+void session_channel_free(struct session *session, unsigned int worker, uint32_t index);
+
+/* The family broke a rule (a worker saw it): words for the log, or NULL. To be asked for after each
+ * wake-up of the control thread; the answer is to destroy its sessions. */
+const char *session_broken(const struct session *session);
+
+const char *session_name(const struct session *session);
+pid_t session_pid(const struct session *session);
+
+/* For weir stat: visit the sockets of all workers. */
+struct sock_info {
+	unsigned int worker;
+	pid_t pid;         /* of one of its sessions, 0 when none is left */
+	const char *program;
+	const char *proto; /* "tcp", "udp" */
+	const char *state;
+	struct endpoint local, remote;
+	uint32_t rx_queue_bytes, tx_queue_bytes; /* for a listener: waiting connections, backlog */
+};
+void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, void *arg), void *arg);
+
+#endif

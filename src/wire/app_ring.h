@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The program's end of the channel (wire/app_abi.h), as small pure functions: what the shim and the
+ * direct placement share. No allocation, no system call, no clock: whoever waits does that outside.
+ *
+ * Threads: a channel's SQ belongs to one thread; a socket's receive side is used under rx_lock, its
+ * send side under tx_lock, where more than one thread or process may use it.
+ */
+#ifndef WEIR_WIRE_APP_RING_H
+#define WEIR_WIRE_APP_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "wire/app_abi.h"
+
+/* Put one entry into the SQ. False when it is full: the engine has to run first. */
+static inline bool app_sq_push(struct abi_arena *arena, struct abi_channel *ch,
+			       const struct abi_sqe *sqe)
+{
+	uint32_t tail = atomic_load_explicit(&ch->sq_tail, memory_order_relaxed);
+	uint32_t index = ch->index % ABI_MAX_CHANNELS;
+	uint32_t worker = ch->worker % ABI_MAX_WORKERS;
+
+	if (tail - atomic_load_explicit(&ch->sq_head, memory_order_acquire) >= ABI_SQ_ENTRIES)
+		return false;
+	ch->sq[tail % ABI_SQ_ENTRIES] = *sqe;
+	atomic_store_explicit(&ch->sq_tail, tail + 1, memory_order_release);
+	/* Sequentially consistent: it is also the fence before the caller reads `sleeping`. */
+	atomic_fetch_or(&arena->sq_pending[worker].bits[index / 64], 1ull << (index % 64));
+	return true;
+}
+
+/* Bytes (stream) or record space taken between two positions; never more than the ring's size. */
+static inline uint32_t app_ring_used(uint32_t head, uint32_t tail, uint32_t size)
+{
+	uint32_t used = tail - head;
+
+	return used <= size ? used : size;
+}
+
+/* Copy len bytes from position pos of a ring (size a power of two, len <= size). */
+static inline void app_ring_read(void *dst, const uint8_t *ring, uint32_t size, uint32_t pos,
+				 uint32_t len)
+{
+	uint32_t at = pos & (size - 1);
+	uint32_t first = len < size - at ? len : size - at;
+
+	memcpy(dst, ring + at, first);
+	memcpy((uint8_t *)dst + first, ring, len - first);
+}
+
+/* Copy len bytes to position pos of a ring. */
+static inline void app_ring_write(uint8_t *ring, uint32_t size, uint32_t pos, const void *src,
+				  uint32_t len)
+{
+	uint32_t at = pos & (size - 1);
+	uint32_t first = len < size - at ? len : size - at;
+
+	memcpy(ring + at, src, first);
+	memcpy(ring, (const uint8_t *)src + first, len - first);
+}
+
+/* Space that a datagram of len_bytes takes in a ring. */
+static inline uint32_t app_dgram_space(uint32_t len_bytes)
+{
+	return (uint32_t)((sizeof(struct abi_dgram) + len_bytes + 63) & ~63u);
+}
+
+/* The pending error (a positive errno) or 0; it stays pending until app_sock_take_error(). */
+static inline int app_sock_error(const struct abi_sock *s)
+{
+	uint32_t error = atomic_load_explicit(&s->error, memory_order_acquire);
+
+	if (error >> 16 == (atomic_load_explicit(&s->err_seen, memory_order_relaxed) & 0xffff))
+		return 0;
+	return (int)(error & 0xffff);
+}
+
+/* The pending error, which is then no longer pending (SO_ERROR, or a failed call). */
+static inline int app_sock_take_error(struct abi_sock *s)
+{
+	uint32_t error = atomic_load_explicit(&s->error, memory_order_acquire);
+	uint32_t seen = atomic_load_explicit(&s->err_seen, memory_order_relaxed) & 0xffff;
+
+	if (error >> 16 == seen)
+		return 0;
+	/* Of two threads that look at once, one gets it. */
+	if (!atomic_compare_exchange_strong(&s->err_seen, &seen, error >> 16))
+		return 0;
+	return (int)(error & 0xffff);
+}
+
+/* Bytes that can be read now (stream), or bytes of records (datagram), or entries (listener). */
+static inline uint32_t app_sock_rx_used(const struct abi_sock *s)
+{
+	uint32_t tail = atomic_load_explicit(&s->rx_tail, memory_order_acquire);
+
+	return app_ring_used(atomic_load_explicit(&s->rx_head, memory_order_relaxed), tail,
+			     atomic_load_explicit(&s->rx_size_bytes, memory_order_relaxed));
+}
+
+/* Free bytes of the send ring. */
+static inline uint32_t app_sock_tx_free(const struct abi_sock *s)
+{
+	uint32_t size = atomic_load_explicit(&s->tx_size_bytes, memory_order_acquire);
+	uint32_t head = atomic_load_explicit(&s->tx_head, memory_order_acquire);
+
+	return size - app_ring_used(head,
+				    atomic_load_explicit(&s->tx_tail, memory_order_relaxed), size);
+}
+
+/*
+ * Readiness as poll(2) and epoll(7) report it, ABI_EV_*. Like Linux, a stream is writable when a
+ * third of its send buffer is free; a socket that was never connected is POLLOUT | POLLHUP.
+ */
+static inline uint32_t app_sock_events(const struct abi_sock *s)
+{
+	uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
+	uint32_t size = atomic_load_explicit(&s->tx_size_bytes, memory_order_acquire);
+	uint32_t events = 0;
+
+	if (state & ABI_S_DEAD)
+		return ABI_EV_IN | ABI_EV_OUT | ABI_EV_ERR | ABI_EV_HUP | ABI_EV_RDHUP;
+	if (app_sock_error(s))
+		events |= ABI_EV_ERR;
+	if (state & ABI_S_LISTEN)
+		return events | (app_sock_rx_used(s) ? ABI_EV_IN : 0);
+	if (app_sock_rx_used(s))
+		events |= ABI_EV_IN;
+	if (state & ABI_S_RX_EOF)
+		events |= ABI_EV_IN | ABI_EV_RDHUP;
+	if (state & ABI_S_DGRAM) {
+		if (size == 0 || app_sock_tx_free(s) >= size / 3)
+			events |= ABI_EV_OUT;
+		return events;
+	}
+	if (state & ABI_S_RESET)
+		return events | ABI_EV_IN | ABI_EV_OUT | ABI_EV_HUP | ABI_EV_RDHUP;
+	if (state & ABI_S_CONNECTING)
+		return events;
+	if (!(state & ABI_S_CONNECTED))
+		return events | ABI_EV_OUT | ABI_EV_HUP;
+	if ((state & (ABI_S_RX_EOF | ABI_S_TX_SHUT)) == (ABI_S_RX_EOF | ABI_S_TX_SHUT))
+		events |= ABI_EV_HUP;
+	if ((state & ABI_S_TX_SHUT) || app_sock_tx_free(s) >= size / 3)
+		events |= ABI_EV_OUT;
+	return events;
+}
+
+#endif
