@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measure weir beside the kernel, in one run, in alternation, and write build/bench.json.
+
+  bench.py [--build DIR] [--rounds N] [--only NAME[,NAME...]] [--seconds S] [--json FILE]
+
+Every measurement is taken in turn: the kernel as it comes, the kernel in its better case (both
+ends on one core, or spinning on non-blocking sockets), weir; then again, for at least five rounds.
+`kernel` in the JSON is the case with the better median, named in `kernel_case`; all cases are in
+`kernel_cases`. `ratio` is above 1 where weir is better. Programs are the same and unmodified:
+redis-server, redis-benchmark, nginx, wrk, iperf3, and pingpong.c beside this file. Everything runs
+on loopback addresses inside a network namespace that this program makes.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+HIGHER = {"redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close", "tcp_bulk"}
+UNITS = {"redis_get": "requests/s", "redis_set": "requests/s", "redis_get_p16": "requests/s",
+         "nginx_keepalive": "requests/s", "nginx_close": "requests/s", "tcp_bulk": "Gbit/s",
+         "tcp_rtt_p50": "us", "tcp_rtt_p99": "us", "udp_rtt_p50": "us", "udp_rtt_p99": "us",
+         "idle_cpu": "% of a core"}
+ORDER = ["redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close",
+         "tcp_rtt_p50", "tcp_rtt_p99", "udp_rtt_p50", "udp_rtt_p99", "tcp_bulk", "idle_cpu"]
+WEIR_ADDRESS = "127.0.0.1"
+REDIS_PORT, HTTP_PORT, PING_PORT, BULK_PORT = 6399, 8099, 7099, 5299
+
+
+class Failed(Exception):
+    """A measurement could not be made; the message says which and why."""
+
+
+class Side:
+    """Where programs run: on the kernel or on weir, on chosen cores, spinning or not."""
+
+    def __init__(self, name, prefix=(), cores=None, spin=False):
+        self.name, self.prefix, self.cores, self.spin = name, list(prefix), cores, spin
+
+    def command(self, argv):
+        pin = ["taskset", "-c", self.cores] if self.cores else []
+        return pin + self.prefix + list(argv)
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.tmp = tempfile.mkdtemp(prefix="weir-bench-")
+        self.running = []
+        self.samples = {}
+        self.skipped = []
+
+    # -- processes ---------------------------------------------------------------------------
+
+    def start(self, side, argv, ready=None, env=None):
+        """Start a program; wait until `ready` (a string) appears in its output."""
+        path = os.path.join(self.tmp, "log-%d" % (len(os.listdir(self.tmp))))
+        with open(path, "wb") as log:
+            process = subprocess.Popen(side.command(argv), stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=subprocess.STDOUT, env=env, start_new_session=True)
+        process.log = path
+        self.running.append(process)
+        if ready:
+            self.wait(lambda: ready in open(path, errors="replace").read(), process,
+                      "%s says '%s'" % (argv[0], ready))
+        return process
+
+    def wait(self, condition, process, what, seconds=15):
+        end = time.monotonic() + seconds
+        while not condition():
+            if process.poll() is not None or time.monotonic() > end:
+                raise Failed("waited in vain until %s; last output:\n%s" %
+                             (what, open(process.log, errors="replace").read()[-2000:]))
+            time.sleep(0.02)
+
+    def stop(self, process, how=signal.SIGTERM):
+        if process.poll() is None:
+            try:
+                os.killpg(process.pid, how)
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5)
+            except ProcessLookupError:
+                pass
+        if process in self.running:
+            self.running.remove(process)
+
+    def run(self, side, argv, seconds=60):
+        try:
+            done = subprocess.run(side.command(argv), stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired as late:
+            raise Failed("%s did not end in %d s" % (" ".join(argv), seconds)) from late
+        if done.returncode != 0:
+            raise Failed("%s: exit %d: %s" % (" ".join(argv), done.returncode,
+                                              (done.stderr or done.stdout)[-1000:]))
+        return done.stdout
+
+    def close(self):
+        for process in list(self.running):
+            self.stop(process, signal.SIGKILL)
+        shutil.rmtree(self.tmp, ignore_errors=True)
+
+    # -- measurements: each returns {name: value} ----------------------------------------------
+
+    def redis_server(self, side):
+        return self.start(side, ["redis-server", "--port", str(REDIS_PORT), "--save", "",
+                                 "--appendonly", "no", "--bind", WEIR_ADDRESS,
+                                 "--protected-mode", "no"], ready="eady to accept")
+
+    def redis_rate(self, side, requests, *extra):
+        out = self.run(side, ["redis-benchmark", "-h", WEIR_ADDRESS, "-p", str(REDIS_PORT),
+                              "-n", str(requests), "-c", "50", "--csv", *extra])
+        return float(out.strip().splitlines()[-1].split(",")[1].strip('"'))
+
+    def redis(self, side):
+        server = self.redis_server(side)
+        try:
+            n = int(50000 * self.options.seconds)
+            return {"redis_get": self.redis_rate(side, n, "-t", "get"),
+                    "redis_set": self.redis_rate(side, n, "-t", "set"),
+                    "redis_get_p16": self.redis_rate(side, n * 10, "-t", "get", "-P", "16")}
+        finally:
+            self.stop(server)
+
+    def nginx_server(self, side):
+        root = os.path.join(self.tmp, "www")
+        os.makedirs(root, exist_ok=True)
+        os.chmod(self.tmp, 0o755)
+        with open(os.path.join(root, "1k.html"), "w") as page:
+            page.write("weir" * 256)
+        conf = os.path.join(self.tmp, "nginx.conf")
+        with open(conf, "w") as out:
+            out.write("""
+worker_processes 2; daemon off; pid %s/nginx.pid; error_log stderr warn;
+events { worker_connections 4096; }
+http {
+  access_log off; sendfile on; keepalive_requests 1000000; open_file_cache max=100;
+  client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f;
+  uwsgi_temp_path %s/u; scgi_temp_path %s/s;
+  server { listen %s:%d; root %s; }
+}
+""" % (self.tmp, self.tmp, self.tmp, self.tmp, self.tmp, self.tmp, WEIR_ADDRESS, HTTP_PORT, root))
+        server = self.start(side, ["nginx", "-p", self.tmp, "-c", conf, "-e", "stderr"])
+        self.wait(lambda: self.answers(side), server, "nginx answers")
+        return server
+
+    def answers(self, side):
+        return subprocess.run(side.command(["curl", "-s", "-o", "/dev/null", "-m", "2", "http://%s:%d/1k.html"
+                                            % (WEIR_ADDRESS, HTTP_PORT)]), check=False).returncode == 0
+
+    def wrk(self, side, *extra):
+        out = self.run(side, ["wrk", "-t", "1", "-c", "50", "-d", "%gs" % max(1, self.options.seconds),
+                              *extra, "http://%s:%d/1k.html" % (WEIR_ADDRESS, HTTP_PORT)])
+        if re.search(r"Non-2xx|Socket errors", out):
+            self.note("wrk on %s: %s" % (side.name, re.search(r"(Non-2xx|Socket errors).*", out)[0]))
+        return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
+
+    def nginx(self, side):
+        server = self.nginx_server(side)
+        try:
+            return {"nginx_keepalive": self.wrk(side),
+                    "nginx_close": self.wrk(side, "-H", "Connection: close")}
+        finally:
+            self.stop(server, signal.SIGTERM)
+
+    def ping(self, side, kind):
+        program = os.path.join(self.options.build, "tests", "bench", "pingpong")
+        spin = ["spin"] if side.spin else []
+        server = self.start(side, [program, "server", kind, str(PING_PORT)] + spin, ready="ready")
+        try:
+            rounds = str(int(10000 * self.options.seconds))
+            out = json.loads(self.run(side, [program, "client", kind, WEIR_ADDRESS, str(PING_PORT),
+                                             rounds] + spin))
+            return {kind + "_rtt_p50": out["p50_ns"] / 1000, kind + "_rtt_p99": out["p99_ns"] / 1000}
+        finally:
+            self.stop(server)
+
+    def bulk(self, side):
+        server = self.start(side, ["iperf3", "-4", "-s", "-1", "--forceflush", "-p", str(BULK_PORT),
+                                   "-B", WEIR_ADDRESS], ready="listening")
+        try:
+            out = json.loads(self.run(side, ["iperf3", "-4", "-c", WEIR_ADDRESS, "-p", str(BULK_PORT),
+                                             "-t", "%g" % max(1, round(self.options.seconds)), "-J"]))
+            return {"tcp_bulk": out["end"]["sum_received"]["bits_per_second"] / 1e9}
+        finally:
+            self.stop(server)
+
+    def idle(self, side):
+        """CPU of everything that sits there with nothing to do: nginx, redis, and weird."""
+        servers = [self.redis_server(side), self.nginx_server(side)]
+        try:
+            groups = {p.pid for p in servers}
+            if side.name == "weir":
+                groups.add(self.weird.pid)
+            time.sleep(1)
+            before, start = self.cpu_seconds(groups), time.monotonic()
+            time.sleep(2 + self.options.seconds)
+            spent = self.cpu_seconds(groups) - before
+            return {"idle_cpu": max(0.01, 100 * spent / (time.monotonic() - start))}
+        finally:
+            for server in servers:
+                self.stop(server)
+
+    @staticmethod
+    def cpu_seconds(groups):
+        """User and system time of every process of these process groups."""
+        total = 0
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                with open("/proc/%s/stat" % entry) as stat:
+                    fields = stat.read().rsplit(")", 1)[1].split()
+                if int(fields[2]) in groups:
+                    with open("/proc/%s/schedstat" % entry) as sched:
+                        threads = os.listdir("/proc/%s/task" % entry)
+                    total += sum(int(open("/proc/%s/task/%s/schedstat" % (entry, t)).read().split()[0])
+                                 for t in threads) / 1e9
+            except (OSError, IndexError, ValueError):
+                continue
+        return total
+
+    # -- the run -------------------------------------------------------------------------------
+
+    def note(self, text):
+        self.skipped.append(text)
+        print("  ! " + text, flush=True)
+
+    def start_weird(self):
+        rundir = os.path.join(self.tmp, "run")
+        os.makedirs(rundir)
+        os.environ["WEIR_RUNDIR"] = rundir
+        weird = os.path.join(self.options.build, "src", "bin", "weird")
+        self.weird = self.start(Side("kernel"), [weird, "--instance", "bench"] + self.options.weird_args,
+                                ready="ready")
+        self.weir = [os.path.join(self.options.build, "src", "bin", "weir"), "--instance", "bench", "run", "--"]
+
+    def sides(self, kind):
+        kernel = [Side("kernel"), Side("kernel, one core", cores="0")]
+        if kind in ("tcp", "udp"):
+            kernel.append(Side("kernel, spinning", spin=True))
+        if kind == "idle":
+            kernel = kernel[:1]
+        return kernel + [Side("weir", self.weir)]
+
+    def measure(self, kind, function, names):
+        if self.options.only and not set(names) & set(self.options.only):
+            return
+        for number in range(self.options.rounds):
+            for side in self.sides(kind):
+                print("  %s, round %d/%d: %s ..." % (kind, number + 1, self.options.rounds, side.name),
+                      end=" ", flush=True)
+                try:
+                    values = function(side)
+                except (Failed, ValueError, KeyError, IndexError, TypeError) as why:
+                    self.note("%s on %s failed: %s" % (kind, side.name, why))
+                    continue
+                print(", ".join("%s %.4g" % item for item in values.items()), flush=True)
+                for name, value in values.items():
+                    self.samples.setdefault(name, {}).setdefault(side.name, []).append(value)
+
+    def all(self):
+        self.start_weird()
+        self.measure("redis", self.redis, ORDER[0:3])
+        self.measure("nginx", self.nginx, ORDER[3:5])
+        self.measure("tcp", lambda side: self.ping(side, "tcp"), ORDER[5:7])
+        self.measure("udp", lambda side: self.ping(side, "udp"), ORDER[7:9])
+        self.measure("bulk", self.bulk, ORDER[9:10])
+        self.measure("idle", self.idle, ORDER[10:11])
+        return [self.summary(name) for name in ORDER if name in self.samples]
+
+    def summary(self, name):
+        higher = name in HIGHER
+        cases = {side: {"min": min(v), "median": statistics.median(v), "max": max(v), "runs": len(v)}
+                 for side, v in self.samples[name].items()}
+        weir = cases.pop("weir", None)
+        pick = max if higher else min
+        best = pick(cases, key=lambda side: cases[side]["median"]) if cases else None
+        ratio = None
+        if weir and best:
+            ratio = weir["median"] / cases[best]["median"]
+            ratio = round(ratio if higher else 1 / ratio, 3)
+        return {"name": name, "unit": UNITS[name], "better": "higher" if higher else "lower",
+                "weir": weir, "kernel": cases.get(best), "ratio": ratio, "kernel_case": best,
+                "kernel_cases": cases}
+
+
+def table(rows):
+    def figures(case):
+        return "%10.4g %10.4g %10.4g" % (case["min"], case["median"], case["max"]) if case else "%32s" % "failed"
+    print("\n%-16s %-12s | %-32s | %-32s | %6s  %s" %
+          ("", "", "weir: min, median, max", "kernel's best case: min, med., max", "ratio", ""))
+    for row in rows:
+        verdict = ("" if row["ratio"] is None else "weir wins" if row["ratio"] >= 1.5 else
+                   "about even or a little better" if row["ratio"] >= 1 else "WEIR LOSES")
+        print("%-16s %-12s | %s | %s | %6s  %s (%s)" %
+              (row["name"], row["unit"], figures(row["weir"]), figures(row["kernel"]), row["ratio"],
+               verdict, row["kernel_case"]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--rounds", type=int, default=5, help="of each measurement (at least 5 to be quoted)")
+    parser.add_argument("--seconds", type=float, default=2, help="about the length of one measurement")
+    parser.add_argument("--only", type=lambda s: s.split(","), help="names, comma-separated")
+    parser.add_argument("--json", help="where to write (default BUILD/bench.json)")
+    parser.add_argument("--weird-args", type=str.split, default=[], help="more arguments for weird")
+    options = parser.parse_args()
+    options.build = os.path.abspath(options.build)
+    if os.environ.get("WEIR_BENCH_INSIDE") != "1":
+        os.environ["WEIR_BENCH_INSIDE"] = "1"
+        os.execvp("unshare", ["unshare", "--net", "--", sys.executable] + sys.argv)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bench = Bench(options)
+    try:
+        rows = bench.all()
+    finally:
+        bench.close()
+    path = options.json or os.path.join(options.build, "bench.json")
+    with open(path, "w") as out:
+        json.dump(rows, out, indent=1)
+        out.write("\n")
+    table(rows)
+    print("\nwritten to %s; every kernel case is in it" % path)
+    for text in bench.skipped:
+        print("! " + text.splitlines()[0])
+    return 1 if any(row["ratio"] is None for row in rows) or not rows else 0
+
+
+sys.exit(main())
