@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What weir says about itself, as JSON (jansson): the ledger, the stages of the path, ports, workers
+ * and the last drops. The command line and the control socket print what these functions return, so
+ * the names of the members are an interface: doc/man/weir-ledger.1 and weir-stat.1 list them.
+ *
+ * Every function returns a new reference, the caller's, or NULL when memory is out.
+ * Threads: the control thread. A ledger summed while the workers are parked balances exactly; read
+ * while they run every counter is right, but the sum may be taken between two packets.
+ */
+#ifndef WEIR_OBS_REPORT_H
+#define WEIR_OBS_REPORT_H
+
+#include <jansson.h>
+
+#include "core/ledger.h"
+#include "core/worker.h"
+#include "dev/port.h"
+
+/*
+ * {entered, originated, delivered, transmitted, forwarded, absorbed, dropped, held, balance,
+ *  alloc_failed, drops: [...]}; drops as report_drops(). balance is 0 when every packet is
+ * accounted for; above 0 packets were lost in silence, below 0 some ended twice.
+ */
+json_t *report_ledger(const struct ledger *l);
+
+/*
+ * The sites that dropped something, the largest count first:
+ * [{reason, function, file, line, count, text, severity, linux, path: [stage labels]}].
+ * path: the stages that the packets dropped at this site had gone through, all of them together.
+ */
+json_t *report_drops(const struct ledger *l);
+
+/* The newest `max` drops, newest first: [{age_us, reason, function, file, line, stage, ifindex,
+ * length, path: [...], head: hex}]. now_ns: the worker's time. */
+json_t *report_recent(const struct ledger *l, uint64_t now_ns, unsigned int max);
+
+/*
+ * Every stage in the order in which packets meet it: [{stage, linux, direction: "receive"|"send",
+ * packets, bursts, drops, cycles, packets_per_burst, cycles_per_packet}].
+ */
+json_t *report_stages(const struct ledger *l);
+
+/*
+ * {ifindex, name, type, mac, mtu, queues, up, caps: [...], sleep, rx_packets, rx_bytes, tx_packets,
+ * tx_bytes, tx_backlog, losses: [{name, count, text}]}. losses: what the device lost before weir saw
+ * it or after weir gave it away; these packets never entered the ledger.
+ */
+json_t *report_port(struct port *port, unsigned int ifindex);
+
+/* {worker, now_ns, timers, pool: {size, free}, ledger: {entered, originated, dropped, held, balance}}:
+ * one worker alone; now_ns is its clock. */
+json_t *report_worker(const struct worker *w);
+
+/* A path word (one bit a stage) as an array of stage labels. */
+json_t *report_path(uint32_t path);
+
+/* "info", "warn", "error", "bug". */
+const char *report_severity(enum drop_severity severity);
+
+/* The part of a __FILE__ below the source tree's root: "src/inet/eth.c". Never NULL. */
+const char *report_file(const char *file);
+
+/* The functions of Linux that do what a stage does; "" for a number that is none. */
+const char *report_stage_linux(unsigned int stage);
+
+/* Sites in the section that pkt_drop() fills. */
+unsigned int report_site_count(void);
+
+#endif
