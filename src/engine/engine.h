@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/worker.h"
+#include "core/worker_call.h"
 #include "dev/port.h"
 #include "wire/app_abi.h"
 
@@ -30,6 +31,10 @@ struct engine {
 	struct port *port[PORT_MAX]; /* index 0 is the loop port */
 	unsigned int port_count;
 	struct engine_threads *threads; /* engine/thread.c's: NULL in the direct placement */
+	struct engine_loop *loop[ABI_MAX_WORKERS]; /* engine/worker_loop.c's */
+	bool virtual_time;
+	bool forwarding;
+	_Atomic(struct worker_call *) calls; /* posted, not yet made: the newest first */
 };
 
 /* Starts EAL if this process has not (without hugepages where there are none), makes workers and the
@@ -65,6 +70,26 @@ int engine_daemon_page_fd(struct engine *engine);
  * there are no threads. */
 void engine_park(struct engine *engine);
 void engine_unpark(struct engine *engine);
+
+/* Leave a call to be made with all workers parked (core/worker_call.h). Any worker's thread. */
+void engine_call_parked(struct worker *w, struct worker_call *call);
+
+/* Daemon placement: readable when calls wait; then the control thread calls engine_run_calls(). */
+int engine_calls_fd(struct engine *engine);
+void engine_run_calls(struct engine *engine);
+
+/* What a worker's loop did, for weir stat. Times are of the worker's clock; read while parked. */
+struct engine_loop_stats {
+	uint64_t loops;      /* times that engine_poll() ran */
+	uint64_t busy_loops; /* of those, with work */
+	uint64_t work;       /* packets, submissions and timers handled */
+	uint64_t sleeps;     /* times that the thread slept in the kernel */
+	uint64_t parks;
+	uint64_t spin_ns;    /* how long it spins now before it sleeps */
+};
+
+void engine_loop_stats(const struct engine *engine, unsigned int worker,
+		       struct engine_loop_stats *stats);
 
 /* Sum of all workers' ledgers; call while parked for an exact balance. `sum` was ledger_init()ed. */
 void engine_ledger(struct engine *engine, struct ledger *sum);
