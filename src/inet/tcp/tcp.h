@@ -39,13 +39,13 @@ struct tcp_public {
 	struct byte_ring snd; /* tail moved by the socket: tcp_push() after it */
 	struct byte_ring rcv; /* head moved by the socket: tcp_consumed() after it */
 	uint32_t rcv_space_bytes; /* size that the receive ring has or will have: the window limit */
-	void *user;           /* the socket; NULL when it let go */
+	void *user;           /* the socket layer's; never changed by TCP, still there in tcp_gone() */
 	bool rx_eof;          /* the peer's FIN was reached */
 	/* options, set at any time */
 	bool nodelay, cork, keepalive, reuse_addr, reuse_port, quickack;
 	bool linger;          /* SO_LINGER on */
 	uint32_t linger_s;
-	uint32_t keep_idle_s, keep_interval_s, keep_count;
+	uint32_t keep_idle_s, keep_interval_s, keep_count; /* 0: 7200, 75, 9 */
 	uint32_t user_timeout_ms;
 	uint16_t max_seg;     /* TCP_MAXSEG, 0: from the MTU */
 	uint8_t ttl, tos;
@@ -77,11 +77,17 @@ void tcp_consumed(struct worker *w, struct tcp_pcb *pcb);
  * ABI_S_RX_KICK accordingly. */
 bool tcp_wants_consumed(const struct tcp_pcb *pcb);
 
+/* An option in struct tcp_public was changed (nodelay, cork, keepalive and its times, quickack...):
+ * what waits because of it is done now. */
+void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb);
+
 /* SHUT_WR: FIN behind what is in snd. -ENOTCONN. */
 int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb);
 
 /* The socket lets go: orderly end, or a RST where data is unread or linger is zero (RFC 2525
- * section 2.17). user is NULL from here on. */
+ * section 2.17). From here on the receive ring is not used, the send ring still is, and the only
+ * upcall that still comes for this pcb is tcp_gone (perhaps before this returns). Must be called for
+ * every pcb, those whose connection failed (tcp_error) too, unless tcp_abort() is. */
 void tcp_close(struct worker *w, struct tcp_pcb *pcb);
 
 /* RST now; the pcb is gone (tcp_gone is called) when this returns. */
