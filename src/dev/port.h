@@ -76,6 +76,7 @@ struct port {
 	uint16_t queues;
 	uint32_t caps;
 	bool up;
+	uint8_t ifindex; /* what drivers pass to pkt_entered(); set by inet_netif_add(), 0 before */
 	const char *sleep_how; /* for weir stat: "fd", "interrupt", "timer" */
 	struct port_txq *txq;  /* [queues], dev/port.c's */
 };
