@@ -64,7 +64,8 @@ struct port_ops {
 	 * TIMER_NEVER. May be NULL. */
 	uint64_t (*next_ns)(struct port *port, uint16_t queue);
 	void (*stats)(struct port *port, struct port_stats *stats);
-	void (*close)(struct port *port); /* frees the port; packets it held are dropped PORT_DOWN */
+	/* Frees the port; packets it held are dropped PORT_DOWN, on the worker that gave them. */
+	void (*close)(struct port *port);
 };
 
 struct port {
@@ -95,13 +96,16 @@ struct port_open_params {
  *   loop
  *   wire[,name=..][,mtu=..][,mac=..][,csum=0|1][,tso=0|1]
  *   fault,loss=0.02,dup=..,reorder=..,delay_us=..,jitter_us=..,corrupt=..,rate_mbit=..,queue=..,seed=N:SPEC
+ *                           (dev/fault.h)
  * Returns 0 or a negative errno, then error holds words for people (what, why, what to do).
  */
 int port_open(const char *spec, const struct port_open_params *params, struct port **port,
 	      char error[PORT_ERROR_BYTES]);
+
+/* Drops what is held (PORT_DOWN) and gives every buffer back: before worker_free(). NULL is fine. */
 void port_close(struct port *port);
 
-/* Receive a burst: ops->rx with the stage counted. */
+/* Receive a burst: ops->rx with the stage counted. Nothing where the port has no such queue. */
 uint16_t port_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts, uint16_t n);
 
 /*
