@@ -67,8 +67,17 @@ struct drop_site {
 	uint32_t reserved;
 };
 
-extern const struct drop_site __start_weir_drop_sites[];
-extern const struct drop_site __stop_weir_drop_sites[];
+/* Made by the linker. Weak: a program without any pkt_drop() links too, and has none. */
+extern const struct drop_site __start_weir_drop_sites[] __attribute__((weak, visibility("hidden")));
+extern const struct drop_site __stop_weir_drop_sites[] __attribute__((weak, visibility("hidden")));
+
+uint32_t drop_site_count(void);
+
+/* NULL behind the last. */
+const struct drop_site *drop_site(uint32_t index);
+
+/* The file's name from the top of the source tree ("src/inet/ip4.c"), wherever it was built. */
+const char *drop_site_file(const struct drop_site *site);
 
 struct stage_count {
 	uint64_t packets;
@@ -106,7 +115,7 @@ struct ledger {
 	struct drop_record *recent;
 };
 
-/* 0 or -ENOMEM. */
+/* 0 or -ENOMEM (then nothing is left to free). */
 int ledger_init(struct ledger *l);
 void ledger_free(struct ledger *l);
 
@@ -119,7 +128,7 @@ void ledger_add(struct ledger *sum, const struct ledger *from);
 /* Packets dropped for a reason, over all sites. */
 uint64_t ledger_drops_of(const struct ledger *l, enum drop_reason reason);
 
-/* The ways out. Each takes the packet. */
+/* The ways out. Each takes the packet. FATE_TRANSMITTED counts as forwarded where PKT_F_ROUTED. */
 void pkt_consume(struct worker *w, struct pkt *p, enum fate fate);
 void pkt_consume_burst(struct worker *w, struct pkt **pkts, unsigned int n, enum fate fate);
 void pkt_drop_at(struct worker *w, struct pkt *p, uint16_t reason, const struct drop_site *site);

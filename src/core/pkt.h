@@ -117,7 +117,11 @@ int pkt_alloc_raw(struct worker *w, struct pkt **pkts, unsigned int n);
 /* Give back buffers that never became packets (pkt_alloc_raw without pkt_entered). */
 void pkt_free_raw(struct pkt **pkts, unsigned int n);
 
-/* n packets came from a port: sets flags, path, stamp and ifindex of each, counts them as entered. */
+/*
+ * n packets came from a port: counts them as entered; begins each anew: flags PKT_F_ENTERED alone,
+ * path empty, stamp, ifindex, l2 to l7 at data_off, all else of ours zero. So data_off and lengths
+ * are set before, further flags after it.
+ */
 void pkt_entered(struct worker *w, struct pkt **pkts, unsigned int n, uint8_t ifindex);
 
 /*
@@ -126,16 +130,19 @@ void pkt_entered(struct worker *w, struct pkt **pkts, unsigned int n, uint8_t if
  */
 int pkt_append(struct worker *w, struct pkt *p, const void *src, uint32_t len);
 
-/* Copy len bytes at offset (from buf_addr, over segments). The caller has checked the length. */
+/* Copy len bytes at offset (from buf_addr, over segments). The caller has checked the length: what the
+ * packet does not have is not written. */
 void pkt_copy_out(const struct pkt *p, uint16_t offset, void *dst, uint32_t len);
 
-/* Make the first len bytes from data_off contiguous. 0, or -EINVAL when the packet is shorter. */
+/* Make the first len bytes from data_off contiguous. 0, or -EINVAL when the packet is shorter or the
+ * first segment has no room for them. */
 int pkt_pull(struct pkt *p, uint32_t len);
 
 /* Cut the packet to len bytes in all, giving back segments behind. */
 void pkt_trim(struct pkt *p, uint32_t len);
 
-/* A copy of our own (originated), headers and payload, same offsets. NULL when out of buffers. */
+/* A copy of our own (originated), headers and payload, same offsets, flags (but ENTERED, ROUTED) and
+ * path. NULL when out of buffers (counted in alloc_failed). */
 struct pkt *pkt_copy(struct worker *w, const struct pkt *p);
 
 /* Internet checksum over len bytes from offset, over segments, folded, not inverted. */

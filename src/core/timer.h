@@ -24,7 +24,7 @@ struct timer {
 };
 
 #define TIMER_TICK_SHIFT 16 /* one tick of the lowest level: 65.5 us */
-#define TIMER_LEVELS 6
+#define TIMER_LEVELS 8
 #define TIMER_SLOTS 64
 #define TIMER_NEVER UINT64_MAX
 
@@ -32,13 +32,15 @@ struct timer_wheel {
 	uint64_t now_tick;
 	uint64_t pending; /* number of armed timers */
 	uint64_t next_ns; /* lower bound of the earliest expiry, TIMER_NEVER if none: checked first */
+	bool running;     /* callbacks of timer_run() are being called */
 	uint64_t occupied[TIMER_LEVELS];
 	struct timer *slot[TIMER_LEVELS][TIMER_SLOTS];
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ns);
 
-/* Arm or re-arm. A time in the past fires at the next run. t->fn must be set. */
+/* Arm or re-arm. A time in the past fires at the next run. t->fn must be set. Putting an armed timer
+ * off costs one store. A timer set to TIMER_NEVER is armed and never due in practice. */
 void timer_set(struct timer_wheel *wheel, struct timer *t, uint64_t expires_ns);
 void timer_cancel(struct timer_wheel *wheel, struct timer *t);
 
@@ -47,7 +49,7 @@ static inline bool timer_armed(const struct timer *t)
 	return t->pprev != NULL;
 }
 
-/* The exact time of the earliest timer, or TIMER_NEVER. May walk a slot's list. */
+/* The exact time of the earliest timer, or TIMER_NEVER. May walk a slot's list. Not from callbacks. */
 uint64_t timer_next_ns(struct timer_wheel *wheel);
 
 /* Fire what is due at now_ns, in order of time; returns how many. Callbacks may set and cancel any

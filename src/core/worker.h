@@ -7,6 +7,7 @@
 #ifndef WEIR_CORE_WORKER_H
 #define WEIR_CORE_WORKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/ledger.h"
@@ -33,12 +34,16 @@ struct worker {
 
 /*
  * Prepare a worker: a pool of its own with n_packets segments, its ledger and timers.
- * EAL must be up. seed makes random numbers repeatable in tests; 0 takes the system's randomness.
- * Returns 0 or a negative errno.
+ * EAL must be up. seed makes random numbers repeatable in tests (and the time of day now_ns itself);
+ * 0 takes the system's randomness. Fields that are others' (inet, socks, engine) begin as NULL.
+ * Returns 0 or a negative errno, then nothing is left to free.
  */
 int worker_init(struct worker *w, unsigned int id, unsigned int n_packets, uint64_t now_ns,
 		uint64_t seed);
 void worker_free(struct worker *w);
+
+/* Are all buffers back in the pool? (Tests ask this at their end.) */
+bool worker_pool_is_full(const struct worker *w);
 
 uint32_t worker_random(struct worker *w);
 

@@ -45,10 +45,23 @@ static inline uint64_t csum_add(uint64_t sum, const void *data, size_t len)
 	sum = csum_add64(csum_add64(sum, a), csum_add64(b, c));
 	for (; len >= 8; len -= 8, at += 8)
 		sum = csum_add64(sum, csum_load64(at));
-	if (len) {
-		uint64_t word = 0;
+	if (len & 4) {
+		uint32_t word;
 
-		memcpy(&word, at, len);
+		memcpy(&word, at, sizeof(word));
+		sum = csum_add64(sum, word);
+		at += 4;
+	}
+	if (len & 3) {
+		uint8_t last[4] = { 0, 0, 0, 0 };
+		uint32_t word;
+
+		last[0] = at[0];
+		if (len & 2) {
+			last[1] = at[1];
+			last[2] = len & 1 ? at[2] : 0;
+		}
+		memcpy(&word, last, sizeof(word));
 		sum = csum_add64(sum, word);
 	}
 	return sum;
