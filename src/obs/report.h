@@ -16,6 +16,7 @@
 #include "core/ledger.h"
 #include "core/worker.h"
 #include "dev/port.h"
+#include "wire/ipaddr.h"
 
 /*
  * {entered, originated, delivered, transmitted, forwarded, absorbed, dropped, held, balance,
@@ -31,8 +32,8 @@ json_t *report_ledger(const struct ledger *l);
  */
 json_t *report_drops(const struct ledger *l);
 
-/* The newest `max` drops, newest first: [{age_us, reason, function, file, line, stage, ifindex,
- * length, path: [...], head: hex}]. now_ns: the worker's time. */
+/* The newest `max` drops, newest first: [{age_us, reason, text, severity, function, file, line,
+ * stage, ifindex, length, path: [...], head: hex}]. now_ns: the worker's time. */
 json_t *report_recent(const struct ledger *l, uint64_t now_ns, unsigned int max);
 
 /*
@@ -51,6 +52,20 @@ json_t *report_port(struct port *port, unsigned int ifindex);
 /* {worker, now_ns, timers, pool: {size, free}, ledger: {entered, originated, dropped, held, balance}}:
  * one worker alone; now_ns is its clock. */
 json_t *report_worker(const struct worker *w);
+
+/* The addresses of a worker's interfaces: [{address: "198.18.0.2/24", ifindex, dev}]. Every worker has
+ * the same. */
+json_t *report_addresses(struct worker *w);
+
+/* Its routes: [{prefix: "198.18.0.0/24", via: "" or the gateway, ifindex, dev, connected}], in order of
+ * address and length. */
+json_t *report_routes(struct worker *w);
+
+#define REPORT_ADDR_BYTES 56
+
+/* An address as text, "0.0.0.0" for any; and with its port. text has REPORT_ADDR_BYTES. Return text. */
+const char *report_addr(const struct ipaddr *addr, char *text);
+const char *report_endpoint(const struct endpoint *endpoint, char *text);
 
 /* A path word (one bit a stage) as an array of stage labels. */
 json_t *report_path(uint32_t path);

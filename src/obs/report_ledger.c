@@ -162,11 +162,13 @@ static json_t *record_report(const struct drop_record *r, uint64_t now_ns)
 {
 	size_t head = r->len_bytes < sizeof(r->head) ? r->len_bytes : sizeof(r->head);
 	uint64_t age_ns = now_ns > r->stamp_ns ? now_ns - r->stamp_ns : 0;
+	const struct drop_reason_info *info = drop_reason_info(r->reason);
 	json_t *record = site_report(r->site, r->reason);
 
 	if (!record)
 		return NULL;
-	json_object_set_new(record, "text", json_string(drop_reason_info(r->reason)->text));
+	json_object_set_new(record, "text", json_string(info->text));
+	json_object_set_new(record, "severity", json_string(report_severity(info->severity)));
 	json_object_set_new(record, "age_us", json_integer((json_int_t)(age_ns / 1000)));
 	json_object_set_new(record, "stage", json_string(stage_label(r->stage)));
 	json_object_set_new(record, "ifindex", json_integer(r->ifindex));
