@@ -15,6 +15,7 @@
 
 struct rte_mempool;
 struct inet;       /* inet/inet.h: the protocols' state of this worker */
+struct tcp_stack;  /* inet/tcp: TCP's state of this worker */
 struct sock_layer; /* sock/sock.h: the sockets of this worker */
 struct engine;     /* engine/engine.h */
 
@@ -28,6 +29,7 @@ struct worker {
 	uint8_t secret[16]; /* for hashes and initial sequence numbers; random in the daemon */
 	unsigned int id;
 	struct inet *inet;
+	struct tcp_stack *tcp;
 	struct sock_layer *socks;
 	struct engine *engine;
 };
@@ -35,7 +37,7 @@ struct worker {
 /*
  * Prepare a worker: a pool of its own with n_packets segments, its ledger and timers.
  * EAL must be up. seed makes random numbers repeatable in tests (and the time of day now_ns itself);
- * 0 takes the system's randomness. Fields that are others' (inet, socks, engine) begin as NULL.
+ * 0 takes the system's randomness. Fields that are others' (inet, tcp, socks, engine) begin as NULL.
  * Returns 0 or a negative errno, then nothing is left to free.
  */
 int worker_init(struct worker *w, unsigned int id, unsigned int n_packets, uint64_t now_ns,
