@@ -219,7 +219,8 @@ static void timer_take_due(struct timer_wheel *wheel, uint64_t now_ns, struct ti
 
 	for (; t; t = next) {
 		next = t->next;
-		if (t->expires_ns > now_ns) {
+		/* Of a later tick, due or not: it was put off, and others are before it. */
+		if (t->expires_ns > now_ns || t->expires_ns >> TIMER_TICK_SHIFT > wheel->now_tick) {
 			timer_file(wheel, t);
 			continue;
 		}
