@@ -83,8 +83,9 @@ struct port {
 };
 
 struct port_open_params {
-	uint16_t workers;   /* queues wanted at most; the port may answer fewer */
-	struct worker **worker; /* [workers], or NULL where the driver needs no pool (tap, wire, loop) */
+	uint16_t workers; /* queues wanted at most; the port may answer fewer */
+	/* [workers]; DPDK ports need it (their pools), others do without: NULL. */
+	struct worker **worker;
 };
 
 /*
@@ -109,7 +110,7 @@ void port_close(struct port *port);
 uint16_t port_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts, uint16_t n);
 
 /*
- * Queue a packet for sending on this worker's queue; it leaves with port_flush() or when a burst is
+ * Queue a packet for sending on this worker's queue (w->id must be below port->queues); it leaves with port_flush() or when a burst is
  * full. Takes the packet. Does checksum and segmentation in software where the port cannot. What a
  * full ring refuses waits in a bounded backlog (held), then is dropped TX_RING_FULL.
  */

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The fault link; what it does is in fault.h.
+ *
+ * Theory of operation. Each queue has two directions, each a delay line: a heap of packets ordered by
+ * the time at which they are due, then by the order in which they came. A frame goes through the
+ * faults when it enters the line; it leaves when its time has come, to the stack (in) or to the port
+ * below (out). Both lines move whenever the worker receives, so a line never waits for new frames.
+ * The rate is a server that is busy until `busy_ns`; frames that it has not finished count as its
+ * queue. Packets in a line are held in the ledger.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dev/driver.h"
+#include "dev/fault.h"
+
+#define LINE_PACKETS 16384u
+#define NS_PER_US 1000ull
+
+struct fault_config {
+	uint64_t loss, dup, reorder, corrupt; /* chances, of 2^32 */
+	uint64_t delay_ns, jitter_ns, reorder_ns;
+	uint64_t rate_mbit;
+	uint64_t queue;
+	bool in, out;
+};
+
+struct line_entry {
+	uint64_t due_ns;
+	uint64_t order;
+	struct pkt *pkt;
+};
+
+struct fault_line {
+	bool active;
+	uint64_t rng;
+	uint64_t next_order;
+	uint64_t last_due_ns;    /* of frames in order: jitter keeps it */
+	uint64_t busy_ns;        /* the rate's server is busy until then */
+	uint32_t server_head;    /* of done_ns[]; runs freely */
+	uint32_t server_tail;
+	uint64_t *done_ns;       /* [queue]: when each frame in the server is through; NULL: no rate */
+	uint32_t count;
+	struct line_entry *heap; /* [LINE_PACKETS] */
+	struct fault_stats stats;
+};
+
+struct fault_queue {
+	struct worker *w;
+	struct fault_line in, out;
+} __attribute__((aligned(64)));
+
+struct fault {
+	struct port *inner;
+	struct fault_config config;
+	struct fault_queue *queue; /* [queues] */
+};
+
+/* ---- the heap ---- */
+
+static bool entry_before(const struct line_entry *a, const struct line_entry *b)
+{
+	return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
+}
+
+static void line_push(struct fault_line *l, struct line_entry entry)
+{
+	uint32_t at = l->count++;
+
+	while (at && entry_before(&entry, &l->heap[(at - 1) / 2])) {
+		l->heap[at] = l->heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	l->heap[at] = entry;
+}
+
+static void line_pop(struct fault_line *l)
+{
+	struct line_entry last = l->heap[--l->count];
+	uint32_t at = 0;
+
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+
+		if (child >= l->count)
+			break;
+		if (child + 1 < l->count && entry_before(&l->heap[child + 1], &l->heap[child]))
+			child++;
+		if (!entry_before(&l->heap[child], &last))
+			break;
+		l->heap[at] = l->heap[child];
+		at = child;
+	}
+	l->heap[at] = last;
+}
+
+/* ---- faults ---- */
+
+/* splitmix64 */
+static uint64_t line_random(struct fault_line *l)
+{
+	uint64_t z = l->rng += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+static bool line_chance(struct fault_line *l, uint64_t chance)
+{
+	return chance && line_random(l) >> 32 < chance;
+}
+
+/* Flip one to three bits anywhere in the frame. */
+static void line_corrupt(struct fault_line *l, struct pkt *p)
+{
+	uint64_t flips = 1 + line_random(l) % 3;
+
+	if (!pkt_len(p))
+		return;
+	l->stats.corrupted++;
+	p->flags &= (uint16_t)~PKT_F_CSUM_OK;
+	while (flips--) {
+		uint64_t bit = line_random(l) % (8ull * pkt_len(p));
+		uint32_t at = (uint32_t)(bit / 8);
+		struct rte_mbuf *m = &p->mbuf;
+
+		for (; at >= m->data_len; m = m->next)
+			at -= m->data_len;
+		*rte_pktmbuf_mtod_offset(m, uint8_t *, at) ^= (uint8_t)(1u << bit % 8);
+	}
+}
+
+/* The time at which the rate's server is through with len bytes; false: its queue is full. */
+static bool line_serve(const struct fault_config *c, struct fault_line *l, uint64_t now_ns,
+		       uint32_t len, uint64_t *done_ns)
+{
+	*done_ns = now_ns;
+	if (!l->done_ns)
+		return true;
+	while (l->server_head != l->server_tail && l->done_ns[l->server_head % c->queue] <= now_ns)
+		l->server_head++;
+	if (l->server_tail - l->server_head == c->queue)
+		return false;
+	if (l->busy_ns < now_ns)
+		l->busy_ns = now_ns;
+	l->busy_ns += (uint64_t)len * 8 * 1000 / c->rate_mbit;
+	l->done_ns[l->server_tail++ % c->queue] = l->busy_ns;
+	*done_ns = l->busy_ns;
+	return true;
+}
+
+static uint64_t line_due(const struct fault_config *c, struct fault_line *l, uint64_t start_ns)
+{
+	uint64_t due_ns = start_ns + c->delay_ns;
+
+	if (c->jitter_ns) {
+		uint64_t swing = line_random(l) % (2 * c->jitter_ns + 1);
+
+		due_ns = due_ns + swing > start_ns + c->jitter_ns ? due_ns + swing - c->jitter_ns :
+								    start_ns;
+	}
+	if (line_chance(l, c->reorder)) {
+		l->stats.reordered++;
+		return due_ns + c->reorder_ns;
+	}
+	if (due_ns < l->last_due_ns)
+		due_ns = l->last_due_ns;
+	l->last_due_ns = due_ns;
+	return due_ns;
+}
+
+static void line_enter(struct worker *w, const struct fault_config *c, struct fault_line *l,
+		       struct pkt *p)
+{
+	struct line_entry entry = { .pkt = p };
+	uint64_t start_ns;
+
+	l->stats.frames++;
+	if (line_chance(l, c->loss)) {
+		l->stats.lost++;
+		pkt_drop(w, p, DROP_LINK_LOSS);
+		return;
+	}
+	if (line_chance(l, c->corrupt))
+		line_corrupt(l, p);
+	if (l->count == LINE_PACKETS || !line_serve(c, l, w->now_ns, pkt_len(p), &start_ns)) {
+		l->stats.queue_full++;
+		pkt_drop(w, p, DROP_LINK_QUEUE);
+		return;
+	}
+	entry.due_ns = line_due(c, l, start_ns);
+	entry.order = l->next_order++;
+	ledger_hold(w, 1);
+	line_push(l, entry);
+	if (l->count < LINE_PACKETS && line_chance(l, c->dup)) {
+		entry.pkt = pkt_copy(w, p);
+		if (!entry.pkt)
+			return;
+		l->stats.duplicated++;
+		entry.order = l->next_order++;
+		ledger_hold(w, 1);
+		line_push(l, entry);
+	}
+}
+
+/* Take what is due out of the line, at most n. */
+static uint16_t line_leave(struct worker *w, struct fault_line *l, struct pkt **pkts, uint16_t n)
+{
+	uint16_t got = 0;
+
+	for (; got < n && l->count && l->heap[0].due_ns <= w->now_ns; got++) {
+		pkts[got] = l->heap[0].pkt;
+		line_pop(l);
+	}
+	ledger_release(w, got);
+	return got;
+}
+
+/* ---- the port ---- */
+
+/* Give the port below what is due. What it refuses goes back to the front of the line. */
+static void fault_pump_out(struct worker *w, struct fault *f, uint16_t queue)
+{
+	struct fault_line *l = &f->queue[queue].out;
+
+	while (l->count && l->heap[0].due_ns <= w->now_ns) {
+		struct pkt *p = l->heap[0].pkt;
+
+		if (!f->inner->ops->tx(w, f->inner, queue, &p, 1))
+			return;
+		line_pop(l);
+		ledger_release(w, 1);
+	}
+}
+
+static uint16_t fault_tx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts,
+			 uint16_t n)
+{
+	struct fault *f = port->driver;
+	struct fault_queue *q = &f->queue[queue];
+
+	q->w = w;
+	if (!q->out.active)
+		return f->inner->ops->tx(w, f->inner, queue, pkts, n);
+	for (uint16_t i = 0; i < n; i++)
+		line_enter(w, &f->config, &q->out, pkts[i]);
+	fault_pump_out(w, f, queue);
+	return n;
+}
+
+static uint16_t fault_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts,
+			 uint16_t n)
+{
+	struct fault *f = port->driver;
+	struct fault_queue *q = &f->queue[queue];
+	uint16_t got;
+
+	q->w = w;
+	f->inner->ifindex = port->ifindex;
+	fault_pump_out(w, f, queue);
+	got = f->inner->ops->rx(w, f->inner, queue, pkts, n);
+	if (!q->in.active)
+		return got;
+	for (uint16_t i = 0; i < got; i++)
+		line_enter(w, &f->config, &q->in, pkts[i]);
+	return line_leave(w, &q->in, pkts, n);
+}
+
+static uint64_t line_next_ns(const struct fault_line *l)
+{
+	return l->count ? l->heap[0].due_ns : TIMER_NEVER;
+}
+
+static uint64_t fault_next_ns(struct port *port, uint16_t queue)
+{
+	struct fault *f = port->driver;
+	uint64_t inner = f->inner->ops->next_ns ? f->inner->ops->next_ns(f->inner, queue) :
+						  TIMER_NEVER;
+
+	return RTE_MIN(inner, RTE_MIN(line_next_ns(&f->queue[queue].in),
+				      line_next_ns(&f->queue[queue].out)));
+}
+
+static int fault_sleep_fd(struct port *port, uint16_t queue)
+{
+	struct port *inner = ((struct fault *)port->driver)->inner;
+
+	return inner->ops->sleep_fd ? inner->ops->sleep_fd(inner, queue) : -ENOTSUP;
+}
+
+static bool fault_arm(struct port *port, uint16_t queue, bool on)
+{
+	struct port *inner = ((struct fault *)port->driver)->inner;
+
+	return inner->ops->arm && inner->ops->arm(inner, queue, on);
+}
+
+static void fault_port_stats(struct port *port, struct port_stats *stats)
+{
+	struct port *inner = ((struct fault *)port->driver)->inner;
+
+	inner->ops->stats(inner, stats);
+}
+
+static void line_close(struct worker *w, struct fault_line *l)
+{
+	ledger_hold(w, -l->count);
+	for (uint32_t i = 0; i < l->count; i++)
+		pkt_drop(w, l->heap[i].pkt, DROP_PORT_DOWN);
+	l->count = 0;
+}
+
+static void fault_close(struct port *port)
+{
+	struct fault *f = port->driver;
+
+	for (uint16_t q = 0; f->queue && q < port->queues; q++) {
+		struct fault_queue *fq = &f->queue[q];
+
+		if (fq->w) {
+			line_close(fq->w, &fq->in);
+			line_close(fq->w, &fq->out);
+		}
+		free(fq->in.heap);
+		free(fq->out.heap);
+		free(fq->in.done_ns);
+		free(fq->out.done_ns);
+	}
+	f->inner->ops->close(f->inner);
+	free(f->queue);
+	free(f);
+	free(port);
+}
+
+static const struct port_ops fault_ops = {
+	.type = "fault",
+	.rx = fault_rx,
+	.tx = fault_tx,
+	.sleep_fd = fault_sleep_fd,
+	.arm = fault_arm,
+	.next_ns = fault_next_ns,
+	.stats = fault_port_stats,
+	.close = fault_close,
+};
+
+struct port *fault_inner(const struct port *port)
+{
+	return port->ops == &fault_ops ? ((struct fault *)port->driver)->inner : NULL;
+}
+
+int fault_stats(const struct port *port, bool in, struct fault_stats *stats)
+{
+	const struct fault *f = port->driver;
+
+	memset(stats, 0, sizeof(*stats));
+	if (port->ops != &fault_ops)
+		return -EINVAL;
+	for (uint16_t q = 0; q < port->queues; q++) {
+		const struct fault_line *l = in ? &f->queue[q].in : &f->queue[q].out;
+
+		stats->frames += l->stats.frames;
+		stats->lost += l->stats.lost;
+		stats->queue_full += l->stats.queue_full;
+		stats->duplicated += l->stats.duplicated;
+		stats->reordered += l->stats.reordered;
+		stats->corrupted += l->stats.corrupted;
+		stats->waiting += l->count;
+	}
+	return 0;
+}
+
+/* ---- opening ---- */
+
+static uint64_t chance_of_32(double chance)
+{
+	return (uint64_t)llround(chance * 4294967296.0);
+}
+
+static int fault_configure(const struct spec *s, struct fault_config *c, uint64_t *seed, char *error)
+{
+	double loss = 0, dup = 0, reorder = 0, corrupt = 0;
+	uint64_t delay_us = 0, jitter_us = 0, reorder_us = 1000;
+	const uint64_t max_us = 60000000;
+	const char *dir = spec_get(s, "dir");
+	int err;
+
+	*c = (struct fault_config){ .queue = 1000, .in = true, .out = true };
+	*seed = 1;
+	if ((err = spec_chance(s, "loss", &loss, error)) ||
+	    (err = spec_chance(s, "dup", &dup, error)) ||
+	    (err = spec_chance(s, "reorder", &reorder, error)) ||
+	    (err = spec_chance(s, "corrupt", &corrupt, error)) ||
+	    (err = spec_number(s, "delay_us", 0, max_us, &delay_us, error)) ||
+	    (err = spec_number(s, "jitter_us", 0, max_us, &jitter_us, error)) ||
+	    (err = spec_number(s, "reorder_us", 1, max_us, &reorder_us, error)) ||
+	    (err = spec_number(s, "rate_mbit", 0, 1000000, &c->rate_mbit, error)) ||
+	    (err = spec_number(s, "queue", 1, LINE_PACKETS, &c->queue, error)) ||
+	    (err = spec_number(s, "seed", 0, UINT64_MAX, seed, error)))
+		return err;
+	if (dir && strcmp(dir, "both") && strcmp(dir, "in") && strcmp(dir, "out"))
+		return port_fail(error, -EINVAL, "fault: dir=%.40s: must be both, in or out", dir);
+	c->in = !dir || strcmp(dir, "out");
+	c->out = !dir || strcmp(dir, "in");
+	c->loss = chance_of_32(loss);
+	c->dup = chance_of_32(dup);
+	c->reorder = chance_of_32(reorder);
+	c->corrupt = chance_of_32(corrupt);
+	c->delay_ns = delay_us * NS_PER_US;
+	c->jitter_ns = jitter_us * NS_PER_US;
+	c->reorder_ns = reorder_us * NS_PER_US;
+	return 0;
+}
+
+static int line_open(struct fault_line *l, const struct fault_config *c, bool active, uint64_t seed)
+{
+	l->active = active;
+	l->rng = seed;
+	if (!active)
+		return 0;
+	l->heap = calloc(LINE_PACKETS, sizeof(l->heap[0]));
+	if (c->rate_mbit)
+		l->done_ns = calloc(c->queue, sizeof(l->done_ns[0]));
+	return l->heap && (l->done_ns || !c->rate_mbit) ? 0 : -ENOMEM;
+}
+
+static int fault_open_lines(struct port *port, struct fault *f, uint64_t seed)
+{
+	const struct fault_config *c = &f->config;
+	int err = 0;
+
+	f->queue = aligned_alloc(64, port->queues * sizeof(f->queue[0]));
+	if (!f->queue)
+		return -ENOMEM;
+	memset(f->queue, 0, port->queues * sizeof(f->queue[0]));
+	for (uint16_t q = 0; q < port->queues && !err; q++) {
+		err = line_open(&f->queue[q].in, c, c->in, seed * 2654435761u + 2 * q);
+		if (!err)
+			err = line_open(&f->queue[q].out, c, c->out, seed * 2654435761u + 2 * q + 1);
+	}
+	return err;
+}
+
+/* The options end at the first ':'; behind it stands the specification of the port below. */
+int fault_open(const char *rest, const struct port_open_ctx *ctx, struct port **out)
+{
+	static const char *const known[] = { "loss",	  "dup",       "reorder",    "corrupt",
+					     "delay_us",  "jitter_us", "reorder_us", "rate_mbit",
+					     "queue",	  "seed",      "dir",	     NULL };
+	const char *colon = strchr(rest, ':');
+	struct port_open_ctx below = *ctx;
+	char text[SPEC_BYTES];
+	struct fault *f;
+	struct port *port;
+	struct spec spec;
+	uint64_t seed;
+	int err;
+
+	/* "fault:SPEC": the ':' is gone already, and everything is the port below. */
+	if (!colon || (size_t)(colon - rest) >= sizeof(text))
+		return port_fail(ctx->error, -EINVAL,
+				 "fault: which port? As in fault,loss=0.02:tap,name=weir0");
+	memcpy(text, rest, (size_t)(colon - rest));
+	text[colon - rest] = '\0';
+	f = calloc(1, sizeof(*f));
+	port = port_new(&fault_ops, "fault", 1);
+	if (!f || !port) {
+		err = port_fail(ctx->error, -ENOMEM, "fault: out of memory");
+		goto fail;
+	}
+	if ((err = spec_parse(&spec, "fault", text, known, ctx->error)) ||
+	    (err = fault_configure(&spec, &f->config, &seed, ctx->error)))
+		goto fail;
+	below.plain = true;
+	err = port_open_driver(colon + 1, &below, &f->inner);
+	if (err)
+		goto fail;
+	*port = *f->inner;
+	port->ops = &fault_ops;
+	port->driver = f;
+	port->caps &= PORT_CAP_LOOP;
+	if (fault_open_lines(port, f, seed)) {
+		fault_close(port);
+		return port_fail(ctx->error, -ENOMEM, "fault: out of memory");
+	}
+	*out = port;
+	return 0;
+fail:
+	free(f);
+	free(port);
+	return err;
+}
