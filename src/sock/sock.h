@@ -11,7 +11,22 @@
 
 #include "inet/inet.h"
 
-/* 0 or a negative errno. */
+/*
+ * What a worker's sockets ask the control thread for: a family broke a rule (session_broken()), or
+ * sockets have to be made on the other workers (sock_control()). wake_control may be called by the
+ * worker at any time: it should only write an eventfd. Without a hook nothing is called; the direct
+ * placement has one worker and asks by itself.
+ */
+struct sock_hooks {
+	void (*wake_control)(void *arg);
+	void *arg;
+};
+void sock_layer_hooks(struct worker *w, const struct sock_hooks *hooks);
+
+/* On the control thread while all workers are parked: do what this worker's sockets asked for. */
+void sock_control(struct worker *w);
+
+/* 0 or a negative errno. Free: sessions are destroyed before it, and it comes before inet_free(). */
 int sock_layer_init(struct worker *w);
 void sock_layer_free(struct worker *w);
 

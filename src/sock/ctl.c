@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The synchronous calls. The request is copied once; everything is judged in the copy.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "sock/sock_priv.h"
+
+/* The socket that the call is for: an existing one, or a new one of the session's. */
+static int ctl_sock(struct channel *ch, struct abi_ctl *ctl, struct sock **sock)
+{
+	int family = AF_INET, type = (int)ctl->create_type, protocol = (int)ctl->create_proto;
+	int ret;
+
+	*sock = NULL;
+	if (ctl->sock != ABI_SOCK_NONE) {
+		*sock = sock_find(ch->part, ctl->sock, ctl->gen);
+		return *sock != NULL ? 0 : -EBADF;
+	}
+	if (ctl->op == ABI_CTL_OPEN) {
+		family = (int)ctl->level;
+		type = (int)ctl->optname;
+		protocol = (int)ctl->len;
+	} else if (ctl->op <= ABI_CTL_SHUTDOWN && ctl->level == AF_INET6) {
+		family = AF_INET6; /* these calls use level for nothing else */
+	}
+	ret = sock_new(ch->part, family, type, protocol, sock);
+	if (ret != 0)
+		return ret;
+	sock_ref(ch->session, *sock);
+	ctl->sock = (*sock)->index;
+	ctl->gen = (*sock)->gen;
+	return 0;
+}
+
+static int ctl_bind(struct sock *s, const struct endpoint *at)
+{
+	if (!ipaddr_is_any(&at->addr) && !ipaddr_is_ip4(&at->addr))
+		return -EADDRNOTAVAIL;
+	return s->use == SLOT_STREAM ? stream_bind(s, at) : dgram_bind(s, at);
+}
+
+static int ctl_connect(struct sock *s, struct endpoint *to)
+{
+	if (s->use == SLOT_DGRAM)
+		return dgram_connect(s, to);
+	if (to->port_be == 0)
+		return -ECONNREFUSED;
+	/* The unspecified address is this host. */
+	if (ipaddr_is_any(&to->addr))
+		to->addr = ipaddr_from_ip4(htobe32(0x7f000001));
+	if (!ipaddr_is_ip4(&to->addr))
+		return -ENETUNREACH;
+	return stream_connect(s, to);
+}
+
+static int ctl_shutdown(struct sock *s, uint32_t how)
+{
+	if (how > SHUT_RDWR)
+		return -EINVAL;
+	return s->use == SLOT_STREAM ? stream_shutdown(s, (int)how) : dgram_shutdown(s, (int)how);
+}
+
+static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
+{
+	struct endpoint at = { .addr = ctl->addr, .port_be = ctl->port_be };
+	int ret = 0;
+
+	switch (ctl->op) {
+	case ABI_CTL_OPEN:
+		break;
+	case ABI_CTL_BIND:
+		ret = ctl_bind(s, &at);
+		if (ret == 0 && s->use == SLOT_DGRAM && shard_wanted(s))
+			ret = shard_request_make(s, ch);
+		break;
+	case ABI_CTL_CONNECT:
+		ret = ctl_connect(s, &at);
+		break;
+	case ABI_CTL_LISTEN:
+		if (s->use != SLOT_STREAM)
+			return -EOPNOTSUPP;
+		ret = stream_listen(s, ctl->optname);
+		if (ret == 0 && shard_wanted(s))
+			ret = shard_request_make(s, ch);
+		break;
+	case ABI_CTL_SHUTDOWN:
+		ret = ctl_shutdown(s, ctl->optname);
+		break;
+	case ABI_CTL_SETSOCKOPT:
+		if (ctl->len > sizeof(ctl->data))
+			return -EINVAL;
+		ret = option_set(s, ctl->level, ctl->optname, ctl->data, ctl->len);
+		break;
+	case ABI_CTL_GETSOCKOPT:
+		if (ctl->len > sizeof(ctl->data))
+			ctl->len = sizeof(ctl->data);
+		ret = option_get(s, ctl->level, ctl->optname, ctl->data, &ctl->len);
+		break;
+	default:
+		sock_broken(ch->part, "a control request's operation is unknown");
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
+void ctl_finish(struct channel *ch, int32_t result)
+{
+	struct abi_channel *abi = ch->abi;
+
+	abi->ctl.result = result;
+	ch->ctl_waiting = false;
+	ch->ctl_done = ch->ctl_seq;
+	atomic_store_explicit(&abi->ctl_done, ch->ctl_done, memory_order_release);
+	channel_bell(ch);
+}
+
+void ctl_run(struct channel *ch)
+{
+	struct abi_channel *abi = ch->abi;
+	struct abi_ctl ctl;
+	struct sock *s;
+	int ret;
+
+	ch->ctl_seq = atomic_load_explicit(&abi->ctl_seq, memory_order_acquire);
+	if (ch->ctl_waiting || ch->ctl_seq == ch->ctl_done)
+		return;
+	memcpy(&ctl, &abi->ctl, sizeof(ctl));
+	ch->part->w->socks->ctl_calls++;
+	ret = ctl_sock(ch, &ctl, &s);
+	if (ret == 0)
+		ret = ctl_do(ch, &ctl, s);
+	if (s != NULL && s->use != SLOT_FREE)
+		sock_publish(s);
+	abi->ctl.sock = ctl.sock;
+	abi->ctl.gen = ctl.gen;
+	abi->ctl.len = ctl.len;
+	if (ctl.op == ABI_CTL_GETSOCKOPT && ret == 0)
+		memcpy(abi->ctl.data, ctl.data, ctl.len);
+	if (!ch->ctl_waiting)
+		ctl_finish(ch, ret);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Datagram sockets: rings of records (struct abi_dgram and the payload). Received packets are copied
+ * into the receive ring as they come, or dropped SOCKET_RCVBUFF; the send ring is drained to
+ * udp_send(), so many datagrams a turn; what goes wrong with one becomes the socket's error.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "sock/sock_priv.h"
+#include "wire/app_ring.h"
+
+int dgram_open(struct sock *s)
+{
+	struct udp_pcb *pcb;
+	int ret;
+
+	s->rx_want_bytes = SOCK_RING_DGRAM_BYTES;
+	s->tx_want_bytes = SOCK_RING_DGRAM_BYTES;
+	if (ring_make(s->part, &s->tx, s->tx_want_bytes) != 0)
+		return -ENOBUFS;
+	ret = udp_open(s->part->w, &pcb, s);
+	if (ret != 0) {
+		ring_drop(s->part, &s->tx);
+		return ret;
+	}
+	s->udp = pcb;
+	sock_publish_tx_ring(s, &s->tx);
+	options_apply(s);
+	return 0;
+}
+
+int dgram_bind(struct sock *s, const struct endpoint *local)
+{
+	int ret;
+
+	if (s->udp->local.port_be != 0)
+		return -EINVAL;
+	ret = udp_bind(s->part->w, s->udp, local);
+	if (ret == 0)
+		sock_set_addrs(s);
+	return ret;
+}
+
+int dgram_connect(struct sock *s, const struct endpoint *remote)
+{
+	/* What was sent before goes to whom it was meant for. */
+	dgram_tx(s);
+	int ret = udp_connect(s->part->w, s->udp, remote);
+
+	if (ret != 0)
+		return ret;
+	if (remote->port_be != 0)
+		s->state |= ABI_S_CONNECTED;
+	else
+		s->state &= ~ABI_S_CONNECTED;
+	sock_set_addrs(s);
+	return 0;
+}
+
+int dgram_shutdown(struct sock *s, int how)
+{
+	if (how != SHUT_RD) {
+		dgram_tx(s);
+		s->state |= ABI_S_TX_SHUT;
+	}
+	if (how != SHUT_WR)
+		s->state |= ABI_S_RX_EOF;
+	sock_mark(s, ABI_EV_IN | ABI_EV_OUT | ABI_EV_RDHUP);
+	return s->state & ABI_S_CONNECTED ? 0 : -ENOTCONN;
+}
+
+void dgram_close(struct sock *s)
+{
+	struct udp_pcb *pcb = s->udp;
+
+	/* Linux has sent them before close() was called. */
+	for (uint32_t i = 0; i < s->tx.size_bytes / sizeof(struct abi_dgram) / SOCK_DGRAM_BURST &&
+			     !part_broken(s->part); i++) {
+		uint32_t head = s->tx.head;
+
+		dgram_tx(s);
+		if (head == s->tx.head)
+			break;
+	}
+	s->udp = NULL;
+	udp_close(s->part->w, pcb);
+	ring_drop(s->part, &s->rx);
+	ring_drop(s->part, &s->tx);
+}
+
+void dgram_publish(struct sock *s)
+{
+	struct abi_sock *abi = s->abi;
+
+	if (s->rx.tail != s->pub_rx_tail) {
+		s->pub_rx_tail = s->rx.tail;
+		atomic_store_explicit(&abi->rx_tail, s->rx.tail, memory_order_release);
+	}
+	if (s->tx.head != s->pub_tx_head) {
+		s->pub_tx_head = s->tx.head;
+		atomic_store_explicit(&abi->tx_head, s->tx.head, memory_order_release);
+	}
+	if (s->state != s->pub_state) {
+		s->pub_state = s->state;
+		atomic_store_explicit(&abi->state, s->state, memory_order_release);
+	}
+}
+
+/* ---- receive ---- */
+
+static bool sync_rx(struct sock *s)
+{
+	uint32_t head = atomic_load_explicit(&s->abi->rx_head, memory_order_acquire);
+
+	if (head - s->rx.head > s->pub_rx_tail - s->rx.head || (head & 63) != 0) {
+		sock_broken(s->part, "a receive position is outside of its ring");
+		return false;
+	}
+	s->rx.head = head;
+	return true;
+}
+
+/* The payload, segment by segment. */
+static void copy_in(struct sock *s, const struct pkt *p, uint32_t pos, uint32_t len)
+{
+	const struct rte_mbuf *m = &p->mbuf;
+	const uint8_t *from = pkt_at(p, p->l7);
+	uint32_t n = pkt_head_len_from(p, p->l7);
+
+	while (len != 0) {
+		n = n < len ? n : len;
+		app_ring_write(s->rx.data, s->rx.size_bytes, pos, from, n);
+		pos += n;
+		len -= n;
+		m = m->next;
+		if (m == NULL)
+			break;
+		from = rte_pktmbuf_mtod(m, const uint8_t *);
+		n = m->data_len;
+	}
+}
+
+static void ttl_tos(const struct pkt *p, struct abi_dgram *d)
+{
+	const uint8_t *ip = pkt_header(p, p->l3, 20);
+
+	if (ip != NULL && ip[0] >> 4 == 4)
+		d->ttl_tos = (uint32_t)ip[1] << 8 | ip[8];
+}
+
+void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
+		   const struct endpoint *from, const struct endpoint *to)
+{
+	struct sock *s = pcb->user;
+	uint32_t len = pkt_len_from(p, p->l7), space = app_dgram_space(len);
+	struct abi_dgram d = {
+		.len_bytes = len, .wire_bytes = len, .addr = from->addr, .local = to->addr,
+		.port_be = from->port_be, .ifindex = p->ifindex,
+		.stamp_ns = p->stamp_ns + w->wall_offset_ns,
+	};
+
+	stage_enter_one(w, STAGE_SOCK_DELIVER, p);
+	if (s == NULL || part_broken(s->part)) {
+		pkt_drop(w, p, DROP_SOCKET_CLOSED);
+		return;
+	}
+	if (s->rx.data == NULL) {
+		if (ring_make(s->part, &s->rx, s->rx_want_bytes) != 0) {
+			pkt_drop(w, p, DROP_NOMEM);
+			return;
+		}
+		sock_publish_rx_ring(s, &s->rx);
+	}
+	if (!sync_rx(s) || space > byte_ring_free(&s->rx)) {
+		pkt_drop(w, p, DROP_SOCKET_RCVBUFF);
+		return;
+	}
+	ttl_tos(p, &d);
+	app_ring_write(s->rx.data, s->rx.size_bytes, s->rx.tail, &d, sizeof(d));
+	copy_in(s, p, s->rx.tail + (uint32_t)sizeof(d), len);
+	s->rx.tail += space;
+	pkt_consume(w, p, FATE_DELIVERED);
+	sock_mark(s, ABI_EV_IN);
+}
+
+void dgram_error(struct worker *w, struct udp_pcb *pcb, int error)
+{
+	if (pcb->user != NULL)
+		sock_set_error(pcb->user, error);
+}
+
+/* ---- send ---- */
+
+/* Take the program's write position. */
+static bool sync_tx(struct sock *s)
+{
+	uint32_t tail = atomic_load_explicit(&s->abi->tx_tail, memory_order_acquire);
+	uint32_t fresh = tail - s->tx.tail;
+
+	if (fresh > byte_ring_free(&s->tx) || (tail & 63) != 0) {
+		sock_broken(s->part, "a send position is outside of its ring");
+		return false;
+	}
+	s->tx.tail = tail;
+	return true;
+}
+
+static int send_one(struct sock *s, const struct abi_dgram *d)
+{
+	struct endpoint to = { .addr = d->addr, .port_be = d->port_be };
+	uint32_t pos = s->tx.head + (uint32_t)sizeof(*d), run = 0;
+	const uint8_t *at = byte_ring_run(&s->tx, pos, d->len_bytes, &run);
+
+	if (s->state & ABI_S_TX_SHUT)
+		return -EPIPE;
+	return udp_send(s->part->w, s->udp, d->port_be != 0 ? &to : NULL, at, run, s->tx.data,
+			d->len_bytes - run);
+}
+
+static unsigned int drain(struct sock *s)
+{
+	unsigned int n = 0;
+
+	while (n < SOCK_DGRAM_BURST && s->tx.head != s->tx.tail) {
+		struct abi_dgram d;
+		uint32_t used = byte_ring_used(&s->tx);
+		int ret;
+
+		app_ring_read(&d, s->tx.data, s->tx.size_bytes, s->tx.head, sizeof(d));
+		if (d.len_bytes > used - sizeof(d)) {
+			sock_broken(s->part, "a datagram is longer than what was sent");
+			return n;
+		}
+		ret = send_one(s, &d);
+		/* Without room in a queue Linux loses datagrams in silence; the ledger has them. */
+		if (ret != 0 && ret != -ENOBUFS)
+			sock_set_error(s, -ret);
+		s->tx.head += app_dgram_space(d.len_bytes);
+		n++;
+	}
+	return n;
+}
+
+void dgram_tx(struct sock *s)
+{
+	struct sock_layer *l = sock_layer_of(s);
+	uint16_t port = s->udp->local.port_be;
+
+	atomic_exchange_explicit(&s->abi->tx_kick, 0, memory_order_seq_cst);
+	if (!sync_tx(s) || s->tx.head == s->tx.tail)
+		return;
+	drain(s);
+	if (s->udp->local.port_be != port)
+		sock_set_addrs(s);
+	s->acked = true;
+	sock_mark(s, 0);
+	if (s->tx.head != s->tx.tail && !s->tx_more) {
+		s->tx_more = true;
+		s->tx_next = l->tx_more;
+		l->tx_more = s;
+	}
+}
+
+unsigned int dgram_tx_more(struct worker *w)
+{
+	struct sock *s = w->socks->tx_more, *next;
+	unsigned int n = 0;
+
+	w->socks->tx_more = NULL;
+	for (; s != NULL; s = next) {
+		next = s->tx_next;
+		s->tx_more = false;
+		if (s->use != SLOT_DGRAM || part_broken(s->part))
+			continue;
+		dgram_tx(s);
+		n++;
+	}
+	return n;
+}

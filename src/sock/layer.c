@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The socket layer of a worker: its beginning and end, its upcalls, and its list of sockets.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "sock/sock_priv.h"
+
+int sock_layer_init(struct worker *w)
+{
+	struct sock_layer *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->dirty_end = &l->dirty;
+	w->socks = l;
+	return 0;
+}
+
+void sock_layer_hooks(struct worker *w, const struct sock_hooks *hooks)
+{
+	w->socks->hooks = *hooks;
+}
+
+void sock_layer_free(struct worker *w)
+{
+	struct sock_layer *l = w->socks;
+	struct watch *batch;
+
+	if (l == NULL)
+		return;
+	/* Families that only wait for orphans: nobody will acknowledge any more. */
+	while (l->parts != NULL) {
+		struct part *part = l->parts;
+
+		ready_forget(part);
+		part_unlist(part);
+		if (atomic_fetch_sub(&part->family->live_parts, 1) == 1)
+			family_free(part->family);
+	}
+	shard_free(l);
+	while ((batch = l->watch_batches) != NULL) {
+		l->watch_batches = batch->ch_next;
+		free(batch);
+	}
+	free(l);
+	w->socks = NULL;
+}
+
+void sock_upcalls(struct inet_upcalls *upcalls)
+{
+	stream_upcalls(upcalls);
+	upcalls->udp_deliver = dgram_deliver;
+	upcalls->udp_error = dgram_error;
+}
+
+/* ---- weir stat ---- */
+
+struct info_visit {
+	void (*fn)(const struct sock_info *info, void *arg);
+	void *arg;
+	struct worker *w;
+};
+
+static pid_t pid_of(const struct family *f, const struct sock *s)
+{
+	for (const struct session *session = f->sessions; session != NULL; session = session->next)
+		if (session->refs[s->index / 64] & 1ull << (s->index % 64))
+			return session->pid;
+	return 0;
+}
+
+static void info_stream(struct sock *s, struct sock_info *info)
+{
+	const struct tcp_public *pub = s->tcp != NULL ? tcp_public(s->tcp) : NULL;
+
+	info->proto = "tcp";
+	info->state = tcp_state_name(pub != NULL ? pub->state : TCP_CLOSED);
+	if (s->state & ABI_S_LISTEN) {
+		uint32_t head = atomic_load_explicit(&s->abi->rx_head, memory_order_relaxed);
+		uint32_t waiting = s->rx.tail - head;
+
+		info->rx_queue_bytes = waiting <= s->rx.size_bytes / 8 ? waiting : 0;
+		info->tx_queue_bytes = s->backlog;
+	} else if (pub != NULL) {
+		info->rx_queue_bytes = byte_ring_used(&pub->rcv);
+		info->tx_queue_bytes = byte_ring_used(&pub->snd);
+	}
+	if (pub != NULL) {
+		info->local = pub->local;
+		info->remote = pub->remote;
+	}
+}
+
+static void info_dgram(struct sock *s, struct sock_info *info)
+{
+	info->proto = "udp";
+	info->state = s->state & ABI_S_CONNECTED ? "ESTAB" : "UNCONN";
+	info->rx_queue_bytes = byte_ring_used(&s->rx);
+	info->tx_queue_bytes = byte_ring_used(&s->tx);
+	info->local = s->udp->local;
+	info->remote = s->udp->remote;
+}
+
+static void info_orphan(const struct tcp_pcb *pcb, void *arg)
+{
+	const struct tcp_public *pub = (const struct tcp_public *)pcb;
+	struct info_visit *visit = arg;
+	struct sock_info info = { .worker = visit->w->id, .program = "", .proto = "tcp" };
+
+	if (pub->user != NULL)
+		return;
+	info.state = tcp_state_name(pub->state);
+	info.local = pub->local;
+	info.remote = pub->remote;
+	info.tx_queue_bytes = byte_ring_used(&pub->snd);
+	visit->fn(&info, visit->arg);
+}
+
+void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, void *arg), void *arg)
+{
+	struct info_visit visit = { fn, arg, w };
+
+	for (struct part *part = w->socks->parts; part != NULL; part = part->next) {
+		struct family *f = part->family;
+
+		for (uint32_t index = part->first; index < part->fresh; index++) {
+			struct sock *s = &f->socks[index];
+			struct sock_info info = { .worker = w->id, .program = f->name };
+
+			if (s->use == SLOT_FREE)
+				continue;
+			info.pid = pid_of(f, s);
+			if (s->use == SLOT_STREAM)
+				info_stream(s, &info);
+			else
+				info_dgram(s, &info);
+			fn(&info, arg);
+		}
+	}
+	tcp_for_each(w, info_orphan, &visit);
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Socket options. Nearly all are one int: a table says where it is kept, what values are right, and
+ * what Linux has as default; options_apply() then hands what protocols need to the pcb. Options that
+ * change nothing here yet are kept and given back, where a program may rightly expect no more.
+ * What is not in the table answers ENOPROTOOPT and is logged, once for each option.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "core/log.h"
+#include "sock/sock_priv.h"
+#include "wire/app_ring.h"
+
+#define OPT_BOOL 1u  /* any value but 0 is 1 */
+#define OPT_BYTE 2u  /* one byte is enough */
+#define OPT_RO 4u    /* setsockopt: ENOPROTOOPT */
+#define OPT_STREAM 8u
+
+#ifndef SO_BUSY_POLL
+#define SO_BUSY_POLL 46
+#endif
+
+struct int_option {
+	uint16_t level, name;
+	uint16_t offset;
+	uint16_t flags;
+	int32_t min, max, initial;
+};
+
+#define OPT(level, name, field, flags, min, max, initial)                                        \
+	{ level, name, offsetof(struct sock_options, field), flags, min, max, initial }
+
+static const struct int_option int_options[] = {
+	OPT(SOL_SOCKET, SO_REUSEADDR, reuse_addr, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_REUSEPORT, reuse_port, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_KEEPALIVE, keepalive, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_BROADCAST, broadcast, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_OOBINLINE, oobinline, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_DONTROUTE, dontroute, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_PRIORITY, priority, 0, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_MARK, mark, 0, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_RCVLOWAT, rcvlowat, 0, INT_MIN, INT_MAX, 1),
+	OPT(SOL_SOCKET, SO_BUSY_POLL, busy_poll, 0, 0, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_TIMESTAMP, timestamp, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_PASSCRED, passcred, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_INCOMING_CPU, incoming_cpu, 0, INT_MIN, INT_MAX, -1),
+	OPT(IPPROTO_TCP, TCP_NODELAY, nodelay, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_TCP, TCP_CORK, cork, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_TCP, TCP_QUICKACK, quickack, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 1),
+	OPT(IPPROTO_TCP, TCP_KEEPIDLE, keep_idle, OPT_STREAM, 1, 32767, 7200),
+	OPT(IPPROTO_TCP, TCP_KEEPINTVL, keep_interval, OPT_STREAM, 1, 32767, 75),
+	OPT(IPPROTO_TCP, TCP_KEEPCNT, keep_count, OPT_STREAM, 1, 127, 9),
+	OPT(IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout, OPT_STREAM, 0, INT_MAX, 0),
+	OPT(IPPROTO_TCP, TCP_MAXSEG, max_seg, OPT_STREAM, 0, 32767, 0),
+	OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT, defer_accept, OPT_STREAM, 0, INT_MAX, 0),
+	OPT(IPPROTO_TCP, TCP_FASTOPEN, fastopen, OPT_STREAM, 0, INT_MAX, 0),
+	OPT(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, fastopen_connect, OPT_STREAM, 0, 1, 0),
+	OPT(IPPROTO_TCP, TCP_SYNCNT, syncnt, OPT_STREAM, 1, 127, 6),
+	OPT(IPPROTO_TCP, TCP_LINGER2, linger2, OPT_STREAM, INT_MIN, INT_MAX, 60),
+	OPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT, notsent_lowat, OPT_STREAM, INT_MIN, INT_MAX, -1),
+	OPT(IPPROTO_TCP, TCP_WINDOW_CLAMP, window_clamp, OPT_STREAM, 0, INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_TOS, tos, OPT_BYTE, 0, 255, 0),
+	OPT(IPPROTO_IP, IP_TTL, ttl, OPT_BYTE, -1, 255, 64),
+	OPT(IPPROTO_IP, IP_PKTINFO, pktinfo, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_RECVERR, recverr, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_RECVTOS, recv_tos, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_RECVTTL, recv_ttl, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_MTU_DISCOVER, mtu_discover, OPT_BYTE, 0, 5, 1),
+	OPT(IPPROTO_IP, IP_FREEBIND, freebind, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, bind_no_port, OPT_BOOL | OPT_BYTE, INT_MIN,
+	    INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_MULTICAST_TTL, mcast_ttl, OPT_BYTE, -1, 255, 1),
+	OPT(IPPROTO_IP, IP_MULTICAST_LOOP, mcast_loop, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 1),
+	OPT(IPPROTO_IP, IP_MULTICAST_ALL, mcast_all, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 1),
+	OPT(IPPROTO_IPV6, IPV6_V6ONLY, v6only, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IPV6, IPV6_TCLASS, v6_tclass, 0, -1, 255, 0),
+	OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS, v6_hops, 0, -1, 255, 64),
+	OPT(IPPROTO_IPV6, IPV6_RECVERR, v6_recverr, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IPV6, IPV6_RECVPKTINFO, v6_pktinfo, OPT_BOOL, INT_MIN, INT_MAX, 0),
+};
+
+#define INT_OPTIONS (sizeof(int_options) / sizeof(int_options[0]))
+
+static int32_t *int_at(struct sock *s, const struct int_option *o)
+{
+	return (int32_t *)((uint8_t *)&s->opt + o->offset);
+}
+
+static const struct int_option *int_option_find(const struct sock *s, uint32_t level, uint32_t name)
+{
+	for (unsigned int i = 0; i < INT_OPTIONS; i++) {
+		const struct int_option *o = &int_options[i];
+
+		if (o->level == level && o->name == name)
+			return o->flags & OPT_STREAM && s->use != SLOT_STREAM ? NULL : o;
+	}
+	return NULL;
+}
+
+void options_default(struct sock *s)
+{
+	bool stream = s->use == SLOT_STREAM;
+
+	for (unsigned int i = 0; i < INT_OPTIONS; i++)
+		*int_at(s, &int_options[i]) = int_options[i].initial;
+	s->opt.rcvbuf = (int32_t)(stream ? SOCK_RING_STREAM_BYTES : SOCK_RING_DGRAM_BYTES);
+	s->opt.sndbuf = s->opt.rcvbuf;
+	s->opt.linger = 0;
+}
+
+static void stream_apply(const struct sock *s, const struct sock_options *o)
+{
+	struct tcp_public *pub = tcp_public(s->tcp);
+
+	pub->nodelay = o->nodelay;
+	pub->cork = o->cork;
+	pub->keepalive = o->keepalive;
+	pub->reuse_addr = o->reuse_addr;
+	pub->reuse_port = o->reuse_port;
+	pub->quickack = o->quickack;
+	pub->linger = o->linger;
+	pub->linger_s = (uint32_t)o->linger_s;
+	pub->keep_idle_s = (uint32_t)o->keep_idle;
+	pub->keep_interval_s = (uint32_t)o->keep_interval;
+	pub->keep_count = (uint32_t)o->keep_count;
+	pub->user_timeout_ms = (uint32_t)o->user_timeout;
+	pub->max_seg = (uint16_t)o->max_seg;
+	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
+	pub->tos = (uint8_t)o->tos;
+}
+
+void options_apply(struct sock *s)
+{
+	const struct sock_options *o = &s->opt;
+
+	if (s->tcp == NULL)
+		return;
+	if (s->use == SLOT_STREAM) {
+		stream_apply(s, o);
+		return;
+	}
+	s->udp->reuse_addr = o->reuse_addr;
+	s->udp->reuse_port = o->reuse_port;
+	s->udp->broadcast = o->broadcast;
+	s->udp->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
+	s->udp->tos = (uint8_t)o->tos;
+}
+
+/* The first use of each unknown option is named in the log. */
+static void note_unknown(struct sock *s, uint32_t level, uint32_t name)
+{
+	struct sock_layer *l = sock_layer_of(s);
+
+	for (unsigned int i = 0; i < l->noted_count; i++)
+		if (l->noted[i].level == level && l->noted[i].name == name)
+			return;
+	if (l->noted_count == sizeof(l->noted) / sizeof(l->noted[0]))
+		return;
+	l->noted[l->noted_count].level = (uint16_t)level;
+	l->noted[l->noted_count++].name = (uint16_t)name;
+	log_warn("%s: socket option level %u, name %u is not supported: it gets ENOPROTOOPT",
+		 s->part->family->name, level, name);
+}
+
+/* Linux doubles what is asked for (book-keeping) and gives the double back. */
+static int buffer_set(struct sock *s, uint32_t name, int32_t value)
+{
+	uint32_t bytes = value < 0 || value > (int32_t)SOCK_RING_MAX_BYTES ? SOCK_RING_MAX_BYTES :
+									       (uint32_t)value;
+	bool dgram = s->use == SLOT_DGRAM;
+	bool fresh = !(s->state & (ABI_S_CONNECTING | ABI_S_CONNECTED));
+
+	if (name == SO_SNDBUF || name == SO_SNDBUFFORCE) {
+		s->opt.sndbuf = (int32_t)(bytes * 2 < 4608 ? 4608 : bytes * 2);
+		if (fresh && !dgram)
+			s->tx_want_bytes = sock_ring_size(bytes, dgram);
+		return 0;
+	}
+	s->opt.rcvbuf = (int32_t)(bytes * 2 < 2304 ? 2304 : bytes * 2);
+	if ((dgram && s->rx.data == NULL) || (fresh && !dgram)) {
+		s->rx_want_bytes = sock_ring_size(bytes, dgram);
+		if (!dgram && s->tcp != NULL)
+			tcp_public(s->tcp)->rcv_space_bytes = s->rx_want_bytes;
+	}
+	return 0;
+}
+
+static int linger_set(struct sock *s, const void *data, uint32_t len)
+{
+	struct linger linger;
+
+	if (len < sizeof(linger))
+		return -EINVAL;
+	memcpy(&linger, data, sizeof(linger));
+	s->opt.linger = linger.l_onoff != 0;
+	s->opt.linger_s = linger.l_linger;
+	options_apply(s);
+	return 0;
+}
+
+static int timeo_set(int64_t timeo[2], const void *data, uint32_t len)
+{
+	if (len < 2 * sizeof(int64_t))
+		return -EINVAL;
+	memcpy(timeo, data, 2 * sizeof(int64_t));
+	return timeo[1] < 0 || timeo[1] >= 1000000 ? -EDOM : 0;
+}
+
+/* Options that are not one int. -ENOENT: none of these. */
+static int special_set(struct sock *s, uint32_t level, uint32_t name, const void *data,
+		       uint32_t len)
+{
+	int32_t value = 0;
+
+	if (len >= sizeof(value))
+		memcpy(&value, data, sizeof(value));
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION && s->use == SLOT_STREAM)
+		return len >= 4 && memcmp(data, "reno", 4) == 0 ? 0 : -ENOENT - 1000;
+	if (level != SOL_SOCKET)
+		return -ENOENT;
+	switch (name) {
+	case SO_LINGER:
+		return linger_set(s, data, len);
+	case SO_RCVTIMEO:
+		return timeo_set(s->opt.rcvtimeo, data, len);
+	case SO_SNDTIMEO:
+		return timeo_set(s->opt.sndtimeo, data, len);
+	case SO_RCVBUF:
+	case SO_RCVBUFFORCE:
+	case SO_SNDBUF:
+	case SO_SNDBUFFORCE:
+		return len < sizeof(value) ? -EINVAL : buffer_set(s, name, value);
+	case SO_ERROR:
+	case SO_TYPE:
+	case SO_DOMAIN:
+	case SO_PROTOCOL:
+	case SO_ACCEPTCONN:
+		return -ENOPROTOOPT;
+	default:
+		return -ENOENT;
+	}
+}
+
+/* What waited because of an option (Nagle, cork, keepalive's times) is looked at again. */
+static void option_changed(struct sock *s)
+{
+	if (s->use != SLOT_STREAM || s->tcp == NULL || s->state & (ABI_S_LISTEN | ABI_S_RESET))
+		return;
+	stream_sync_tx(s);
+	tcp_option_changed(s->part->w, s->tcp);
+}
+
+int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, uint32_t len)
+{
+	const struct int_option *o;
+	int32_t value;
+	int ret = special_set(s, level, name, data, len);
+
+	if (ret == -ENOENT - 1000)
+		return -ENOENT; /* no such congestion control */
+	if (ret != -ENOENT)
+		return ret;
+	o = int_option_find(s, level, name);
+	if (o == NULL) {
+		note_unknown(s, level, name);
+		return -ENOPROTOOPT;
+	}
+	if (len >= sizeof(value))
+		memcpy(&value, data, sizeof(value));
+	else if (len >= 1 && o->flags & OPT_BYTE)
+		value = *(const uint8_t *)data;
+	else
+		return -EINVAL;
+	if (o->flags & OPT_BOOL)
+		value = value != 0;
+	if (value < o->min || value > o->max)
+		return -EINVAL;
+	*int_at(s, o) = value;
+	if (name == SO_RCVLOWAT && level == SOL_SOCKET)
+		atomic_store_explicit(&s->abi->rx_lowat_bytes, value < 1 ? 1 : (uint32_t)value,
+				      memory_order_relaxed);
+	options_apply(s);
+	option_changed(s);
+	return 0;
+}
+
+static int give(void *data, uint32_t *len, const void *value, uint32_t bytes)
+{
+	if (*len > bytes)
+		*len = bytes;
+	memcpy(data, value, *len);
+	return 0;
+}
+
+static int give_int(void *data, uint32_t *len, int32_t value)
+{
+	return give(data, len, &value, sizeof(value));
+}
+
+static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
+{
+	struct linger linger = { .l_onoff = s->opt.linger, .l_linger = s->opt.linger_s };
+
+	switch (name) {
+	case SO_ERROR:
+		return give_int(data, len, app_sock_take_error(s->abi));
+	case SO_TYPE:
+		return give_int(data, len, s->use == SLOT_STREAM ? SOCK_STREAM : SOCK_DGRAM);
+	case SO_DOMAIN:
+		return give_int(data, len, s->family);
+	case SO_PROTOCOL:
+		return give_int(data, len, s->use == SLOT_STREAM ? IPPROTO_TCP : IPPROTO_UDP);
+	case SO_ACCEPTCONN:
+		return give_int(data, len, (s->state & ABI_S_LISTEN) != 0);
+	case SO_LINGER:
+		return give(data, len, &linger, sizeof(linger));
+	case SO_RCVTIMEO:
+		return give(data, len, s->opt.rcvtimeo, sizeof(s->opt.rcvtimeo));
+	case SO_SNDTIMEO:
+		return give(data, len, s->opt.sndtimeo, sizeof(s->opt.sndtimeo));
+	case SO_RCVBUF:
+		return give_int(data, len, s->opt.rcvbuf);
+	case SO_SNDBUF:
+		return give_int(data, len, s->opt.sndbuf);
+	default:
+		return -ENOENT;
+	}
+}
+
+static int tcp_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
+{
+	struct tcp_info info = { .tcpi_state = 7 }; /* TCP_CLOSE, where the pcb is gone */
+	uint32_t bytes = sizeof(info);
+
+	switch (name) {
+	case TCP_INFO:
+		if (s->tcp != NULL)
+			bytes = tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
+		return give(data, len, &info, bytes);
+	case TCP_CONGESTION:
+		return give(data, len, "reno\0\0\0\0\0\0\0\0\0\0\0", 16);
+	case TCP_MAXSEG:
+		if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
+			return give_int(data, len, s->opt.max_seg != 0 ? s->opt.max_seg : 536);
+		tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
+		return give_int(data, len, (int32_t)info.tcpi_snd_mss);
+	default:
+		return -ENOENT;
+	}
+}
+
+static int ip_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
+{
+	if (name != IP_MTU)
+		return -ENOENT;
+	if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
+		return -ENOTCONN;
+	if (s->use == SLOT_DGRAM)
+		return give_int(data, len, s->udp->flow.mtu_bytes);
+	struct tcp_info info = { 0 };
+
+	tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
+	return give_int(data, len, (int32_t)info.tcpi_pmtu);
+}
+
+int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32_t *len)
+{
+	const struct int_option *o;
+	int ret = -ENOENT;
+
+	if ((int32_t)*len < 0)
+		return -EINVAL;
+	if (level == SOL_SOCKET)
+		ret = socket_get(s, name, data, len);
+	else if (level == IPPROTO_TCP && s->use == SLOT_STREAM)
+		ret = tcp_get(s, name, data, len);
+	else if (level == IPPROTO_IP)
+		ret = ip_get(s, name, data, len);
+	if (ret != -ENOENT)
+		return ret;
+	o = int_option_find(s, level, name);
+	if (o == NULL) {
+		note_unknown(s, level, name);
+		return -ENOPROTOOPT;
+	}
+	return give_int(data, len, *int_at(s, o));
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sessions: which process of a family references which sockets. See session.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "sock/sock_priv.h"
+
+static size_t refs_bytes(const struct family *f)
+{
+	return f->sock_count / 8;
+}
+
+static struct session *session_new(struct family *f, pid_t pid)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (session == NULL)
+		return NULL;
+	session->refs = calloc(1, refs_bytes(f));
+	if (session->refs == NULL) {
+		free(session);
+		return NULL;
+	}
+	session->family = f;
+	session->pid = pid;
+	session->next = f->sessions;
+	f->sessions = session;
+	return session;
+}
+
+int session_create(const struct family_params *params, pid_t pid, struct session **session)
+{
+	struct family *f;
+	int ret = family_create(params, &f);
+
+	if (ret != 0)
+		return ret;
+	*session = session_new(f, pid);
+	if (*session == NULL) {
+		family_free(f);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What the family's processes have submitted counts as done before one of them comes or goes. */
+static void family_drain(struct family *f)
+{
+	for (unsigned int i = 0; i < f->parts; i++) {
+		struct part *part = f->part[i];
+
+		for (unsigned int c = 0; c < ABI_MAX_CHANNELS && !part_broken(part); c++)
+			if (part->channel[c] != NULL)
+				channel_drain(part->channel[c], ABI_SQ_ENTRIES);
+	}
+}
+
+/* Whoever was parked is asked for what this call left to be done on several workers. */
+static void family_control(struct family *f)
+{
+	for (unsigned int i = 0; i < f->parts; i++)
+		sock_control(f->part[i]->w);
+}
+
+static void for_each_ref(struct session *session, void (*fn)(struct session *s, struct sock *sock))
+{
+	struct family *f = session->family;
+
+	for (uint32_t word = 0; word < f->sock_count / 64; word++) {
+		uint64_t bits = session->refs[word];
+
+		while (bits != 0) {
+			uint32_t index = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			bits &= bits - 1;
+			fn(session, &f->socks[index]);
+		}
+	}
+}
+
+static void add_ref(struct session *session, struct sock *s)
+{
+	s->refs++;
+}
+
+int session_fork(struct session *parent, pid_t pid, struct session **child)
+{
+	struct family *f = parent->family;
+
+	family_drain(f);
+	*child = session_new(f, pid);
+	if (*child == NULL)
+		return -ENOMEM;
+	memcpy((*child)->refs, parent->refs, refs_bytes(f));
+	for_each_ref(*child, add_ref);
+	return 0;
+}
+
+static void channels_close(struct session *session)
+{
+	struct family *f = session->family;
+
+	for (unsigned int i = 0; i < f->parts; i++)
+		for (unsigned int c = 0; c < ABI_MAX_CHANNELS; c++)
+			if (f->part[i]->channel[c] != NULL &&
+			    f->part[i]->channel[c]->session == session)
+				channel_close(f->part[i]->channel[c]);
+}
+
+void session_resume(struct session *session, const uint32_t *pairs, unsigned int n)
+{
+	struct family *f = session->family;
+	uint64_t *keep = calloc(1, refs_bytes(f));
+
+	family_drain(f);
+	channels_close(session);
+	if (keep == NULL) {
+		log_error("%s: no memory while the program changes (exec): all sockets are kept",
+			  f->name);
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t index = pairs[2 * i];
+
+		if (index < f->sock_count && f->socks[index].use != SLOT_FREE &&
+		    f->socks[index].gen == pairs[2 * i + 1])
+			keep[index / 64] |= 1ull << (index % 64);
+	}
+	for (uint32_t index = 0; index < f->sock_count; index++) {
+		uint64_t bit = 1ull << (index % 64);
+
+		if (session->refs[index / 64] == 0)
+			index |= 63;
+		else if (session->refs[index / 64] & bit && !(keep[index / 64] & bit))
+			sock_unref(session, &f->socks[index]);
+	}
+	free(keep);
+	family_control(f);
+}
+
+/* A socket that others hold on to: the process that is gone may have written and not told. */
+static void let_go(struct session *session, struct sock *s)
+{
+	if (s->refs > 1 && !part_broken(s->part) && !(s->state & ABI_S_LISTEN)) {
+		if (s->use == SLOT_STREAM) {
+			stream_tx(s);
+			stream_rx(s);
+		} else {
+			dgram_tx(s);
+		}
+	}
+	sock_unref(session, s);
+}
+
+/* The last session is gone: nobody can use a socket of the family any more. */
+static void family_end(struct family *f)
+{
+	unsigned int parts = f->parts;
+	struct part *all[ABI_MAX_WORKERS];
+
+	for (unsigned int i = 0; i < parts; i++) {
+		struct part *part = all[i] = f->part[i];
+
+		for (uint32_t index = part->first; index < part->fresh; index++)
+			if (f->socks[index].use != SLOT_FREE)
+				sock_close(&f->socks[index], true);
+		ready_forget(part);
+		shard_forget_part(part);
+		part->dead = true;
+	}
+	/* The last of these may free the family. */
+	for (unsigned int i = 0; i < parts; i++)
+		part_settle(all[i]);
+}
+
+static void mark_dead(struct session *session, struct sock *s)
+{
+	atomic_fetch_or_explicit(&s->abi->state, ABI_S_DEAD, memory_order_release);
+}
+
+void session_destroy(struct session *session)
+{
+	struct family *f = session->family;
+	struct session **link = &f->sessions;
+	bool broken = session_broken(session) != NULL;
+
+	if (!broken)
+		family_drain(f);
+	broken = session_broken(session) != NULL;
+	if (broken)
+		for_each_ref(session, mark_dead);
+	channels_close(session);
+	for_each_ref(session, let_go);
+	for (unsigned int i = 0; i < f->parts && !broken; i++)
+		accept_reap(f->part[i]);
+	family_control(f);
+	while (*link != session)
+		link = &(*link)->next;
+	*link = session->next;
+	if (f->sessions == NULL)
+		family_end(f);
+	free(session->refs);
+	free(session);
+}
+
+int session_arena_fd(const struct session *session)
+{
+	return session->family->arena_fd;
+}
+
+struct abi_arena *session_arena(const struct session *session)
+{
+	return (struct abi_arena *)session->family->base;
+}
+
+int session_channel(struct session *session, unsigned int worker, int bell_fd, uint32_t cq_entries,
+		    uint32_t *index, uint64_t *offset)
+{
+	struct channel *ch;
+	int ret;
+
+	if (worker >= session->family->parts)
+		return -EINVAL;
+	ret = channel_open(session, session->family->part[worker], bell_fd, cq_entries, &ch);
+	if (ret != 0)
+		return ret;
+	*index = ch->index;
+	*offset = (uint64_t)((uint8_t *)ch->abi - session->family->base);
+	return 0;
+}
+
+void session_channel_free(struct session *session, unsigned int worker, uint32_t index)
+{
+	struct channel *ch;
+
+	if (worker >= session->family->parts || index >= ABI_MAX_CHANNELS)
+		return;
+	ch = session->family->part[worker]->channel[index];
+	if (ch == NULL || ch->session != session)
+		return;
+	/* What the thread submitted before it ended counts. */
+	if (!part_broken(ch->part))
+		channel_drain(ch, ABI_SQ_ENTRIES);
+	channel_close(ch);
+}
+
+const char *session_broken(const struct session *session)
+{
+	return atomic_load_explicit(&session->family->broken, memory_order_acquire);
+}
+
+const char *session_name(const struct session *session)
+{
+	return session->family->name;
+}
+
+pid_t session_pid(const struct session *session)
+{
+	return session->pid;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Several workers: a listener, or a datagram socket with a port, has a sibling on each other
+ * worker, because a flow's packets come to the worker that the port's hash chose. The siblings are
+ * chained by abi_sock.shard_next; a program watches all of them and takes from each.
+ *
+ * A worker may not touch another's sockets, so it posts a request; the control thread does it with
+ * all workers parked (sock_control()), and answers the program's call only then. The siblings
+ * belong to the first socket: they are closed with it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "sock/sock_priv.h"
+
+struct shard_request {
+	struct shard_request *next;
+	struct part *part;       /* of the first socket */
+	struct channel *channel; /* make: whose call waits; NULL: it went away */
+	bool close;
+	uint32_t index, gen;     /* make: the first socket; close: the chain's first sibling */
+};
+
+bool shard_wanted(const struct sock *s)
+{
+	return s->part->family->parts > 1 && s->shard_next == ABI_SOCK_NONE &&
+	       s->shard_first == ABI_SOCK_NONE;
+}
+
+static struct shard_request *request_add(struct part *part)
+{
+	struct sock_layer *l = part->w->socks;
+	struct shard_request *r = calloc(1, sizeof(*r)), **end = &l->requests;
+
+	if (r == NULL)
+		return NULL;
+	r->part = part;
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = r;
+	if (l->hooks.wake_control != NULL)
+		l->hooks.wake_control(l->hooks.arg);
+	return r;
+}
+
+int shard_request_make(struct sock *s, struct channel *ch)
+{
+	struct shard_request *r = request_add(s->part);
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->channel = ch;
+	r->index = s->index;
+	r->gen = s->gen;
+	ch->ctl_waiting = true;
+	return 0;
+}
+
+void shard_request_close(struct sock *s)
+{
+	struct shard_request *r;
+
+	if (s->shard_first != ABI_SOCK_NONE || s->shard_next == ABI_SOCK_NONE)
+		return;
+	r = request_add(s->part);
+	if (r == NULL)
+		return; /* they stay until the family goes */
+	r->close = true;
+	r->index = s->shard_next;
+	r->gen = s->part->family->socks[s->shard_next].gen;
+	s->shard_next = ABI_SOCK_NONE;
+}
+
+void shard_forget_channel(struct channel *ch)
+{
+	for (struct shard_request *r = ch->part->w->socks->requests; r != NULL; r = r->next)
+		if (r->channel == ch)
+			r->channel = NULL;
+}
+
+void shard_forget_part(struct part *part)
+{
+	struct shard_request **link = &part->w->socks->requests;
+
+	while (*link != NULL) {
+		struct shard_request *r = *link;
+
+		if (r->part != part) {
+			link = &r->next;
+			continue;
+		}
+		*link = r->next;
+		free(r);
+	}
+}
+
+void shard_free(struct sock_layer *l)
+{
+	while (l->requests != NULL) {
+		struct shard_request *r = l->requests;
+
+		l->requests = r->next;
+		free(r);
+	}
+}
+
+static int sibling_make(struct sock *first, struct part *part, struct sock **sibling)
+{
+	struct endpoint local = first->use == SLOT_STREAM ? tcp_public(first->tcp)->local :
+							    first->udp->local;
+	struct sock *s;
+	int type = first->use == SLOT_STREAM ? 1 : 2; /* SOCK_STREAM, SOCK_DGRAM */
+	int ret = sock_new(part, first->family, type, 0, &s);
+
+	if (ret != 0)
+		return ret;
+	s->opt = first->opt;
+	s->rx_want_bytes = first->rx_want_bytes;
+	s->tx_want_bytes = first->tx_want_bytes;
+	s->shared_ref = true;
+	s->shard_first = first->index;
+	if (s->use == SLOT_STREAM)
+		tcp_public(s->tcp)->rcv_space_bytes = s->rx_want_bytes;
+	options_apply(s);
+	ret = s->use == SLOT_STREAM ? stream_bind(s, &local) : dgram_bind(s, &local);
+	if (ret == 0 && s->use == SLOT_STREAM)
+		ret = stream_listen(s, first->backlog);
+	if (ret != 0) {
+		sock_close(s, true);
+		return ret;
+	}
+	sock_publish(s);
+	*sibling = s;
+	return 0;
+}
+
+static void chain_close(struct family *f, uint32_t index)
+{
+	while (index != ABI_SOCK_NONE) {
+		struct sock *s = &f->socks[index];
+
+		index = s->shard_next;
+		s->shard_next = ABI_SOCK_NONE;
+		sock_close(s, true);
+	}
+}
+
+static int chain_make(struct sock *first)
+{
+	struct family *f = first->part->family;
+	struct sock *last = first;
+
+	for (unsigned int i = 0; i < f->parts; i++) {
+		struct sock *s;
+		int ret;
+
+		if (f->part[i] == first->part)
+			continue;
+		ret = sibling_make(first, f->part[i], &s);
+		if (ret != 0) {
+			chain_close(f, first->shard_next);
+			first->shard_next = ABI_SOCK_NONE;
+			first->abi->shard_next = ABI_SOCK_NONE;
+			return ret;
+		}
+		last->shard_next = s->index;
+		last->abi->shard_next = s->index;
+		last = s;
+	}
+	return 0;
+}
+
+static void request_do(struct shard_request *r)
+{
+	struct family *f = r->part->family;
+	struct sock *s = &f->socks[r->index];
+	bool there = s->use != SLOT_FREE && s->gen == r->gen;
+	int ret = -EBADF;
+
+	if (r->close) {
+		if (there)
+			chain_close(f, r->index);
+		return;
+	}
+	if (there)
+		ret = shard_wanted(s) ? chain_make(s) : 0;
+	if (r->channel != NULL)
+		ctl_finish(r->channel, ret);
+}
+
+void sock_control(struct worker *w)
+{
+	struct sock_layer *l = w->socks;
+
+	while (l->requests != NULL) {
+		struct shard_request *r = l->requests;
+
+		l->requests = r->next;
+		request_do(r);
+		free(r);
+	}
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Socket slots: taking, referencing, closing, giving back; and the small things that every kind of
+ * socket needs (errors, addresses, rings).
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/log.h"
+#include "sock/sock_priv.h"
+
+static struct abi_sock *abi_sock_at(const struct family *f, uint32_t index)
+{
+	return (struct abi_sock *)(f->base + sizeof(struct abi_arena)) + index;
+}
+
+static struct abi_arena *arena_of(const struct part *part)
+{
+	return part->arena;
+}
+
+/* Everything that a program could have left in the slot is overwritten; state comes last. */
+static void abi_sock_reset(struct abi_sock *abi)
+{
+	atomic_store_explicit(&abi->state, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->rx_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->error, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->rx_size_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_size_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->rx_offset, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_offset, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->rx_lowat_bytes, 1, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->rx_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->want, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->err_seen, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->rx_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_kick, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->file_flags, 0, memory_order_relaxed);
+	abi->local_addr = ipaddr_any();
+	abi->peer_addr = ipaddr_any();
+	abi->local_port_be = 0;
+	abi->peer_port_be = 0;
+	abi->shard_next = ABI_SOCK_NONE;
+}
+
+int sock_slot_take(struct part *part, struct sock **sock)
+{
+	struct family *f = part->family;
+	uint32_t index = part->free_head;
+	struct sock *s;
+	uint32_t gen;
+	bool dirty;
+
+	if (index != ABI_SOCK_NONE) {
+		s = &f->socks[index];
+		part->free_head = s->next_free;
+	} else if (part->fresh < part->first + part->count) {
+		index = part->fresh++;
+		s = &f->socks[index];
+		s->gen = 1;
+	} else {
+		return -ENFILE;
+	}
+	part->used++;
+	atomic_fetch_sub_explicit(&arena_of(part)->socks_free, 1, memory_order_relaxed);
+	/* What outlives the slot's owner: its generation, and its place in the dirty list. */
+	gen = s->gen;
+	dirty = s->dirty;
+	struct sock *dirty_next = s->dirty_next;
+	bool tx_more = s->tx_more;
+	struct sock *tx_next = s->tx_next;
+
+	memset(s, 0, sizeof(*s));
+	s->gen = gen;
+	s->dirty = dirty;
+	s->dirty_next = dirty_next;
+	s->tx_more = tx_more;
+	s->tx_next = tx_next;
+	s->index = index;
+	s->part = part;
+	s->abi = abi_sock_at(f, index);
+	s->shard_next = ABI_SOCK_NONE;
+	s->shard_first = ABI_SOCK_NONE;
+	abi_sock_reset(s->abi);
+	s->abi->worker = part->w->id;
+	atomic_store_explicit(&s->abi->gen, gen, memory_order_relaxed);
+	*sock = s;
+	return 0;
+}
+
+void sock_slot_give(struct sock *s)
+{
+	struct part *part = s->part;
+
+	s->use = SLOT_FREE;
+	if (++s->gen == 0)
+		s->gen = 1;
+	s->state = s->pub_state = 0;
+	s->events = 0;
+	atomic_store_explicit(&s->abi->gen, s->gen, memory_order_release);
+	atomic_store_explicit(&s->abi->state, 0, memory_order_release);
+	s->next_free = part->free_head;
+	part->free_head = s->index;
+	part->used--;
+	atomic_fetch_add_explicit(&arena_of(part)->socks_free, 1, memory_order_relaxed);
+}
+
+static int type_check(int family, int type, int protocol)
+{
+	if (family != AF_INET && family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (type != SOCK_STREAM && type != SOCK_DGRAM)
+		return type == SOCK_RAW ? -EPROTONOSUPPORT : -ESOCKTNOSUPPORT;
+	if (protocol != 0 && protocol != (type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
+		return -EPROTONOSUPPORT;
+	return 0;
+}
+
+int sock_new(struct part *part, int family, int type, int protocol, struct sock **sock)
+{
+	struct sock *s;
+	int ret;
+
+	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	ret = type_check(family, type, protocol);
+	if (ret != 0)
+		return ret;
+	ret = sock_slot_take(part, &s);
+	if (ret != 0)
+		return ret;
+	s->use = type == SOCK_STREAM ? SLOT_STREAM : SLOT_DGRAM;
+	s->family = (uint8_t)family;
+	s->abi->family = (uint8_t)family;
+	s->abi->protocol = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+	options_default(s);
+	ret = type == SOCK_STREAM ? stream_open(s) : dgram_open(s);
+	if (ret != 0) {
+		sock_slot_give(s);
+		return ret;
+	}
+	s->state = ABI_S_OPEN | (type == SOCK_STREAM ? ABI_S_STREAM : ABI_S_DGRAM);
+	sock_publish(s);
+	*sock = s;
+	return 0;
+}
+
+void sock_ref(struct session *session, struct sock *s)
+{
+	uint64_t bit = 1ull << (s->index % 64);
+
+	if (session->refs[s->index / 64] & bit)
+		return;
+	session->refs[s->index / 64] |= bit;
+	s->refs++;
+	s->shared_ref = true;
+}
+
+void sock_unref(struct session *session, struct sock *s)
+{
+	uint64_t bit = 1ull << (s->index % 64);
+
+	if (!(session->refs[s->index / 64] & bit))
+		return;
+	session->refs[s->index / 64] &= ~bit;
+	if (--s->refs == 0)
+		sock_close(s, false);
+}
+
+void sock_close(struct sock *s, bool abort)
+{
+	struct worker *w = s->part->w;
+
+	while (s->watches != NULL)
+		watch_free(w, s->watches);
+	timer_cancel(&w->timers, &s->timer);
+	accept_unlink(s);
+	shard_request_close(s);
+	if (s->use == SLOT_STREAM)
+		stream_close(s, abort);
+	else
+		dgram_close(s);
+	sock_slot_give(s);
+}
+
+struct sock *sock_find(struct part *part, uint32_t index, uint32_t gen)
+{
+	struct sock *s;
+
+	if (index - part->first >= part->count) {
+		sock_broken(part, "a submission names a socket that cannot be");
+		return NULL;
+	}
+	s = &part->family->socks[index];
+	return s->use != SLOT_FREE && s->gen == gen ? s : NULL;
+}
+
+void sock_broken(struct part *part, const char *why)
+{
+	struct sock_layer *l = part->w->socks;
+	const char *none = NULL;
+
+	if (!atomic_compare_exchange_strong(&part->family->broken, &none, why))
+		return;
+	if (l->hooks.wake_control != NULL)
+		l->hooks.wake_control(l->hooks.arg);
+}
+
+void sock_set_error(struct sock *s, int error)
+{
+	if (++s->err_seq == 0)
+		s->err_seq = 1;
+	atomic_store_explicit(&s->abi->error, (uint32_t)s->err_seq << 16 | (uint16_t)error,
+			      memory_order_release);
+	sock_mark(s, ABI_EV_ERR);
+}
+
+void sock_set_addrs(struct sock *s)
+{
+	const struct endpoint *local, *remote;
+
+	if (s->tcp == NULL)
+		return;
+	if (s->use == SLOT_STREAM) {
+		local = &tcp_public(s->tcp)->local;
+		remote = &tcp_public(s->tcp)->remote;
+	} else {
+		local = &s->udp->local;
+		remote = &s->udp->remote;
+	}
+	s->abi->local_addr = local->addr;
+	s->abi->local_port_be = local->port_be;
+	s->abi->peer_addr = remote->addr;
+	s->abi->peer_port_be = remote->port_be;
+}
+
+uint32_t sock_ring_size(uint32_t bytes, bool dgram)
+{
+	uint32_t size = dgram ? SOCK_RING_DGRAM_MIN_BYTES : SOCK_RING_MIN_BYTES;
+
+	while (size < bytes && size < SOCK_RING_MAX_BYTES)
+		size <<= 1;
+	return size;
+}
+
+int ring_make(struct part *part, struct byte_ring *ring, uint32_t size_bytes)
+{
+	ring->data = arena_alloc(&part->heap, size_bytes);
+	if (ring->data == NULL)
+		return -ENOMEM;
+	ring->size_bytes = size_bytes;
+	return 0;
+}
+
+void ring_drop(struct part *part, struct byte_ring *ring)
+{
+	arena_release(&part->heap, ring->data);
+	ring->data = NULL;
+	ring->size_bytes = 0;
+}
+
+void sock_publish_rx_ring(struct sock *s, const struct byte_ring *ring)
+{
+	atomic_store_explicit(&s->abi->rx_offset, (uint64_t)(ring->data - s->part->family->base),
+			      memory_order_relaxed);
+	atomic_store_explicit(&s->abi->rx_size_bytes, ring->size_bytes, memory_order_release);
+}
+
+void sock_publish_tx_ring(struct sock *s, const struct byte_ring *ring)
+{
+	atomic_store_explicit(&s->abi->tx_offset, (uint64_t)(ring->data - s->part->family->base),
+			      memory_order_relaxed);
+	atomic_store_explicit(&s->abi->tx_size_bytes, ring->size_bytes, memory_order_release);
+}

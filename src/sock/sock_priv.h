@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The socket layer's inside: what its files share. Nobody outside src/sock includes this.
+ *
+ * Theory of operation
+ *
+ *   family ---- part[worker] ---- channel[512]        (struct channel: private copy of positions)
+ *     |              |   heap     watch lists
+ *     |              +-- socks [first, first + count) (struct sock: private side of abi_sock)
+ *     +-- sessions (who references which sockets)
+ *
+ * A family's arena, its socket slots, channels and ring memory are divided between the workers, so
+ * a worker touches nothing of another's and there are no locks. Everything that is not a byte in a
+ * ring or a position is private; from shared memory the engine reads only: sq_tail, ctl, cq_head,
+ * sleeping, rx_head, tx_tail, tx_kick, want, err_seen, pending bits and datagram headers; each once,
+ * each checked against the private copy. A broken rule marks the family (sock_broken()); from then on
+ * its channels are not looked at any more, and the control thread destroys its sessions.
+ *
+ * What happens to a socket during a loop (data, state, acknowledgments) only marks it dirty;
+ * sock_flush() publishes positions and states, makes one fence, and posts completions (ready.c); so a
+ * burst of packets for one socket costs one store, one completion, and one bell at most.
+ *
+ * Life of a slot: SLOT_FREE -> sock_new() -> in use -> sock_close() -> SLOT_FREE. A stream's pcb may
+ * live on as an orphan with its send ring; the ring is found by its address when TCP lets go
+ * (stream_up.c), and part.orphans keeps the arena until then.
+ */
+#ifndef WEIR_SOCK_SOCK_PRIV_H
+#define WEIR_SOCK_SOCK_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/byte_ring.h"
+#include "inet/inet.h"
+#include "inet/tcp/tcp.h"
+#include "inet/udp.h"
+#include "sock/arena_alloc.h"
+#include "sock/session.h"
+#include "sock/sock.h"
+#include "wire/app_abi.h"
+
+#define SOCK_RING_STREAM_BYTES (128u << 10) /* default, each direction (Linux: tcp_rmem[1]) */
+#define SOCK_RING_DGRAM_BYTES (256u << 10)
+#define SOCK_RING_DGRAM_MIN_BYTES (128u << 10) /* so that the largest datagram fits */
+#define SOCK_RING_MAX_BYTES (4u << 20)
+#define SOCK_RING_MIN_BYTES (4u << 10)
+#define SOCK_BACKLOG_MAX 4096u        /* Linux's somaxconn */
+#define SOCK_CHANNEL_BURST 64u        /* submissions of one channel a turn */
+#define SOCK_POLL_BURST 512u          /* and of all */
+#define SOCK_DGRAM_BURST 64u          /* datagrams of one socket a turn */
+#define SOCK_ACCEPT_GRACE_NS 1000000000ull /* for a connection that was taken and not claimed */
+#define CHANNEL_WORDS (ABI_MAX_CHANNELS / 64)
+
+struct sock;
+struct part;
+struct channel;
+
+/* One (channel, socket) interest; in the list of both. */
+struct watch {
+	struct watch *next, **pprev;       /* of the socket's */
+	struct watch *ch_next, **ch_pprev; /* of the channel's */
+	struct channel *channel;
+	struct sock *sock;
+	uint32_t interest;  /* ABI_EV_* | ABI_WATCH_* */
+	uint32_t posted_at; /* CQ position of the last entry, where posted */
+	bool posted;
+};
+
+struct channel {
+	struct abi_channel *abi;
+	struct part *part;
+	struct session *session;
+	uint32_t sq_head, cq_tail, cq_entries, ctl_done;
+	struct channel *bell_next; /* of those that got something in this loop */
+	bool bell_listed;
+	bool ctl_waiting; /* the control thread works on the answer (shard.c) */
+	uint32_t ctl_seq; /* of that request */
+	uint16_t index;
+	int bell_fd; /* -1: none */
+	struct watch *watches;
+};
+
+/* Socket options, all as int: options.c's table sets them by offset. */
+struct sock_options {
+	int32_t reuse_addr, reuse_port, keepalive, broadcast, oobinline, priority, rcvlowat, dontroute;
+	int32_t linger, linger_s, rcvbuf, sndbuf, mark, busy_poll, timestamp, passcred, incoming_cpu;
+	int32_t nodelay, cork, quickack, keep_idle, keep_interval, keep_count, user_timeout, max_seg;
+	int32_t defer_accept, fastopen, fastopen_connect, syncnt, linger2, notsent_lowat, window_clamp;
+	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl, freebind;
+	int32_t mcast_ttl, mcast_loop, mcast_all;
+	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo;
+	int64_t rcvtimeo[2], sndtimeo[2];
+};
+
+enum slot_use { SLOT_FREE = 0, SLOT_STREAM, SLOT_DGRAM };
+
+struct sock {
+	/* hot: one or two cache lines */
+	struct abi_sock *abi;
+	struct part *part;
+	union {
+		struct tcp_pcb *tcp; /* NULL: gone, or not there yet */
+		struct udp_pcb *udp;
+	};
+	struct watch *watches;
+	struct sock *dirty_next;
+	uint32_t index, gen;
+	uint32_t state;     /* ABI_S_*, without RX_KICK */
+	uint32_t pub_state; /* as published */
+	uint32_t pub_rx_tail, pub_tx_head;
+	uint32_t events;    /* to be posted by the next flush */
+	uint8_t use;        /* enum slot_use */
+	bool dirty;         /* in the layer's list */
+	bool acked;         /* send space came back in this loop */
+	bool tx_more;       /* in the list of datagram sockets whose ring was not drained */
+	struct byte_ring rx, tx; /* datagram; listener (rx); stream whose pcb is gone */
+	uint32_t excl_budget;    /* how many exclusive watches the next flush may wake */
+	uint32_t refs;           /* sessions */
+	/* cold */
+	struct sock *tx_next;
+	uint16_t err_seq;
+	uint8_t family; /* AF_INET, AF_INET6 */
+	bool shared_ref;         /* was ever referenced by a session (else it waits to be accepted) */
+	uint32_t backlog;
+	uint32_t rx_want_bytes, tx_want_bytes; /* ring sizes to be made */
+	struct sock *listen_next, **listen_pprev; /* listener: of the part's */
+	struct sock *queue;                    /* listener: connections not claimed yet */
+	struct sock *listener;                 /* of such a connection */
+	struct sock *queue_next, **queue_pprev; /* such a connection; pprev NULL: not one */
+	uint32_t queue_pos;                    /* its position in the accept ring */
+	uint32_t next_free;                    /* slot number */
+	uint32_t shard_next, shard_first;      /* slots of the other workers, see shard.c */
+	struct timer timer;                    /* reaps what was taken and never claimed */
+	struct sock_options opt;
+};
+
+struct part {
+	struct family *family;
+	struct worker *w;
+	struct part *next, **pprev; /* of the worker's; pprev NULL: not listed */
+	struct abi_arena *arena;
+	uint64_t again[CHANNEL_WORDS]; /* channels whose SQ was not emptied */
+	unsigned int channel_words;    /* words of the pending bits that are in use */
+	uint32_t first, count, fresh, free_head, used; /* slots */
+	struct sock *listeners;
+	uint32_t orphans;              /* pcbs without socket that use our rings */
+	bool dead;                     /* goes with its last orphan */
+	struct arena_heap heap;
+	struct channel *channel[ABI_MAX_CHANNELS];
+};
+
+struct family {
+	char name[64];
+	uint8_t *base;
+	uint64_t arena_bytes;
+	int arena_fd; /* -1: anonymous */
+	uint32_t sock_count;
+	struct sock *socks; /* [sock_count], touched as used */
+	struct session *sessions;
+	_Atomic(const char *) broken;
+	_Atomic uint32_t live_parts;
+	unsigned int parts;
+	struct part *part[ABI_MAX_WORKERS];
+};
+
+struct session {
+	struct family *family;
+	struct session *next;
+	pid_t pid;
+	uint64_t *refs; /* a bit for each socket */
+};
+
+struct shard_request;
+
+struct sock_layer {
+	struct part *parts; /* all families' parts on this worker */
+	struct part *turn;  /* where the next poll begins */
+	struct sock *dirty, **dirty_end;
+	struct channel *bells;
+	struct tcp_pcb *closing; /* the pcb in tcp_close() now; NULL again: it is gone */
+	struct sock *tx_more; /* datagram sockets with more to send */
+	struct watch *free_watches, *watch_batches;
+	struct shard_request *requests; /* for the control thread */
+	struct sock_hooks hooks;
+	bool late_work; /* something was sent while flushing: come again */
+	uint64_t bells_rung, cq_overflows, ctl_calls, submissions;
+	struct {
+		uint16_t level, name;
+	} noted[64]; /* unknown options that were logged */
+	unsigned int noted_count;
+};
+
+/* family.c */
+int family_create(const struct family_params *params, struct family **family);
+void family_free(struct family *f);
+/* The part that holds this address, or NULL. */
+struct part *part_of_address(struct worker *w, const void *ptr);
+void part_unlist(struct part *part);
+/* A dead part that has no orphan left goes, and the family with its last part. */
+void part_settle(struct part *part);
+
+/* slot.c: sockets come and go */
+/* -ENFILE, -ENOMEM, -EPROTONOSUPPORT, ... The new socket has no session yet. */
+int sock_new(struct part *part, int family, int type, int protocol, struct sock **sock);
+int sock_slot_take(struct part *part, struct sock **sock);
+void sock_slot_give(struct sock *s);
+void sock_ref(struct session *session, struct sock *s);
+void sock_unref(struct session *session, struct sock *s);
+void sock_close(struct sock *s, bool abort);
+/* The socket of a submission, or NULL (stale: ignored; impossible: the family is broken). */
+struct sock *sock_find(struct part *part, uint32_t index, uint32_t gen);
+void sock_broken(struct part *part, const char *why);
+static inline bool part_broken(const struct part *part)
+{
+	return atomic_load_explicit(&part->family->broken, memory_order_relaxed) != NULL;
+}
+void sock_set_error(struct sock *s, int error);
+void sock_set_addrs(struct sock *s);
+uint32_t sock_ring_size(uint32_t bytes, bool dgram);
+int ring_make(struct part *part, struct byte_ring *ring, uint32_t size_bytes);
+void ring_drop(struct part *part, struct byte_ring *ring);
+void sock_publish_rx_ring(struct sock *s, const struct byte_ring *ring);
+void sock_publish_tx_ring(struct sock *s, const struct byte_ring *ring);
+
+/* channel.c */
+int channel_open(struct session *session, struct part *part, int bell_fd, uint32_t cq_entries,
+		 struct channel **channel);
+void channel_close(struct channel *ch);
+/* Handle up to max submissions; returns how many. */
+unsigned int channel_drain(struct channel *ch, unsigned int max);
+void channel_bell(struct channel *ch);
+
+/* ctl.c */
+void ctl_run(struct channel *ch);
+void ctl_finish(struct channel *ch, int32_t result);
+
+/* options.c */
+int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, uint32_t len);
+int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32_t *len);
+void options_default(struct sock *s);
+void options_apply(struct sock *s);
+
+/* stream.c */
+int stream_open(struct sock *s);
+int stream_bind(struct sock *s, const struct endpoint *local);
+int stream_connect(struct sock *s, const struct endpoint *remote);
+int stream_listen(struct sock *s, uint32_t backlog);
+int stream_shutdown(struct sock *s, int how);
+void stream_close(struct sock *s, bool abort);
+void stream_tx(struct sock *s);
+void stream_rx(struct sock *s);
+bool stream_sync_tx(struct sock *s);
+bool stream_sync_rx(struct sock *s);
+void stream_publish(struct sock *s);
+void stream_settle(struct sock *s);
+void stream_upcalls(struct inet_upcalls *upcalls); /* stream_up.c */
+
+/* accept.c */
+void accept_open(struct sock *listener);
+bool accept_room(struct sock *listener);
+void accept_push(struct sock *listener, struct sock *s);
+void accept_claim(struct session *session, struct sock *s);
+void accept_close(struct sock *listener);
+void accept_unlink(struct sock *s);
+void accept_reap(struct part *part);
+
+/* dgram.c */
+int dgram_open(struct sock *s);
+int dgram_bind(struct sock *s, const struct endpoint *local);
+int dgram_connect(struct sock *s, const struct endpoint *remote);
+int dgram_shutdown(struct sock *s, int how);
+void dgram_close(struct sock *s);
+void dgram_tx(struct sock *s);
+void dgram_publish(struct sock *s);
+void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
+		   const struct endpoint *from, const struct endpoint *to);
+void dgram_error(struct worker *w, struct udp_pcb *pcb, int error);
+/* Go on with those whose ring was not drained; returns datagrams sent. */
+unsigned int dgram_tx_more(struct worker *w);
+
+/* shard.c: listeners and datagram sockets on several workers */
+bool shard_wanted(const struct sock *s);
+/* The answer of ch's request waits until the siblings are there. 0 or -ENOMEM. */
+int shard_request_make(struct sock *s, struct channel *ch);
+void shard_request_close(struct sock *s);
+void shard_forget_channel(struct channel *ch);
+void shard_forget_part(struct part *part);
+void shard_free(struct sock_layer *l);
+
+/* ready.c */
+int watch_set(struct sock *s, struct channel *ch, uint32_t interest);
+void watch_clear(struct sock *s, struct channel *ch);
+void watch_free(struct worker *w, struct watch *watch);
+void sock_mark(struct sock *s, uint32_t events);
+void sock_publish(struct sock *s);
+void ready_forget(struct part *part);
+
+static inline struct sock_layer *sock_layer_of(const struct sock *s)
+{
+	return s->part->w->socks;
+}
+
+#endif

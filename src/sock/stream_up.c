@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP's upcalls for stream sockets. A pcb whose user is NULL is an orphan (stream.c).
+ */
+#include <errno.h>
+
+#include "sock/sock_priv.h"
+
+static struct sock *sock_of(struct tcp_pcb *pcb)
+{
+	return tcp_public(pcb)->user;
+}
+
+static void up_connected(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct sock *s = sock_of(pcb);
+
+	if (s == NULL)
+		return;
+	s->state = (s->state & ~ABI_S_CONNECTING) | ABI_S_CONNECTED;
+	sock_set_addrs(s);
+	sock_mark(s, ABI_EV_OUT);
+}
+
+static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *pcb)
+{
+	struct sock *l = sock_of(listener), *s;
+	struct tcp_public *pub = tcp_public(pcb);
+	int ret;
+
+	if (l == NULL || part_broken(l->part))
+		return -ECONNABORTED;
+	if (!accept_room(l))
+		return -ENOBUFS;
+	ret = sock_slot_take(l->part, &s);
+	if (ret != 0)
+		return ret;
+	s->use = SLOT_STREAM;
+	s->family = l->family;
+	s->abi->family = l->family;
+	s->abi->protocol = l->abi->protocol;
+	s->opt = l->opt;
+	s->opt.defer_accept = 0;
+	s->rx_want_bytes = l->rx_want_bytes;
+	s->tx_want_bytes = l->tx_want_bytes;
+	if (pub->snd.data == NULL && ring_make(s->part, &pub->snd, s->tx_want_bytes) != 0) {
+		sock_slot_give(s);
+		return -ENOMEM;
+	}
+	s->tcp = pcb;
+	pub->user = s;
+	options_apply(s);
+	s->pub_rx_tail = 0;
+	s->pub_tx_head = 0;
+	sock_publish_tx_ring(s, &pub->snd);
+	sock_set_addrs(s);
+	s->state = ABI_S_OPEN | ABI_S_STREAM | ABI_S_CONNECTED | (pub->rx_eof ? ABI_S_RX_EOF : 0);
+	sock_publish(s);
+	accept_push(l, s);
+	return 0;
+}
+
+static bool up_backlog_room(struct worker *w, struct tcp_pcb *listener)
+{
+	struct sock *l = sock_of(listener);
+
+	return l != NULL && accept_room(l);
+}
+
+static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct sock *s = sock_of(pcb);
+	struct byte_ring *rcv = &tcp_public(pcb)->rcv;
+
+	if (s == NULL || s->state & ABI_S_LISTEN)
+		return -ENOMEM;
+	if (rcv->data != NULL)
+		return 0;
+	if (ring_make(s->part, rcv, s->rx_want_bytes) != 0)
+		return -ENOMEM;
+	sock_publish_rx_ring(s, rcv);
+	return 0;
+}
+
+static int up_need_snd(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct sock *s = sock_of(pcb);
+	struct byte_ring *snd = &tcp_public(pcb)->snd;
+
+	if (snd->data != NULL)
+		return 0;
+	if (s == NULL || ring_make(s->part, snd, s->tx_want_bytes) != 0)
+		return -ENOMEM;
+	sock_publish_tx_ring(s, snd);
+	return 0;
+}
+
+static void up_readable(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct sock *s = sock_of(pcb);
+
+	if (s == NULL)
+		return;
+	if (tcp_public(pcb)->rx_eof && !(s->state & ABI_S_RX_EOF)) {
+		s->state |= ABI_S_RX_EOF;
+		sock_mark(s, ABI_EV_IN | ABI_EV_RDHUP |
+				     (s->state & ABI_S_TX_SHUT ? ABI_EV_HUP : 0));
+		return;
+	}
+	sock_mark(s, ABI_EV_IN);
+}
+
+/* An orphan needs its send ring no more: all is acknowledged, or it goes. */
+static void orphan_end(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct byte_ring *snd = &tcp_public(pcb)->snd;
+	struct part *part = part_of_address(w, snd->data);
+
+	if (part == NULL)
+		return;
+	ring_drop(part, snd);
+	part->orphans--;
+	part_settle(part);
+}
+
+static void up_acked(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct sock *s = sock_of(pcb);
+
+	if (s != NULL) {
+		s->acked = true;
+		sock_mark(s, 0);
+		return;
+	}
+	if (tcp_public(pcb)->snd.data != NULL && byte_ring_used(&tcp_public(pcb)->snd) == 0)
+		orphan_end(w, pcb);
+}
+
+static void up_sync_rcv(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct sock *s = sock_of(pcb);
+
+	if (s != NULL)
+		stream_sync_rx(s);
+}
+
+static void up_error(struct worker *w, struct tcp_pcb *pcb, int error, bool soft)
+{
+	struct sock *s = sock_of(pcb);
+	uint32_t events = ABI_EV_IN | ABI_EV_OUT | ABI_EV_HUP | ABI_EV_RDHUP;
+
+	if (s == NULL || soft)
+		return;
+	if (error == 0) {
+		/* Both directions ended in order: what is unread stays readable. */
+		s->state |= ABI_S_RX_EOF;
+		sock_mark(s, events);
+		return;
+	}
+	s->state = (s->state & ~ABI_S_CONNECTING) | ABI_S_RESET | ABI_S_RX_EOF | ABI_S_TX_SHUT;
+	sock_set_error(s, error);
+	sock_mark(s, events);
+}
+
+static void up_gone(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_public *pub = tcp_public(pcb);
+	struct sock *s = pub->user;
+
+	if (w->socks == NULL)
+		return;
+	if (s != NULL && s->tcp == pcb) {
+		/* The socket keeps what it can still be read from. */
+		if (!(s->state & ABI_S_LISTEN))
+			s->rx = pub->rcv;
+		s->tx = pub->snd;
+		s->tcp = NULL;
+		sock_mark(s, 0);
+		return;
+	}
+	if (w->socks->closing == pcb)
+		w->socks->closing = NULL; /* stream_let_go() frees the rings */
+	else if (pub->snd.data != NULL)
+		orphan_end(w, pcb);
+}
+
+void stream_upcalls(struct inet_upcalls *up)
+{
+	up->tcp_connected = up_connected;
+	up->tcp_incoming = up_incoming;
+	up->tcp_backlog_room = up_backlog_room;
+	up->tcp_need_rcv = up_need_rcv;
+	up->tcp_need_snd = up_need_snd;
+	up->tcp_readable = up_readable;
+	up->tcp_acked = up_acked;
+	up->tcp_sync_rcv = up_sync_rcv;
+	up->tcp_error = up_error;
+	up->tcp_gone = up_gone;
+}
