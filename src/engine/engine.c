@@ -242,49 +242,8 @@ void engine_ledger(struct engine *engine, struct ledger *sum)
 		ledger_add(sum, &engine->worker[i]->ledger);
 }
 
-/* ---- calls that need every worker parked ---- */
-
-void engine_call_parked(struct worker *w, struct worker_call *call)
+void engine_control(struct engine *engine)
 {
-	struct engine *engine = w->engine;
-
-	if (atomic_exchange(&call->posted, 1))
-		return;
-	call->next = atomic_load(&engine->calls);
-	while (!atomic_compare_exchange_weak(&engine->calls, &call->next, call))
-		;
-	if (engine->threads)
-		threads_calls_signal(engine);
-}
-
-/* The list is the newest first; they are made in the order in which they were posted. */
-static struct worker_call *calls_take(struct engine *engine)
-{
-	struct worker_call *call = atomic_exchange(&engine->calls, NULL), *first = NULL;
-
-	while (call) {
-		struct worker_call *next = call->next;
-
-		call->next = first;
-		first = call;
-		call = next;
-	}
-	return first;
-}
-
-void engine_run_calls(struct engine *engine)
-{
-	struct worker_call *call = calls_take(engine);
-
-	if (!call)
-		return;
-	engine_park(engine);
-	while (call) {
-		struct worker_call *next = call->next;
-
-		atomic_store(&call->posted, 0);
-		call->fn(call);
-		call = next;
-	}
-	engine_unpark(engine);
+	for (unsigned int i = 0; i < engine->worker_count; i++)
+		sock_control(engine->worker[i]);
 }

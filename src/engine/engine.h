@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "core/worker.h"
-#include "core/worker_call.h"
 #include "dev/port.h"
 #include "wire/app_abi.h"
 
@@ -34,7 +33,6 @@ struct engine {
 	struct engine_loop *loop[ABI_MAX_WORKERS]; /* engine/worker_loop.c's */
 	bool virtual_time;
 	bool forwarding;
-	_Atomic(struct worker_call *) calls; /* posted, not yet made: the newest first */
 };
 
 /* Starts EAL if this process has not (without hugepages where there are none), makes workers and the
@@ -71,12 +69,14 @@ int engine_daemon_page_fd(struct engine *engine);
 void engine_park(struct engine *engine);
 void engine_unpark(struct engine *engine);
 
-/* Leave a call to be made with all workers parked (core/worker_call.h). Any worker's thread. */
-void engine_call_parked(struct worker *w, struct worker_call *call);
-
-/* Daemon placement: readable when calls wait; then the control thread calls engine_run_calls(). */
-int engine_calls_fd(struct engine *engine);
-void engine_run_calls(struct engine *engine);
+/*
+ * What workers ask the control thread for (sock/sock.h: struct sock_hooks). engine_control_fd() is an
+ * eventfd, readable when there is something; then, parked, engine_control() does it for each worker.
+ * Without threads engine_poll() does it where there are several workers, and one worker's sockets ask
+ * for it themselves.
+ */
+int engine_control_fd(struct engine *engine);
+void engine_control(struct engine *engine);
 
 /* What a worker's loop did, for weir stat. Times are of the worker's clock; read while parked. */
 struct engine_loop_stats {

@@ -271,6 +271,22 @@ static int thread_begin(struct worker_thread *t)
 	return -err;
 }
 
+/* A worker's sockets want the control thread. */
+static void wake_control(void *arg)
+{
+	struct engine_threads *threads = arg;
+
+	eventfd_write(threads->control_fd, 1);
+}
+
+static void hooks_set(struct engine *engine, struct engine_threads *threads)
+{
+	struct sock_hooks hooks = { .wake_control = threads ? wake_control : NULL, .arg = threads };
+
+	for (unsigned int i = 0; i < engine->worker_count; i++)
+		sock_layer_hooks(engine->worker[i], &hooks);
+}
+
 static struct engine_threads *threads_new(unsigned int workers)
 {
 	struct engine_threads *threads = aligned_alloc(ABI_CACHE_LINE, sizeof(*threads));
@@ -304,9 +320,10 @@ int engine_start(struct engine *engine, unsigned int spin_us)
 		return -ENOMEM;
 	engine->threads = threads;
 	threads->spin_max_ns = (uint64_t)spin_us * 1000;
-	threads->calls_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (threads->calls_fd < 0)
+	threads->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (threads->control_fd < 0)
 		err = -errno;
+	hooks_set(engine, threads);
 	if (!err)
 		err = daemon_page_make(threads, engine);
 	for (unsigned int i = 0; i < engine->worker_count && !err; i++)
@@ -339,12 +356,13 @@ void engine_stop(struct engine *engine)
 		if (t->epoll_fd >= 0)
 			close(t->epoll_fd);
 	}
+	hooks_set(engine, NULL);
 	if (threads->page)
 		munmap(threads->page, sizeof(*threads->page));
 	if (threads->page_fd >= 0)
 		close(threads->page_fd);
-	if (threads->calls_fd >= 0)
-		close(threads->calls_fd);
+	if (threads->control_fd >= 0)
+		close(threads->control_fd);
 	engine->threads = NULL;
 	free(threads->thread);
 	free(threads);
@@ -365,12 +383,7 @@ int engine_daemon_page_fd(struct engine *engine)
 	return engine->threads ? engine->threads->page_fd : -1;
 }
 
-int engine_calls_fd(struct engine *engine)
+int engine_control_fd(struct engine *engine)
 {
-	return engine->threads ? engine->threads->calls_fd : -1;
-}
-
-void threads_calls_signal(struct engine *engine)
-{
-	eventfd_write(engine->threads->calls_fd, 1);
+	return engine->threads ? engine->threads->control_fd : -1;
 }

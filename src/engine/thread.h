@@ -43,16 +43,13 @@ struct engine_threads {
 	ABI_ALIGNED _Atomic uint32_t request; /* REQUEST_*; looked at once a loop */
 	ABI_ALIGNED struct abi_daemon *page;
 	int page_fd;
-	int calls_fd;
+	int control_fd; /* eventfd: a worker wants the control thread */
 	uint64_t spin_max_ns;
 	struct worker_thread *thread; /* [worker_count] */
 };
 
 /* A port was added: worker's thread may sleep on it. No-op in the direct placement. */
 void threads_port_added(struct engine *engine, unsigned int worker, struct port *port);
-
-/* Calls wait (engine_calls_fd()). Any thread. */
-void threads_calls_signal(struct engine *engine);
 
 /* park.c, for the worker's own thread: */
 

@@ -171,8 +171,8 @@ unsigned int engine_poll(struct engine *engine, unsigned int worker, uint64_t no
 	io += local_rounds(loop);
 	transmit(loop);
 	sock_flush(w);
-	if (!engine->threads && atomic_load_explicit(&engine->calls, memory_order_relaxed))
-		engine_run_calls(engine);
+	if (!engine->threads && engine->worker_count > 1)
+		engine_control(engine);
 	loop->stats.loops++;
 	if (io + timers == 0)
 		return 0;

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One program's control connection: what weird_attach.c (its life) and weird_attach_do.c (what it
+ * asks for) share. Threads: the control thread.
+ */
+#ifndef WEIR_BIN_WEIRD_ATTACH_CONN_H
+#define WEIR_BIN_WEIRD_ATTACH_CONN_H
+
+#include "bin/weird_loop.h"
+#include "bin/weird_notes.h"
+#include "bin/weird_peer.h"
+#include "sock/session.h"
+
+struct attach {
+	struct watch watch; /* first: watch_free() */
+	struct attach *next, **pprev;
+	struct session *session; /* NULL until HELLO */
+	struct peer peer;
+	uint64_t opened_ns;
+	uint64_t tokens_ns; /* when the bucket was filled last */
+	unsigned int tokens;
+	bool paused;
+	struct notes notes;
+};
+
+/* A connection with its session, or without one until HELLO. Owns fd from here on, closes it where it
+ * answers NULL: no memory, or too many connections. */
+struct attach *attach_new(int fd, struct session *session, const struct peer *peer);
+
+/*
+ * Do what a judged message (weird_attach_msg.h) says; fd is its descriptor, owned here, or -1.
+ * NULL, or words for why the connection must end.
+ */
+const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg, int fd);
+
+/* Tell a program why it cannot attach, and close fd. */
+void attach_refuse(int fd, int error, const char *text);
+
+#endif

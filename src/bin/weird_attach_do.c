@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What programs ask for on their control connections, and the answers. Every message has been judged;
+ * what remains to be looked at is the kind of the descriptors that came with it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bin/weird_attach_conn.h"
+#include "bin/weird_attach_msg.h"
+#include "core/log.h"
+
+/* ---- answers ---- */
+
+/* False: the program does not read what it is told; its connection is over. */
+static bool answer(const struct attach *a, const struct abi_msg *msg, const int *fds, unsigned int n)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int) * (2 + ABI_MAX_WORKERS))];
+	} control;
+	struct iovec iov = { .iov_base = (void *)msg, .iov_len = sizeof(*msg) };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (n) {
+		memset(&control, 0, sizeof(control));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int) * n);
+		memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * n);
+		header.msg_control = &control;
+		header.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+	}
+	return sendmsg(a->watch.fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(*msg);
+}
+
+static struct abi_msg answer_to(uint32_t type, int error)
+{
+	return (struct abi_msg){ .type = type, .error = error, .version = ABI_VERSION,
+				 .pid = (uint32_t)getpid() };
+}
+
+/* The answer to HELLO and RESUME: the arena, the daemon's page, the bells. */
+static bool answer_arena(struct engine *engine, const struct attach *a, uint32_t type)
+{
+	struct abi_msg msg = answer_to(type, 0);
+	unsigned int workers = engine->worker_count;
+	int fds[2 + ABI_MAX_WORKERS];
+
+	fds[0] = session_arena_fd(a->session);
+	fds[1] = engine_daemon_page_fd(engine);
+	for (unsigned int i = 0; i < workers; i++)
+		fds[2 + i] = engine_bell_fd(engine, i);
+	msg.arg[0] = session_arena(a->session)->size_bytes;
+	msg.arg[1] = workers;
+	return answer(a, &msg, fds, 2 + workers);
+}
+
+/* ---- messages ---- */
+
+static bool do_hello(struct engine *engine, struct attach *a, const struct abi_msg *msg)
+{
+	struct family_params params = {
+		.memfd = true,
+		.workers = engine->worker,
+		.worker_count = engine->worker_count,
+	};
+	char name[sizeof(msg->text)];
+	struct abi_msg refusal;
+	int err;
+
+	attach_text_clean(name, sizeof(name), msg->text[0] ? msg->text : "program");
+	params.name = name;
+	control_park();
+	err = session_create(&params, a->peer.pid, &a->session);
+	if (err) {
+		a->session = NULL;
+		log_warn("%s (process %d) cannot attach: %s", name, (int)a->peer.pid, strerror(-err));
+		refusal = answer_to(msg->type, err);
+		snprintf(refusal.text, sizeof(refusal.text), "no memory for another program: %s",
+			 strerror(-err));
+		return answer(a, &refusal, NULL, 0);
+	}
+	log_debug("%s (process %d) attached", name, (int)a->peer.pid);
+	return answer_arena(engine, a, msg->type);
+}
+
+static bool do_resume(struct engine *engine, struct attach *a, const struct abi_msg *msg)
+{
+	control_park();
+	session_resume(a->session, msg->words, msg->word_count / 2);
+	return answer_arena(engine, a, msg->type);
+}
+
+static bool is_eventfd(int fd)
+{
+	char path[32], target[32] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, target, sizeof(target) - 1) > 0 &&
+	       strcmp(target, "anon_inode:[eventfd]") == 0;
+}
+
+/* Owns bell_fd. */
+static bool do_channel(struct attach *a, const struct abi_msg *msg, int bell_fd)
+{
+	struct abi_msg reply = answer_to(msg->type, 0);
+	uint64_t offset = 0;
+	uint32_t index = 0;
+
+	if (!is_eventfd(bell_fd)) {
+		close(bell_fd);
+		return false;
+	}
+	/* A bell that is full must not block whoever rings it. */
+	fcntl(bell_fd, F_SETFL, fcntl(bell_fd, F_GETFL) | O_NONBLOCK);
+	control_park();
+	reply.error = session_channel(a->session, (unsigned int)msg->arg[1], bell_fd,
+				      (uint32_t)msg->arg[0], &index, &offset);
+	if (reply.error)
+		close(bell_fd);
+	reply.arg[0] = index;
+	reply.arg[1] = offset;
+	return answer(a, &reply, NULL, 0);
+}
+
+static bool is_control_socket(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* Owns child_fd. The child's process id is what the parent says: it is for people only. */
+static bool do_fork(struct attach *a, const struct abi_msg *msg, int child_fd)
+{
+	struct abi_msg reply = answer_to(msg->type, 0);
+	struct session *child = NULL;
+	struct peer peer = a->peer;
+
+	if (!is_control_socket(child_fd)) {
+		close(child_fd);
+		return false;
+	}
+	if (msg->arg[0] > 0 && msg->arg[0] <= INT32_MAX)
+		peer.pid = (pid_t)msg->arg[0];
+	control_park();
+	reply.error = session_fork(a->session, peer.pid, &child);
+	if (reply.error) {
+		close(child_fd);
+	} else if (!attach_new(child_fd, child, &peer)) {
+		session_destroy(child);
+		reply.error = -EAGAIN;
+	}
+	return answer(a, &reply, NULL, 0);
+}
+
+static void do_note(struct attach *a, const struct abi_msg *msg)
+{
+	char text[sizeof(msg->text)];
+
+	attach_text_clean(text, sizeof(text), msg->text);
+	switch (notes_add(&a->notes, text)) {
+	case NOTE_NEW:
+		log_info("%s (process %d): %s", session_name(a->session),
+			 (int)session_pid(a->session), text);
+		break;
+	case NOTE_LAST:
+		log_info("%s (process %d): more notes, not shown", session_name(a->session),
+			 (int)session_pid(a->session));
+		break;
+	case NOTE_KNOWN:
+		break;
+	}
+}
+
+const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg, int fd)
+{
+	bool ok = true;
+
+	switch (msg->type) {
+	case ABI_MSG_HELLO:
+		ok = do_hello(engine, a, msg);
+		break;
+	case ABI_MSG_RESUME:
+		ok = do_resume(engine, a, msg);
+		break;
+	case ABI_MSG_CHANNEL:
+		ok = do_channel(a, msg, fd);
+		break;
+	case ABI_MSG_CHANNEL_FREE:
+		control_park();
+		session_channel_free(a->session, (unsigned int)msg->arg[1], (uint32_t)msg->arg[0]);
+		break;
+	case ABI_MSG_FORK:
+		ok = do_fork(a, msg, fd);
+		break;
+	case ABI_MSG_NOTE:
+		do_note(a, msg);
+		break;
+	}
+	return ok ? NULL : "it does not read its answers, or sent a descriptor of the wrong kind";
+}
+
+void attach_refuse(int fd, int error, const char *text)
+{
+	struct abi_msg msg = answer_to(ABI_MSG_HELLO, error);
+
+	snprintf(msg.text, sizeof(msg.text), "%s", text);
+	if (send(fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_debug("a refused program did not hear why: %s", strerror(errno));
+	close(fd);
+}
