@@ -26,6 +26,7 @@
 #define IFINDEX_NONE 0u
 #define IFINDEX_LOOP 1u
 
+struct neigh;
 struct tcp_pcb;
 struct udp_pcb;
 
@@ -96,11 +97,14 @@ struct ip_flow {
 	bool df;     /* don't fragment */
 	bool broadcast_ok; /* SO_BROADCAST */
 	/* cache, ip_flow_route()'s own */
-	uint32_t generation;
 	uint8_t ifindex;
+	uint8_t hops; /* the TTL that packets get */
+	bool fragment; /* df is overruled: the path's MTU is below what discovery may set */
 	uint16_t mtu_bytes; /* of the path (route, or as path MTU discovery learnt) */
+	uint32_t generation;
+	uint32_t neigh_generation;
 	struct port *port;
-	void *neigh;
+	struct neigh *neigh;
 };
 
 /* Find the route and source address. 0, -ENETUNREACH, -EACCES (broadcast without leave),
@@ -113,6 +117,10 @@ int ip_flow_route(struct worker *w, struct ip_flow *flow);
  * 0 or the errno that the sender's program should see (the packet was dropped with a reason).
  */
 int ip_output(struct worker *w, struct pkt *p, struct ip_flow *flow);
+
+/* The next hop of flow works: the peer acknowledged something new (RFC 1122 section 2.3.2.1). Cheap
+ * enough for each such segment. flow was routed. */
+void neigh_confirm(struct worker *w, const struct ip_flow *flow);
 
 /* Sum of the pseudo-header of flow for len bytes of transport, folded, not inverted (for partial). */
 uint16_t ip_pseudo_csum(const struct ip_flow *flow, uint32_t len);

@@ -17,7 +17,10 @@ struct udp_pcb {
 	bool broadcast;
 	uint8_t ttl, tos;
 	/* inet/udp.c's own */
-	struct udp_pcb *next, **pprev;
+	bool addr_locked; /* local.addr was chosen by bind, so it survives a dissolved connection */
+	bool port_locked; /* likewise local.port_be */
+	struct udp_pcb *next, **pprev; /* of its port's bucket */
+	struct udp_pcb *all_next, **all_pprev;
 };
 
 /* 0 or -ENOMEM. user is handed back in upcalls (pcb->user). */

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ICMP input: echo is answered, errors are told to the transport they are about (RFC 1122 3.2.2). */
+#include <errno.h>
+
+#include "inet/icmp.h"
+#include "inet/ip4.h"
+#include "inet/state.h"
+#include "wire/csum.h"
+#include "wire/icmp.h"
+
+/* The request becomes its answer in the same buffer. */
+static void echo_reply(struct worker *w, struct pkt *p)
+{
+	const struct ip4_hdr *h = pkt_header(p, p->l3, sizeof(*h));
+	struct icmp_hdr *icmp = pkt_header(p, p->l4, sizeof(*icmp));
+	struct ip_flow flow = { .proto = IP_PROTO_ICMP, .tos = h->tos };
+	uint16_t old_be, new_be;
+
+	flow.src = ipaddr_from_ip4(h->dst_be);
+	flow.dst = ipaddr_from_ip4(h->src_be);
+	pkt_reborn(w, p);
+	memcpy(&old_be, icmp, sizeof(old_be)); /* type and code: one word of the sum */
+	icmp->type = ICMP_TYPE_ECHO_REPLY;
+	memcpy(&new_be, icmp, sizeof(new_be));
+	icmp->csum_be = csum_update16(icmp->csum_be, old_be, new_be);
+	rte_pktmbuf_adj(&p->mbuf, (uint16_t)(p->l4 - p->mbuf.data_off));
+	stage_enter_one(w, STAGE_ICMP_OUTPUT, p);
+	(void)ip_output(w, p, &flow);
+}
+
+/* What an "unreachable" means to a program, and whether UDP is told (as Linux has them). */
+struct unreachable {
+	int error;
+	bool hard;
+};
+
+static const struct unreachable unreachables[] = {
+	[ICMP_CODE_NET] = { ENETUNREACH, false },
+	[ICMP_CODE_HOST] = { EHOSTUNREACH, false },
+	[ICMP_CODE_PROTOCOL] = { ENOPROTOOPT, true },
+	[ICMP_CODE_PORT] = { ECONNREFUSED, true },
+	[ICMP_CODE_FRAG_NEEDED] = { EMSGSIZE, false },
+	[ICMP_CODE_SOURCE_ROUTE] = { EOPNOTSUPP, false },
+	[ICMP_CODE_NET_UNKNOWN] = { ENETUNREACH, true },
+	[ICMP_CODE_HOST_UNKNOWN] = { EHOSTDOWN, true },
+	[ICMP_CODE_HOST_ISOLATED] = { ENONET, true },
+	[ICMP_CODE_NET_PROHIBITED] = { ENETUNREACH, true },
+	[ICMP_CODE_HOST_PROHIBITED] = { EHOSTUNREACH, true },
+	[ICMP_CODE_NET_TOS] = { ENETUNREACH, false },
+	[ICMP_CODE_HOST_TOS] = { EHOSTUNREACH, false },
+	[ICMP_CODE_ADMIN_PROHIBITED] = { EHOSTUNREACH, true },
+	[14] = { EHOSTUNREACH, true }, /* precedence violation */
+	[15] = { EHOSTUNREACH, true }, /* precedence cutoff */
+};
+
+/* An ICMP error, taken apart. */
+struct icmp_error {
+	struct ipaddr local, remote; /* of our packet that caused it */
+	uint8_t proto;
+	const uint8_t *l4; /* its first eight bytes */
+	unsigned int quoted_len; /* as its header said */
+	int error;
+	bool hard;
+	unsigned int mtu_bytes; /* 0 where it is not about that */
+};
+
+/* The quoted header. False where it cannot be one of ours. */
+static bool error_quote(struct worker *w, const struct pkt *p, struct icmp_error *e)
+{
+	uint16_t at = (uint16_t)(p->l4 + ICMP_HDR_BYTES);
+	const struct ip4_hdr *h = pkt_header(p, at, sizeof(*h));
+
+	if (!h || ip4_version(h) != 4 || ip4_hdr_bytes(h) < IP4_HDR_BYTES ||
+	    ip4_frag_offset(h) != 0)
+		return false;
+	e->l4 = pkt_header(p, (uint16_t)(at + ip4_hdr_bytes(h)), 8);
+	e->local = ipaddr_from_ip4(h->src_be);
+	e->remote = ipaddr_from_ip4(h->dst_be);
+	e->proto = h->proto;
+	e->quoted_len = ip4_len(h);
+	return e->l4 && inet_addr_is_local(w, &e->local);
+}
+
+/* RFC 1191 section 4: a router that does not say its MTU has us guess. */
+static unsigned int error_mtu(const struct icmp_hdr *icmp, const struct icmp_error *e)
+{
+	unsigned int mtu = be16_to_host(icmp->frag.mtu_be);
+
+	return mtu ? mtu : pmtu_plateau_below(e->quoted_len);
+}
+
+/* What it means. False for messages that nobody is told of. */
+static bool error_meaning(const struct icmp_hdr *icmp, struct icmp_error *e)
+{
+	e->mtu_bytes = 0;
+	switch (icmp->type) {
+	case ICMP_TYPE_UNREACHABLE:
+		if (icmp->code >= sizeof(unreachables) / sizeof(unreachables[0]))
+			return false;
+		e->error = unreachables[icmp->code].error;
+		e->hard = unreachables[icmp->code].hard;
+		if (icmp->code == ICMP_CODE_FRAG_NEEDED)
+			e->mtu_bytes = error_mtu(icmp, e);
+		return true;
+	case ICMP_TYPE_TIME_EXCEEDED:
+		e->error = EHOSTUNREACH;
+		e->hard = false;
+		return true;
+	case ICMP_TYPE_PARAMETER:
+		e->error = EPROTO;
+		e->hard = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Tell the transport. TCP may end a connection that is being opened for any of them, as Linux does
+ * (RFC 5461 section 4.1), but never for the MTU. Returns whether there was a connection or socket:
+ * only then is a path MTU believed, so that it takes more than a guess to slow us down.
+ */
+static bool error_tell(struct worker *w, const struct icmp_error *e)
+{
+	uint16_t mtu = (uint16_t)(e->mtu_bytes > IP4_MAX_BYTES ? IP4_MAX_BYTES : e->mtu_bytes);
+
+	switch (e->proto) {
+	case IP_PROTO_TCP:
+		if (mtu && mtu < PMTU_MIN_BYTES)
+			mtu = PMTU_MIN_BYTES;
+		return tcp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, mtu == 0, mtu);
+	case IP_PROTO_UDP:
+		return udp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, e->hard, mtu);
+	default:
+		return false;
+	}
+}
+
+static bool pmtu_is_news(struct worker *w, const struct icmp_error *e)
+{
+	struct ip_flow flow = { .src = e->local, .dst = e->remote };
+
+	return ip_flow_route(w, &flow) == 0 && e->mtu_bytes < flow.mtu_bytes;
+}
+
+static void icmp_error_input(struct worker *w, struct pkt *p)
+{
+	const struct icmp_hdr *icmp = pkt_header(p, p->l4, sizeof(*icmp));
+	struct icmp_error e;
+
+	if (!pkt_header(p, p->l4, ICMP_HDR_BYTES + IP4_HDR_BYTES + 8)) {
+		pkt_drop(w, p, DROP_ICMP_MALFORMED);
+		return;
+	}
+	if (!error_quote(w, p, &e)) {
+		pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
+		return;
+	}
+	if (!error_meaning(icmp, &e)) {
+		pkt_drop(w, p, DROP_ICMP_UNKNOWN_TYPE);
+		return;
+	}
+	if (!error_tell(w, &e)) {
+		pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
+		return;
+	}
+	if (e.mtu_bytes && pmtu_is_news(w, &e))
+		pmtu_learn(w, &e.remote, e.mtu_bytes);
+	pkt_consume(w, p, FATE_ABSORBED);
+}
+
+static void icmp_input_one(struct worker *w, struct pkt *p)
+{
+	const struct icmp_hdr *icmp = pkt_header(p, p->l4, sizeof(*icmp));
+
+	if (!icmp) {
+		pkt_drop(w, p, DROP_ICMP_MALFORMED);
+		return;
+	}
+	if (!(p->flags & (PKT_F_CSUM_OK | PKT_F_LOOPBACK)) &&
+	    csum_finish(pkt_csum(p, p->l4, pkt_len_from(p, p->l4), 0)) != 0) {
+		pkt_drop(w, p, DROP_ICMP_CSUM);
+		return;
+	}
+	switch (icmp->type) {
+	case ICMP_TYPE_ECHO:
+		/* As Linux: who pings everybody gets no answer (it would be an amplifier). */
+		if (p->flags & (PKT_F_BROADCAST | PKT_F_MULTICAST))
+			break;
+		echo_reply(w, p);
+		return;
+	case ICMP_TYPE_UNREACHABLE:
+	case ICMP_TYPE_TIME_EXCEEDED:
+	case ICMP_TYPE_PARAMETER:
+		icmp_error_input(w, p);
+		return;
+	case ICMP_TYPE_ECHO_REPLY:
+		pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
+		return;
+	default:
+		break;
+	}
+	pkt_drop(w, p, DROP_ICMP_UNKNOWN_TYPE);
+}
+
+void icmp_input(struct worker *w, struct pkt **pkts, unsigned int n)
+{
+	stage_enter(w, STAGE_ICMP_INPUT, pkts, n);
+	for (unsigned int i = 0; i < n; i++)
+		icmp_input_one(w, pkts[i]);
+}

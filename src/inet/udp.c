@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* UDP as the socket layer calls it: open, bind, connect, send, close. */
+#include "inet/udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "inet/ip4.h"
+#include "inet/state.h"
+
+#define UDP_MAX_PAYLOAD_BYTES 65507u
+
+int udp_open(struct worker *w, struct udp_pcb **out, void *user)
+{
+	struct udp_table *t = &w->inet->udp;
+	struct udp_pcb *pcb = t->free;
+
+	if (pcb) {
+		t->free = pcb->next;
+		t->free_count--;
+	} else {
+		pcb = malloc(sizeof(*pcb));
+		if (!pcb)
+			return -ENOMEM;
+	}
+	*pcb = (struct udp_pcb){ .user = user, .all_next = t->all, .all_pprev = &t->all };
+	if (t->all)
+		t->all->all_pprev = &pcb->all_next;
+	t->all = pcb;
+	*out = pcb;
+	return 0;
+}
+
+void udp_close(struct worker *w, struct udp_pcb *pcb)
+{
+	struct udp_table *t = &w->inet->udp;
+
+	udp_table_del(pcb);
+	*pcb->all_pprev = pcb->all_next;
+	if (pcb->all_next)
+		pcb->all_next->all_pprev = pcb->all_pprev;
+	if (t->free_count == UDP_FREE_PCBS) {
+		free(pcb);
+		return;
+	}
+	pcb->next = t->free;
+	t->free = pcb;
+	t->free_count++;
+}
+
+/* A free port at random: the simple algorithm of RFC 6056 section 3.3.1, from a random start. */
+static int ephemeral_port(struct worker *w, const struct udp_pcb *pcb, struct endpoint *local)
+{
+	const uint32_t count = UDP_EPHEMERAL_LAST - UDP_EPHEMERAL_FIRST + 1;
+	struct udp_pcb strict = *pcb;
+	uint32_t start = worker_random(w) % count;
+
+	/* A port that was not asked for by number is never shared. */
+	strict.reuse_addr = false;
+	strict.reuse_port = false;
+	for (uint32_t i = 0; i < count; i++) {
+		local->port_be = host_to_be16((uint16_t)(UDP_EPHEMERAL_FIRST + (start + i) % count));
+		if (!udp_bind_conflicts(&w->inet->udp, &strict, local))
+			return 0;
+	}
+	return -EADDRINUSE;
+}
+
+/* May a socket be bound to addr? Ours, any, or a group or broadcast address to receive from. */
+static bool addr_bindable(struct worker *w, const struct ipaddr *addr)
+{
+	if (ipaddr_is_any(addr))
+		return true;
+	return ipaddr_is_ip4(addr) && inet_addr_kinds(w->inet, ipaddr_ip4(addr)) &
+					      (ADDR_LOCAL | ADDR_BROADCAST | ADDR_MULTICAST);
+}
+
+int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local)
+{
+	struct endpoint to = *local;
+	int err;
+
+	if (pcb->local.port_be)
+		return -EINVAL;
+	if (!addr_bindable(w, &to.addr))
+		return -EADDRNOTAVAIL;
+	if (ipaddr_is_any(&to.addr))
+		to.addr = ipaddr_any(); /* one form */
+	if (to.port_be == 0) {
+		err = ephemeral_port(w, pcb, &to);
+		if (err)
+			return err;
+	} else if (udp_bind_conflicts(&w->inet->udp, pcb, &to)) {
+		return -EADDRINUSE;
+	}
+	pcb->local = to;
+	pcb->addr_locked = !ipaddr_is_any(&to.addr);
+	pcb->port_locked = local->port_be != 0;
+	udp_table_add(&w->inet->udp, pcb);
+	return 0;
+}
+
+/* Give a socket that was never bound a port; its address stays any. */
+static int bind_if_need_be(struct worker *w, struct udp_pcb *pcb)
+{
+	struct endpoint any = { .addr = ipaddr_any() };
+
+	return pcb->local.port_be ? 0 : udp_bind(w, pcb, &any);
+}
+
+/* connect(AF_UNSPEC): what bind() did not choose is given back. */
+static void dissolve(struct udp_pcb *pcb)
+{
+	pcb->remote = (struct endpoint){ .port_be = 0 };
+	pcb->flow = (struct ip_flow){ .generation = 0 };
+	if (!pcb->addr_locked)
+		pcb->local.addr = ipaddr_any();
+	if (!pcb->port_locked) {
+		udp_table_del(pcb);
+		pcb->local.port_be = 0;
+	}
+}
+
+/* The way from pcb to dst, routed: pcb's own where it leads there already, else a fresh one in it. */
+static int flow_to(struct worker *w, struct udp_pcb *pcb, const struct ipaddr *dst,
+		   struct ip_flow **out)
+{
+	struct ip_flow *flow = &pcb->flow;
+	bool from_group = ipaddr_is_ip4(&pcb->local.addr) &&
+			  !(inet_addr_kinds(w->inet, ipaddr_ip4(&pcb->local.addr)) & ADDR_LOCAL);
+
+	*out = flow;
+	if (flow->generation == w->inet->generation && ipaddr_equal(&flow->dst, dst) &&
+	    flow->ttl == pcb->ttl && flow->broadcast_ok == pcb->broadcast &&
+	    (ipaddr_is_any(&pcb->local.addr) || from_group ||
+	     ipaddr_equal(&flow->src, &pcb->local.addr))) {
+		flow->tos = pcb->tos;
+		return 0;
+	}
+	*flow = (struct ip_flow){ .src = from_group ? ipaddr_any() : pcb->local.addr,
+				  .dst = *dst,
+				  .proto = IP_PROTO_UDP,
+				  .ttl = pcb->ttl,
+				  .tos = pcb->tos,
+				  .broadcast_ok = pcb->broadcast };
+	return ip_flow_route(w, flow);
+}
+
+int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote)
+{
+	bool bound = pcb->local.port_be != 0;
+	struct ip_flow *flow;
+	int err;
+
+	if (remote->port_be == 0) {
+		dissolve(pcb);
+		return 0;
+	}
+	err = bind_if_need_be(w, pcb);
+	if (err)
+		return err;
+	if (!pcb->addr_locked) /* connected anew: the source may be another one */
+		pcb->local.addr = ipaddr_any();
+	pcb->flow.generation = 0;
+	err = flow_to(w, pcb, &remote->addr, &flow);
+	if (err) {
+		if (!bound)
+			dissolve(pcb);
+		return err;
+	}
+	pcb->remote.addr = flow->dst; /* 0.0.0.0 has become 127.0.0.1 */
+	pcb->remote.port_be = remote->port_be;
+	pcb->local.addr = flow->src;
+	return 0;
+}
+
+int udp_send(struct worker *w, struct udp_pcb *pcb, const struct endpoint *to, const void *run1,
+	     uint32_t len1, const void *run2, uint32_t len2)
+{
+	const struct endpoint *dst = to ? to : &pcb->remote;
+	const void *const run[2] = { run1, run2 };
+	const uint32_t len[2] = { len1, len2 };
+	struct ip_flow *flow;
+	int err;
+
+	if (dst->port_be == 0)
+		return to ? -EINVAL : -EDESTADDRREQ;
+	if (len1 > UDP_MAX_PAYLOAD_BYTES || len2 > UDP_MAX_PAYLOAD_BYTES - len1)
+		return -EMSGSIZE;
+	err = bind_if_need_be(w, pcb);
+	if (!err)
+		err = flow_to(w, pcb, &dst->addr, &flow);
+	return err ? err : udp_output(w, pcb, flow, dst->port_be, run, len);
+}

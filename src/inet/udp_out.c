@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A datagram on its way out. */
+#include <errno.h>
+
+#include "inet/ip4.h"
+#include "inet/state.h"
+#include "wire/udp.h"
+
+/* What is sent to everybody is also for our own sockets: a copy goes through the loop port. */
+static void loop_copy(struct worker *w, const struct pkt *p, const struct ip_flow *flow)
+{
+	struct netif *loop = inet_netif(w->inet, IFINDEX_LOOP);
+	struct ip_flow to_self = *flow;
+	struct pkt *copy;
+
+	if (!loop)
+		return;
+	copy = pkt_copy(w, p);
+	if (!copy)
+		return; /* counted as alloc_failed */
+	to_self.port = loop->port;
+	to_self.ifindex = loop->ifindex;
+	to_self.neigh = NULL;
+	to_self.neigh_generation = 0;
+	to_self.mtu_bytes = loop->port->mtu_bytes;
+	(void)ip_output(w, copy, &to_self);
+}
+
+int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint16_t dst_port_be,
+	       const void *const run[2], const uint32_t len[2])
+{
+	uint32_t total = UDP_HDR_BYTES + len[0] + len[1];
+	struct udp_hdr h = { .src_port_be = pcb->local.port_be,
+			     .dst_port_be = dst_port_be,
+			     .len_be = host_to_be16((uint16_t)total),
+			     .csum_be = ip_pseudo_csum(flow, total) };
+	struct pkt *p = pkt_alloc(w);
+
+	if (!p)
+		return -ENOBUFS;
+	stage_enter_one(w, STAGE_UDP_OUTPUT, p);
+	if (pkt_append(w, p, &h, sizeof(h)) || (len[0] && pkt_append(w, p, run[0], len[0])) ||
+	    (len[1] && pkt_append(w, p, run[1], len[1]))) {
+		pkt_drop(w, p, DROP_NOMEM);
+		return -ENOBUFS;
+	}
+	p->l4 = p->mbuf.data_off;
+	p->l7 = (uint16_t)(p->l4 + UDP_HDR_BYTES);
+	p->flags |= PKT_F_CSUM_PARTIAL;
+	p->csum_at = UDP_CSUM_AT;
+	if (flow->neigh && inet_addr_kinds(w->inet, ipaddr_ip4(&flow->dst)) &
+				   (ADDR_BROADCAST | ADDR_JOINED))
+		loop_copy(w, p, flow);
+	return ip_output(w, p, flow);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The UDP pcbs of a worker: by local port in buckets, newest first, and all of them in one list. For
+ * src/inet only.
+ */
+#ifndef WEIR_INET_UDP_TABLE_H
+#define WEIR_INET_UDP_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/worker.h"
+#include "inet/udp.h"
+#include "wire/byteorder.h"
+
+#define UDP_BUCKETS 4096u /* power of two */
+#define UDP_FREE_PCBS 1024u /* closed pcbs that are kept for the next ones */
+#define UDP_EPHEMERAL_FIRST 32768u /* as Linux's ip_local_port_range */
+#define UDP_EPHEMERAL_LAST 60999u
+
+struct udp_table {
+	struct udp_pcb **buckets; /* [UDP_BUCKETS] */
+	struct udp_pcb *all;
+	struct udp_pcb *free; /* by next */
+	unsigned int free_count;
+};
+
+int udp_init(struct worker *w); /* 0 or -ENOMEM */
+void udp_free(struct worker *w);
+
+/* Put pcb, whose local is set, into its bucket; take it out (if it is in one). */
+void udp_table_add(struct udp_table *t, struct udp_pcb *pcb);
+void udp_table_del(struct udp_pcb *pcb);
+
+static inline struct udp_pcb **udp_bucket(const struct udp_table *t, uint16_t port_be)
+{
+	return &t->buckets[(be16_to_host(port_be) * 0x9e37u >> 4 ^ be16_to_host(port_be)) &
+			   (UDP_BUCKETS - 1)];
+}
+
+/* How well pcb fits a datagram from `from` to `to`: 0 not at all; connected beats bound beats any. */
+unsigned int udp_score(const struct udp_pcb *pcb, const struct endpoint *from,
+		       const struct endpoint *to);
+
+/* The pcb that gets a unicast datagram, or NULL. */
+struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from, const struct endpoint *to);
+
+/* Could the local endpoint be bound beside what is bound already? (Linux's rules.) */
+bool udp_bind_conflicts(const struct udp_table *t, const struct udp_pcb *pcb,
+			const struct endpoint *local);
+
+/* Send to dst, `len` bytes in two runs, along flow. 0 or -errno. */
+int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint16_t dst_port_be,
+	       const void *const run[2], const uint32_t len[2]);
+
+#endif
