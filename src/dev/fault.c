@@ -308,7 +308,7 @@ static void fault_port_stats(struct port *port, struct port_stats *stats)
 
 static void line_close(struct worker *w, struct fault_line *l)
 {
-	ledger_hold(w, -l->count);
+	ledger_release(w, l->count);
 	for (uint32_t i = 0; i < l->count; i++)
 		pkt_drop(w, l->heap[i].pkt, DROP_PORT_DOWN);
 	l->count = 0;
