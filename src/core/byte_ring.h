@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A ring of bytes as the engine sees it: its own copy of the positions (trusted) over data that a
- * program may also write (not trusted, only bytes). sock/ keeps it in step with the shared positions;
- * TCP reads and writes through it and never sees shared memory.
- * head: position of the oldest byte. tail: behind the newest. Positions run freely modulo 2^32.
+ * program may also write (not trusted, only bytes). sock/ keeps it in step with the shared
+ * positions; TCP reads and writes through it and never sees shared memory. head: position of the
+ * oldest byte. tail: behind the newest. Positions run freely modulo 2^32.
  */
 #ifndef WEIR_CORE_BYTE_RING_H
 #define WEIR_CORE_BYTE_RING_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct byte_ring {
-	uint8_t *data; /* NULL: not there yet */
+	uint8_t *data;	     /* NULL: not there yet */
 	uint32_t size_bytes; /* power of two, 0 where data is NULL */
 	uint32_t head;
 	uint32_t tail;

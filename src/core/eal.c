@@ -176,7 +176,8 @@ static int eal_start(const char *const *extra_args)
 		log_error("DPDK's environment did not start: %s", rte_strerror(rte_errno));
 		return rte_errno ? -rte_errno : -EINVAL;
 	}
-	/* EAL's directory under /run (or /tmp), empty as we start it. It stays where it is needed. */
+	/* EAL's directory under /run (or /tmp), empty as we start it. It stays where it is needed.
+	 */
 	(void)rmdir(rte_eal_get_runtime_dir());
 	if (sched_setaffinity(0, sizeof(cpus), &cpus) != 0)
 		log_warn("cannot go back to the CPUs this thread had: %m");

@@ -30,7 +30,12 @@ enum drop_reason {
 	DROP_REASON_MAX
 };
 
-enum drop_severity { DROP_SEVERITY_INFO, DROP_SEVERITY_WARN, DROP_SEVERITY_ERROR, DROP_SEVERITY_BUG };
+enum drop_severity {
+	DROP_SEVERITY_INFO,
+	DROP_SEVERITY_WARN,
+	DROP_SEVERITY_ERROR,
+	DROP_SEVERITY_BUG
+};
 
 struct drop_reason_info {
 	const char *name;
@@ -53,10 +58,10 @@ const char *stage_label(unsigned int stage);
 
 /* How a packet ends well. */
 enum fate {
-	FATE_DELIVERED,   /* its payload is in a socket's buffer */
+	FATE_DELIVERED,	  /* its payload is in a socket's buffer */
 	FATE_TRANSMITTED, /* a port took it (ours) */
-	FATE_FORWARDED,   /* a port took it (somebody else's, routed through us) */
-	FATE_ABSORBED,    /* it was for us and said all it had to say: an ACK, an ARP reply */
+	FATE_FORWARDED,	  /* a port took it (somebody else's, routed through us) */
+	FATE_ABSORBED,	  /* it was for us and said all it had to say: an ACK, an ARP reply */
 	FATE_MAX
 };
 
@@ -109,8 +114,8 @@ struct ledger {
 	uint64_t alloc_failed; /* packets we wanted to make and could not: never existed */
 	struct stage_count stage[STAGE_MAX];
 	uint32_t site_count;
-	uint64_t *drops;       /* [site_count][DROP_REASON_MAX] */
-	uint32_t *drop_paths;  /* [site_count]: stages that packets dropped there had gone through */
+	uint64_t *drops;      /* [site_count][DROP_REASON_MAX] */
+	uint32_t *drop_paths; /* [site_count]: stages that packets dropped there had gone through */
 	uint64_t recent_total; /* the newest record is recent[(recent_total - 1) % LEDGER_RECENT] */
 	struct drop_record *recent;
 };
@@ -134,13 +139,13 @@ void pkt_consume_burst(struct worker *w, struct pkt **pkts, unsigned int n, enum
 void pkt_drop_at(struct worker *w, struct pkt *p, uint16_t reason, const struct drop_site *site);
 
 /* reason: a DROP_* constant or an expression. */
-#define pkt_drop(w, p, reason)                                                                  \
-	do {                                                                                    \
-		static const struct drop_site pkt_drop_site                                     \
-			__attribute__((section("weir_drop_sites"), used, aligned(8))) = {       \
-				.function = __func__, .file = __FILE__, .line = __LINE__        \
-			};                                                                      \
-		pkt_drop_at((w), (p), (uint16_t)(reason), &pkt_drop_site);                      \
+#define pkt_drop(w, p, reason)                                                                     \
+	do {                                                                                       \
+		static const struct drop_site pkt_drop_site                                        \
+			__attribute__((section("weir_drop_sites"), used, aligned(8))) = {          \
+				.function = __func__, .file = __FILE__, .line = __LINE__           \
+			};                                                                         \
+		pkt_drop_at((w), (p), (uint16_t)(reason), &pkt_drop_site);                         \
 	} while (0)
 
 /*

@@ -234,10 +234,11 @@ struct pkt *pkt_copy(struct worker *w, const struct pkt *p)
 	if (!copy)
 		return NULL;
 	memcpy(&copy->path, &p->path, PKT_PRIV_BYTES);
-	copy->flags &= (uint16_t)~(PKT_F_ENTERED | PKT_F_ROUTED);
+	copy->flags &= (uint16_t) ~(PKT_F_ENTERED | PKT_F_ROUTED);
 	copy->next = NULL;
 	copy->stamp_ns = w->now_ns;
-	/* A driver's buffer may be larger than ours; the headroom is the same for offsets to hold. */
+	/* A driver's buffer may be larger than ours; the headroom is the same for offsets to hold.
+	 */
 	copy->mbuf.data_off = m->data_off;
 	if (m->data_off > copy->mbuf.buf_len)
 		goto fail;

@@ -7,8 +7,8 @@
  * stay true when headers are put in front. Headers up to l7 lie in the first segment; payload may
  * run over several (a chain).
  *
- * Life of a packet: made by pkt_entered() (a port received it) or pkt_alloc() (we made it); ended by
- * pkt_drop() or pkt_consume() only (core/ledger.h). Between, whoever holds the pointer owns it;
+ * Life of a packet: made by pkt_entered() (a port received it) or pkt_alloc() (we made it); ended
+ * by pkt_drop() or pkt_consume() only (core/ledger.h). Between, whoever holds the pointer owns it;
  * handing it to a function of the path gives it away, unless the header says otherwise.
  *
  * Threads: a packet belongs to one worker.
@@ -23,37 +23,39 @@
 struct worker;
 
 /* pkt.flags */
-#define PKT_F_ENTERED 0x0001u      /* came from a port; else we made it */
-#define PKT_F_CSUM_OK 0x0002u      /* the L4 checksum is known to be good, or needs no check */
-#define PKT_F_CSUM_PARTIAL 0x0004u /* the L4 checksum field holds the pseudo-header sum,
-				    * folded, not inverted; the port or the far side finishes it */
-#define PKT_F_BROADCAST 0x0008u    /* link-layer broadcast */
-#define PKT_F_MULTICAST 0x0010u    /* link-layer multicast */
-#define PKT_F_LOOPBACK 0x0020u     /* came from weir's own loopback */
-#define PKT_F_GSO_TCP4 0x0040u     /* a TCP super-segment, to be cut into gso_size pieces */
-#define PKT_F_ROUTED 0x0080u       /* was forwarded: its end on a port counts as forwarded */
+#define PKT_F_ENTERED 0x0001u /* came from a port; else we made it */
+#define PKT_F_CSUM_OK 0x0002u /* the L4 checksum is known to be good, or needs no check */
+#define PKT_F_CSUM_PARTIAL                                                                         \
+	0x0004u			/* the L4 checksum field holds the pseudo-header sum,              \
+				 * folded, not inverted; the port or the far side finishes it */
+#define PKT_F_BROADCAST 0x0008u /* link-layer broadcast */
+#define PKT_F_MULTICAST 0x0010u /* link-layer multicast */
+#define PKT_F_LOOPBACK 0x0020u	/* came from weir's own loopback */
+#define PKT_F_GSO_TCP4 0x0040u	/* a TCP super-segment, to be cut into gso_size pieces */
+#define PKT_F_ROUTED 0x0080u	/* was forwarded: its end on a port counts as forwarded */
 
 struct pkt {
 	struct rte_mbuf mbuf;
 	/* private area: 64 bytes */
-	uint32_t path;     /* one bit a stage (core/stage.def) */
-	uint16_t flags;    /* PKT_F_* */
-	uint8_t stage;     /* where it is now */
-	uint8_t ifindex;   /* interface it came from, 0: none (ours) */
+	uint32_t path;	 /* one bit a stage (core/stage.def) */
+	uint16_t flags;	 /* PKT_F_* */
+	uint8_t stage;	 /* where it is now */
+	uint8_t ifindex; /* interface it came from, 0: none (ours) */
 	uint16_t l2, l3, l4, l7;
 	uint16_t gso_size; /* payload bytes a piece, where PKT_F_GSO_*, else 0 */
 	uint16_t csum_at;  /* offset of the checksum field from l4, where PKT_F_CSUM_PARTIAL */
 	uint32_t queue_id; /* free for whoever queues it */
 	uint64_t stamp_ns; /* when it entered or was made */
 	struct pkt *next;  /* for whoever queues it; not a chain of segments */
-	uint64_t user[2];  /* for the stage that holds it (TCP: sequence range; reassembly: offsets) */
+	uint64_t user[2];  /* for the stage that holds it (TCP: sequence range; reassembly: offsets)
+			    */
 };
 
 _Static_assert(sizeof(struct pkt) == sizeof(struct rte_mbuf) + 64, "one cache line of our own");
 
 #define PKT_PRIV_BYTES ((uint16_t)(sizeof(struct pkt) - sizeof(struct rte_mbuf)))
 #define PKT_HEADROOM_BYTES RTE_PKTMBUF_HEADROOM /* 128: eth + ip + options + tcp fit in front */
-#define PKT_ROOM_BYTES 2048u /* data room of one segment behind the headroom */
+#define PKT_ROOM_BYTES 2048u			/* data room of one segment behind the headroom */
 
 static inline uint8_t *pkt_at(const struct pkt *p, uint16_t offset)
 {
@@ -130,19 +132,19 @@ void pkt_entered(struct worker *w, struct pkt **pkts, unsigned int n, uint8_t if
  */
 int pkt_append(struct worker *w, struct pkt *p, const void *src, uint32_t len);
 
-/* Copy len bytes at offset (from buf_addr, over segments). The caller has checked the length: what the
- * packet does not have is not written. */
+/* Copy len bytes at offset (from buf_addr, over segments). The caller has checked the length: what
+ * the packet does not have is not written. */
 void pkt_copy_out(const struct pkt *p, uint16_t offset, void *dst, uint32_t len);
 
-/* Make the first len bytes from data_off contiguous. 0, or -EINVAL when the packet is shorter or the
- * first segment has no room for them. */
+/* Make the first len bytes from data_off contiguous. 0, or -EINVAL when the packet is shorter or
+ * the first segment has no room for them. */
 int pkt_pull(struct pkt *p, uint32_t len);
 
 /* Cut the packet to len bytes in all, giving back segments behind. */
 void pkt_trim(struct pkt *p, uint32_t len);
 
-/* A copy of our own (originated), headers and payload, same offsets, flags (but ENTERED, ROUTED) and
- * path. NULL when out of buffers (counted in alloc_failed). */
+/* A copy of our own (originated), headers and payload, same offsets, flags (but ENTERED, ROUTED)
+ * and path. NULL when out of buffers (counted in alloc_failed). */
 struct pkt *pkt_copy(struct worker *w, const struct pkt *p);
 
 /* Internet checksum over len bytes from offset, over segments, folded, not inverted. */

@@ -129,8 +129,7 @@ static void pool_poison_one(struct rte_mempool *pool, void *arg, void *object, u
 	pool_poison(pool, object);
 }
 
-static void pool_unpoison_one(struct rte_mempool *pool, void *arg, void *object,
-			      unsigned int index)
+static void pool_unpoison_one(struct rte_mempool *pool, void *arg, void *object, unsigned int index)
 {
 	pool_unpoison(pool, object);
 }

@@ -28,7 +28,7 @@
 #define TIMER_DIGIT_MASK (TIMER_SLOTS - 1)
 
 _Static_assert(1 << TIMER_DIGIT_BITS == TIMER_SLOTS, "a slot for each value of a digit");
-_Static_assert(TIMER_LEVELS * TIMER_DIGIT_BITS + TIMER_TICK_SHIFT >= 64, "all of time is covered");
+_Static_assert(TIMER_LEVELS *TIMER_DIGIT_BITS + TIMER_TICK_SHIFT >= 64, "all of time is covered");
 
 /* Timers that are due, in order of time. */
 struct timer_list {

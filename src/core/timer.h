@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Timers: a hierarchical wheel; set, cancel and fire are O(1). Time is nanoseconds of whatever clock
- * the caller keeps. A timer never fires before its time; it fires in the first timer_run() at or
- * after it. The timer is embedded in its owner; a zeroed struct timer is idle.
- * Threads: a wheel belongs to one worker.
+ * Timers: a hierarchical wheel; set, cancel and fire are O(1). Time is nanoseconds of whatever
+ * clock the caller keeps. A timer never fires before its time; it fires in the first timer_run() at
+ * or after it. The timer is embedded in its owner; a zeroed struct timer is idle. Threads: a wheel
+ * belongs to one worker.
  */
 #ifndef WEIR_CORE_TIMER_H
 #define WEIR_CORE_TIMER_H
@@ -31,16 +31,17 @@ struct timer {
 struct timer_wheel {
 	uint64_t now_tick;
 	uint64_t pending; /* number of armed timers */
-	uint64_t next_ns; /* lower bound of the earliest expiry, TIMER_NEVER if none: checked first */
-	bool running;     /* callbacks of timer_run() are being called */
+	uint64_t next_ns; /* lower bound of the earliest expiry, TIMER_NEVER if none: checked first
+			   */
+	bool running;	  /* callbacks of timer_run() are being called */
 	uint64_t occupied[TIMER_LEVELS];
 	struct timer *slot[TIMER_LEVELS][TIMER_SLOTS];
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ns);
 
-/* Arm or re-arm. A time in the past fires at the next run. t->fn must be set. Putting an armed timer
- * off costs one store. A timer set to TIMER_NEVER is armed and never due in practice. */
+/* Arm or re-arm. A time in the past fires at the next run. t->fn must be set. Putting an armed
+ * timer off costs one store. A timer set to TIMER_NEVER is armed and never due in practice. */
 void timer_set(struct timer_wheel *wheel, struct timer *t, uint64_t expires_ns);
 void timer_cancel(struct timer_wheel *wheel, struct timer *t);
 
@@ -49,7 +50,8 @@ static inline bool timer_armed(const struct timer *t)
 	return t->pprev != NULL;
 }
 
-/* The exact time of the earliest timer, or TIMER_NEVER. May walk a slot's list. Not from callbacks. */
+/* The exact time of the earliest timer, or TIMER_NEVER. May walk a slot's list. Not from callbacks.
+ */
 uint64_t timer_next_ns(struct timer_wheel *wheel);
 
 /* Fire what is due at now_ns, in order of time; returns how many. Callbacks may set and cancel any

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A worker: one thread's share of the engine. It owns its packets, pool, ledger, timers and, through
- * pointers that this folder never follows, its protocols and sockets. Nothing in it is shared; the
- * engine reads it from outside only while the worker is parked.
+ * A worker: one thread's share of the engine. It owns its packets, pool, ledger, timers and,
+ * through pointers that this folder never follows, its protocols and sockets. Nothing in it is
+ * shared; the engine reads it from outside only while the worker is parked.
  */
 #ifndef WEIR_CORE_WORKER_H
 #define WEIR_CORE_WORKER_H
@@ -14,13 +14,13 @@
 #include "core/timer.h"
 
 struct rte_mempool;
-struct inet;       /* inet/inet.h: the protocols' state of this worker */
+struct inet;	   /* inet/inet.h: the protocols' state of this worker */
 struct tcp_stack;  /* inet/tcp: TCP's state of this worker */
 struct sock_layer; /* sock/sock.h: the sockets of this worker */
-struct engine;     /* engine/engine.h */
+struct engine;	   /* engine/engine.h */
 
 struct worker {
-	uint64_t now_ns;  /* the time of this loop, set by the engine; the only clock there is */
+	uint64_t now_ns; /* the time of this loop, set by the engine; the only clock there is */
 	uint64_t wall_offset_ns; /* add to now_ns for the time of day */
 	struct rte_mempool *pool;
 	struct timer_wheel timers;
@@ -36,9 +36,9 @@ struct worker {
 
 /*
  * Prepare a worker: a pool of its own with n_packets segments, its ledger and timers.
- * EAL must be up. seed makes random numbers repeatable in tests (and the time of day now_ns itself);
- * 0 takes the system's randomness. Fields that are others' (inet, tcp, socks, engine) begin as NULL.
- * Returns 0 or a negative errno, then nothing is left to free.
+ * EAL must be up. seed makes random numbers repeatable in tests (and the time of day now_ns
+ * itself); 0 takes the system's randomness. Fields that are others' (inet, tcp, socks, engine)
+ * begin as NULL. Returns 0 or a negative errno, then nothing is left to free.
  */
 int worker_init(struct worker *w, unsigned int id, unsigned int n_packets, uint64_t now_ns,
 		uint64_t seed);
@@ -53,7 +53,8 @@ uint32_t worker_random(struct worker *w);
 uint64_t worker_hash(const struct worker *w, const void *data, uint32_t len);
 
 /* A stage begins with n packets: counts packets and the burst, marks each packet's path. */
-static inline void stage_enter(struct worker *w, enum stage stage, struct pkt **pkts, unsigned int n)
+static inline void stage_enter(struct worker *w, enum stage stage, struct pkt **pkts,
+			       unsigned int n)
 {
 	w->ledger.stage[stage].packets += n;
 	w->ledger.stage[stage].bursts++;

@@ -2,9 +2,10 @@
 /*
  * The Internet checksum (RFC 1071), and its incremental update (RFC 1624).
  *
- * Sums are of 16-bit words as they lie in memory, so a result is stored into a *_be field without
- * swapping. A running sum is 64 bits wide, with end-around carry: any number of pieces may be added,
- * each of even length except the last (or swap the sum of a piece that begins at an odd place).
+ * Sums are of 16-bit words as they lie in memory, so a result goes into a *_be field without
+ * swapping. A running sum is 64 bits wide, with end-around carry: any number of pieces may be
+ * added, each of even length except the last (or swap the sum of a piece that begins at an odd
+ * place).
  */
 #ifndef WEIR_WIRE_CSUM_H
 #define WEIR_WIRE_CSUM_H

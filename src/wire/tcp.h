@@ -35,11 +35,11 @@
 #define TCP_OPT_MSS_BYTES 4u
 #define TCP_OPT_WSCALE_BYTES 3u
 #define TCP_OPT_SACK_OK_BYTES 2u
-#define TCP_OPT_SACK_BASE_BYTES 2u  /* and 8 for each block */
+#define TCP_OPT_SACK_BASE_BYTES 2u /* and 8 for each block */
 #define TCP_OPT_SACK_BLOCK_BYTES 8u
 #define TCP_OPT_TIMESTAMP_BYTES 10u
-#define TCP_WSCALE_MAX 14u    /* RFC 7323 section 2.3 */
-#define TCP_DEFAULT_MSS 536u  /* RFC 9293 section 3.7.1 */
+#define TCP_WSCALE_MAX 14u   /* RFC 7323 section 2.3 */
+#define TCP_DEFAULT_MSS 536u /* RFC 9293 section 3.7.1 */
 
 struct tcp_hdr {
 	uint16_t src_port_be;
@@ -47,7 +47,7 @@ struct tcp_hdr {
 	uint32_t seq_be;
 	uint32_t ack_be;
 	uint8_t offset_reserved; /* header length in words in the upper 4 bits */
-	uint8_t flags;           /* TCP_F_* */
+	uint8_t flags;		 /* TCP_F_* */
 	uint16_t window_be;
 	uint16_t csum_be;
 	uint16_t urgent_be;

@@ -15,7 +15,7 @@
 struct udp_hdr {
 	uint16_t src_port_be;
 	uint16_t dst_port_be;
-	uint16_t len_be; /* header and payload */
+	uint16_t len_be;  /* header and payload */
 	uint16_t csum_be; /* 0: none */
 } __attribute__((packed));
 

@@ -146,8 +146,7 @@ static void test_sites(void **state)
 	assert_int_equal(w->ledger.drops[here * DROP_REASON_MAX + DROP_NOT_SPECIFIED], 1);
 	assert_int_equal(test_drops(w, IP_CSUM), 2);
 	assert_int_equal(w->ledger.dropped, 5);
-	assert_int_equal(w->ledger.drop_paths[there],
-			 1u << STAGE_PORT_RX | 1u << STAGE_IP4_INPUT);
+	assert_int_equal(w->ledger.drop_paths[there], 1u << STAGE_PORT_RX | 1u << STAGE_IP4_INPUT);
 	assert_int_equal(w->ledger.stage[STAGE_IP4_INPUT].drops, 1);
 	assert_int_equal(w->ledger.stage[STAGE_IP4_INPUT].packets, 1);
 	assert_int_equal(w->ledger.stage[STAGE_IP4_INPUT].bursts, 1);

@@ -9,11 +9,11 @@
 static char out[4096];
 
 /* What one call writes to standard error. */
-#define capture(...)                                                                            \
-	do {                                                                                    \
-		capture_begin();                                                                \
-		__VA_ARGS__;                                                                    \
-		capture_end();                                                                  \
+#define capture(...)                                                                               \
+	do {                                                                                       \
+		capture_begin();                                                                   \
+		__VA_ARGS__;                                                                       \
+		capture_end();                                                                     \
 	} while (0)
 
 static int saved_fd, pipe_fd[2];

@@ -10,7 +10,7 @@
 
 struct item {
 	struct timer timer;
-	bool armed;        /* the model */
+	bool armed; /* the model */
 	uint64_t due_ns;
 	unsigned int fired;
 };

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# A thin front to Meson and the scripts: everything is built under build*/.
+#
+#   sudo make run      install what is missing, build, run the main job (nginx, redis, curl on weir)
+#   sudo make test     install what is missing, build, run every test; last "N passed, N failed"
+#   make build         build into build/            make lint    the rules of the house
+#   sudo make bench    measure against the kernel   make fuzz    SECONDS=60 for each target
+#   sudo make deps     install what is missing      make install PREFIX=/usr/local DESTDIR=
+#   make clang         build with clang too         make clean   remove build*/
+
+PYTHON := /usr/bin/python3
+MESON := /usr/bin/meson
+PREFIX ?= /usr/local
+SECONDS ?= 60
+DESTDIR ?=
+
+.PHONY: all build clang deps deps-build deps-run deps-all run test bench lint format fuzz
+.PHONY: install clean
+
+all: build
+
+deps: deps-all
+
+deps-all:
+	@scripts/deps.sh
+
+deps-build:
+	@scripts/deps.sh build
+
+deps-run:
+	@scripts/deps.sh build run
+
+build: deps-build
+	@$(PYTHON) scripts/build.py build --prefix $(PREFIX)
+
+clang: deps-all
+	@$(PYTHON) scripts/build.py build-clang --cc clang
+
+run: deps-run
+	@$(PYTHON) scripts/build.py build
+	@$(PYTHON) scripts/demo.py
+
+test: deps-all
+	@$(PYTHON) scripts/test.py
+
+format:
+	@clang-format -i $$(git ls-files "src/*.[ch]" "include/*.[ch]" "tests/*.[ch]")
+
+bench: deps-all
+	@$(PYTHON) scripts/build.py build
+	@$(PYTHON) tests/bench/bench.py
+
+lint:
+	@$(PYTHON) scripts/lint.py
+
+fuzz: deps-all
+	@$(PYTHON) scripts/test.py --only fuzz --fuzz-seconds $(SECONDS)
+
+install: build
+	@DESTDIR="$(DESTDIR)" $(MESON) install -C build --no-rebuild
+
+clean:
+	rm -rf build build-*
