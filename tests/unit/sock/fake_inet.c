@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fake_inet.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct inet_upcalls fake_up;
+struct tcp_pcb *fake_pcbs;
+unsigned int fake_pcb_count, fake_udp_count, fake_aborts;
+bool fake_hold_acks;
+int fake_udp_result;
+unsigned int fake_udp_sent;
+uint8_t fake_udp_last[65536];
+uint32_t fake_udp_last_len;
+
+static struct udp_pcb *udp_pcbs;
+static uint16_t next_port = 40000;
+
+void fake_init(struct worker *w)
+{
+	memset(&fake_up, 0, sizeof(fake_up));
+	sock_upcalls(&fake_up);
+	fake_hold_acks = false;
+	fake_udp_result = 0;
+	fake_udp_sent = 0;
+	fake_aborts = 0;
+}
+
+const char *tcp_state_name(enum tcp_state state)
+{
+	return state == TCP_LISTEN ? "LISTEN" : state == TCP_ESTABLISHED ? "ESTAB" : "UNCONN";
+}
+
+int tcp_open(struct worker *w, struct tcp_pcb **result, void *user)
+{
+	struct tcp_pcb *pcb = calloc(1, sizeof(*pcb));
+
+	if (pcb == NULL)
+		return -ENOMEM;
+	pcb->pub.user = user;
+	pcb->next = fake_pcbs;
+	fake_pcbs = pcb;
+	fake_pcb_count++;
+	*result = pcb;
+	return 0;
+}
+
+static void gone(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_pcb **link = &fake_pcbs;
+
+	for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = p->next) {
+		if (p->peer == pcb)
+			p->peer = NULL;
+		if (p->dial == pcb)
+			p->dial = NULL;
+	}
+	fake_up.tcp_gone(w, pcb);
+	while (*link != pcb)
+		link = &(*link)->next;
+	*link = pcb->next;
+	fake_pcb_count--;
+	free(pcb);
+}
+
+int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local)
+{
+	for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = p->next)
+		if (p != pcb && local->port_be != 0 && p->pub.local.port_be == local->port_be &&
+		    p->pub.state == TCP_LISTEN)
+			return -EADDRINUSE;
+	pcb->pub.local = *local;
+	if (local->port_be == 0)
+		pcb->pub.local.port_be = htobe16(next_port++);
+	return 0;
+}
+
+int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *remote)
+{
+	if (pcb->pub.local.port_be == 0)
+		pcb->pub.local.port_be = htobe16(next_port++);
+	pcb->pub.remote = *remote;
+	pcb->pub.state = TCP_SYN_SENT;
+	return 0;
+}
+
+int tcp_listen(struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->pub.state = TCP_LISTEN;
+	return 0;
+}
+
+static void dial(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_pcb *l = fake_pcbs, *child = NULL;
+
+	while (l != NULL && !(l->pub.state == TCP_LISTEN &&
+			      l->pub.local.port_be == pcb->pub.remote.port_be))
+		l = l->next;
+	if (l == NULL) {
+		pcb->pub.state = TCP_CLOSED;
+		fake_up.tcp_error(w, pcb, ECONNREFUSED, false);
+		return;
+	}
+	if (!fake_up.tcp_backlog_room(w, l))
+		return; /* the SYN is lost; it comes again with the next fake_run() */
+	if (tcp_open(w, &child, NULL) != 0)
+		return;
+	child->pub.local = pcb->pub.remote;
+	child->pub.remote = pcb->pub.local;
+	child->pub.state = TCP_ESTABLISHED;
+	if (fake_up.tcp_incoming(w, l, child) != 0) {
+		gone(w, child);
+		pcb->pub.state = TCP_CLOSED;
+		fake_up.tcp_error(w, pcb, ECONNRESET, false);
+		return;
+	}
+	child->peer = pcb;
+	pcb->peer = child;
+	pcb->pub.state = TCP_ESTABLISHED;
+	fake_up.tcp_connected(w, pcb);
+}
+
+static bool move(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct byte_ring *snd = &pcb->pub.snd, *rcv;
+	bool moved = false;
+
+	if (pcb->peer == NULL)
+		return false;
+	rcv = &pcb->peer->pub.rcv;
+	if (byte_ring_used(snd) != 0 && !fake_hold_acks && !pcb->peer->closed) {
+		if (rcv->data == NULL && fake_up.tcp_need_rcv(w, pcb->peer) != 0)
+			return false;
+		fake_up.tcp_sync_rcv(w, pcb->peer);
+		while (byte_ring_used(snd) != 0 && byte_ring_free(rcv) != 0) {
+			rcv->data[rcv->tail++ & (rcv->size_bytes - 1)] =
+				snd->data[snd->head++ & (snd->size_bytes - 1)];
+			moved = true;
+		}
+	}
+	if (moved) {
+		fake_up.tcp_readable(w, pcb->peer);
+		if (!pcb->closed)
+			fake_up.tcp_acked(w, pcb);
+	}
+	if (pcb->fin && byte_ring_used(snd) == 0 && !pcb->fin_seen) {
+		pcb->fin_seen = true;
+		pcb->peer->pub.rx_eof = true;
+		if (!pcb->peer->closed)
+			fake_up.tcp_readable(w, pcb->peer);
+		moved = true;
+	}
+	return moved;
+}
+
+void fake_run(struct worker *w)
+{
+	bool again = true;
+
+	while (again) {
+		struct tcp_pcb *next;
+
+		again = false;
+		for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = next) {
+			next = p->next;
+			if (p->pub.state == TCP_SYN_SENT) {
+				dial(w, p);
+				again = again || p->pub.state == TCP_ESTABLISHED;
+			}
+			again = move(w, p) || again;
+		}
+		for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = next) {
+			next = p->next;
+			if (p->closed && (p->peer == NULL || p->fin_seen)) {
+				gone(w, p);
+				again = true;
+				break;
+			}
+		}
+	}
+}
+
+void fake_reset(struct worker *w, struct tcp_pcb *pcb, int error)
+{
+	pcb->pub.state = TCP_CLOSED;
+	if (pcb->peer != NULL)
+		pcb->peer->peer = NULL;
+	pcb->peer = NULL;
+	if (!pcb->closed)
+		fake_up.tcp_error(w, pcb, error, false);
+}
+
+void tcp_push(struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->pushes++;
+}
+
+void tcp_consumed(struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->consumed++;
+}
+
+/* As TCP does: worth telling when the window is less than half open. */
+bool tcp_wants_consumed(const struct tcp_pcb *pcb)
+{
+	const struct byte_ring *rcv = &pcb->pub.rcv;
+
+	return rcv->data != NULL && byte_ring_free(rcv) < rcv->size_bytes / 2;
+}
+
+void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb)
+{
+}
+
+int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->fin = true;
+	return 0;
+}
+
+void tcp_close(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->pub.state != TCP_ESTABLISHED || byte_ring_used(&pcb->pub.rcv) != 0) {
+		tcp_abort(w, pcb);
+		return;
+	}
+	pcb->fin = true;
+	pcb->closed = true;
+}
+
+void tcp_abort(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_pcb *peer = pcb->peer;
+
+	fake_aborts++;
+	if (peer != NULL)
+		fake_reset(w, peer, ECONNRESET);
+	gone(w, pcb);
+}
+
+uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, uint32_t len)
+{
+	memset(info, 0, len);
+	return len;
+}
+
+void tcp_for_each(struct worker *w, void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg)
+{
+	for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = p->next)
+		fn(p, arg);
+}
+
+struct tcp_pcb *fake_pcb_of_port(uint16_t port, bool remote)
+{
+	for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = p->next)
+		if ((remote ? p->pub.remote.port_be : p->pub.local.port_be) == htobe16(port) &&
+		    p->pub.state != TCP_LISTEN)
+			return p;
+	return NULL;
+}
+
+int udp_open(struct worker *w, struct udp_pcb **result, void *user)
+{
+	struct udp_pcb *pcb = calloc(1, sizeof(*pcb));
+
+	if (pcb == NULL)
+		return -ENOMEM;
+	pcb->user = user;
+	pcb->next = udp_pcbs;
+	udp_pcbs = pcb;
+	fake_udp_count++;
+	*result = pcb;
+	return 0;
+}
+
+void udp_close(struct worker *w, struct udp_pcb *pcb)
+{
+	struct udp_pcb **link = &udp_pcbs;
+
+	while (*link != pcb)
+		link = &(*link)->next;
+	*link = pcb->next;
+	fake_udp_count--;
+	free(pcb);
+}
+
+int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local)
+{
+	pcb->local = *local;
+	if (local->port_be == 0)
+		pcb->local.port_be = htobe16(next_port++);
+	return 0;
+}
+
+int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote)
+{
+	if (pcb->local.port_be == 0)
+		pcb->local.port_be = htobe16(next_port++);
+	pcb->remote = *remote;
+	return 0;
+}
+
+int udp_send(struct worker *w, struct udp_pcb *pcb, const struct endpoint *to, const void *run1,
+	     uint32_t len1, const void *run2, uint32_t len2)
+{
+	if (to == NULL && pcb->remote.port_be == 0)
+		return -EDESTADDRREQ;
+	if (pcb->local.port_be == 0)
+		pcb->local.port_be = htobe16(next_port++);
+	if (fake_udp_result != 0)
+		return fake_udp_result;
+	memcpy(fake_udp_last, run1, len1);
+	memcpy(fake_udp_last + len1, run2, len2);
+	fake_udp_last_len = len1 + len2;
+	fake_udp_sent++;
+	return 0;
+}
+
+static struct udp_pcb *udp_of_port(uint16_t port)
+{
+	struct udp_pcb *pcb = udp_pcbs;
+
+	while (pcb != NULL && pcb->local.port_be != htobe16(port))
+		pcb = pcb->next;
+	return pcb;
+}
+
+void fake_udp_deliver(struct worker *w, uint16_t port, const void *data, uint32_t len)
+{
+	struct endpoint from = { ipaddr_from_ip4(htobe32(0xc6120001)), htobe16(9999) };
+	struct endpoint to = { ipaddr_from_ip4(htobe32(0xc6120002)), htobe16(port) };
+	struct pkt *p;
+
+	if (pkt_alloc_raw(w, &p, 1) != 0)
+		return;
+	pkt_entered(w, &p, 1, 2);
+	p->l2 = p->l3 = p->l4 = p->l7 = p->mbuf.data_off;
+	if (pkt_append(w, p, data, len) != 0) {
+		pkt_drop(w, p, DROP_NOMEM);
+		return;
+	}
+	fake_up.udp_deliver(w, udp_of_port(port), p, &from, &to);
+}
+
+void fake_udp_error(struct worker *w, uint16_t port, int error)
+{
+	fake_up.udp_error(w, udp_of_port(port), error);
+}
