@@ -14,9 +14,9 @@
 struct engine;
 
 /*
- * Answer a request. Returns a new reference, which the server sends and releases; an object with the
- * key "error" (words for people) where the request cannot be done; NULL: out of memory.
- * Thread: the control thread. Nothing may block.
+ * Answer a request. Returns a new reference, which the server sends and releases; an object with
+ * the key "error" (words for people) where the request cannot be done; NULL: out of memory. Thread:
+ * the control thread. Nothing may block.
  */
 typedef json_t *(*control_fn)(struct engine *engine, const json_t *request);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The daemon. Start: options, the instance's lock, the engine with its ports, addresses and routes,
- * privileges given up, the workers' threads, the two sockets, "ready". Then the control thread serves
- * programs and commands until SIGTERM, SIGINT or the command "stop". Stop is the same backwards;
- * between the end of the programs' sessions and the engine's, the workers have a moment to say
- * goodbye to the peers.
+ * privileges given up, the workers' threads, the two sockets, "ready". Then the control thread
+ * serves programs and commands until SIGTERM, SIGINT or the command "stop". Stop is the same
+ * backwards; between the end of the programs' sessions and the engine's, the workers have a moment
+ * to say goodbye to the peers.
  */
 #include <errno.h>
 #include <signal.h>
@@ -31,12 +31,12 @@
 #define GOODBYE_NS 30000000u
 
 static bool stopping;
-static struct watch signal_watch, request_watch;
+static struct control_watch signal_watch, request_watch;
 static struct engine *request_engine;
 
 /* ---- control thread events ---- */
 
-static void on_signal(struct watch *watch, uint32_t events)
+static void on_signal(struct control_watch *watch, uint32_t events)
 {
 	struct signalfd_siginfo info;
 
@@ -47,7 +47,7 @@ static void on_signal(struct watch *watch, uint32_t events)
 }
 
 /* A worker's sockets asked for something. */
-static void on_request(struct watch *watch, uint32_t events)
+static void on_request(struct control_watch *watch, uint32_t events)
 {
 	eventfd_t count;
 
@@ -161,12 +161,12 @@ static int start_serving(struct engine *engine, const struct weird_config *confi
 	if (!err)
 		err = control_loop_init(engine);
 	if (!err)
-		err = watch_add(&signal_watch, EPOLLIN);
+		err = control_watch_add(&signal_watch, EPOLLIN);
 	request_engine = engine;
 	request_watch.fd = engine_control_fd(engine);
 	request_watch.fn = on_request;
 	if (!err)
-		err = watch_add(&request_watch, EPOLLIN);
+		err = control_watch_add(&request_watch, EPOLLIN);
 	if (!err)
 		err = attach_start(engine, rundir->app_fd, config->allow_users);
 	if (!err)

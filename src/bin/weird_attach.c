@@ -27,22 +27,22 @@
 
 #define CONNECTIONS_MAX 4096u
 #define MESSAGES_A_ROUND 16u
-#define TOKENS_MAX 1024u          /* messages that may come at once, */
-#define TOKEN_NS 500000u          /* and one more each half a millisecond */
+#define TOKENS_MAX 1024u	  /* messages that may come at once, */
+#define TOKEN_NS 500000u	  /* and one more each half a millisecond */
 #define HELLO_TIME_NS 5000000000u /* until the first message */
-#define TICK_BUSY_MS 20           /* a connection is paused, or silent */
-#define TICK_MS 250               /* programs are there: did one break a rule? */
-#define FDS_MAX 4u                /* a message's; the kernel closes what is more */
+#define TICK_BUSY_MS 20		  /* a connection is paused, or silent */
+#define TICK_MS 250		  /* programs are there: did one break a rule? */
+#define FDS_MAX 4u		  /* a message's; the kernel closes what is more */
 
 static struct engine *attach_engine;
-static struct watch listener;
+static struct control_watch listener;
 static bool listener_paused, any_user;
 static struct attach *connections;
 static unsigned int connection_count;
 
 /* ---- a connection's life ---- */
 
-static void on_message(struct watch *watch, uint32_t events);
+static void on_message(struct control_watch *watch, uint32_t events);
 
 /* Owns fd from here on. */
 struct attach *attach_new(int fd, struct session *session, const struct peer *peer)
@@ -59,7 +59,7 @@ struct attach *attach_new(int fd, struct session *session, const struct peer *pe
 	a->peer = *peer;
 	a->opened_ns = a->tokens_ns = clock_now_ns();
 	a->tokens = TOKENS_MAX;
-	if (watch_add(&a->watch, EPOLLIN)) {
+	if (control_watch_add(&a->watch, EPOLLIN)) {
 		close(fd);
 		free(a);
 		return NULL;
@@ -75,7 +75,7 @@ struct attach *attach_new(int fd, struct session *session, const struct peer *pe
 
 static void attach_end(struct attach *a)
 {
-	watch_remove(&a->watch);
+	control_watch_remove(&a->watch);
 	if (a->session) {
 		log_debug("%s (process %d) left", session_name(a->session),
 			  (int)session_pid(a->session));
@@ -87,7 +87,7 @@ static void attach_end(struct attach *a)
 	if (a->next)
 		a->next->pprev = a->pprev;
 	connection_count--;
-	watch_free(&a->watch);
+	control_watch_free(&a->watch);
 }
 
 /* A rule was broken: say so, and end it. */
@@ -132,7 +132,9 @@ static bool receive_one(struct attach *a)
 	struct attach_context context = { a->session != NULL, attach_engine->worker_count };
 	struct iovec iov = { .iov_base = buffer, .iov_len = sizeof(buffer) };
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr header = { .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
 				 .msg_controllen = sizeof(control) };
 	ssize_t len = recvmsg(a->watch.fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fds[FDS_MAX];
@@ -147,8 +149,9 @@ static bool receive_one(struct attach *a)
 		return false;
 	}
 	n = take_fds(&header, fds, &cut);
-	why = header.msg_flags & MSG_TRUNC ? "a message that is too long" :
-	      cut ? "descriptors that cannot be taken" : attach_msg_judge(msg, (size_t)len, n, &context);
+	why = header.msg_flags & MSG_TRUNC ? "a message that is too long"
+	      : cut			   ? "descriptors that cannot be taken"
+					   : attach_msg_judge(msg, (size_t)len, n, &context);
 	if (!why) {
 		why = attach_do(attach_engine, a, msg, n ? fds[0] : -1);
 		n = 0; /* attach_do() has taken it */
@@ -170,7 +173,7 @@ static void tokens_refill(struct attach *a, uint64_t now_ns)
 	a->tokens_ns = now_ns;
 }
 
-static void on_message(struct watch *watch, uint32_t events)
+static void on_message(struct control_watch *watch, uint32_t events)
 {
 	struct attach *a = (struct attach *)watch;
 
@@ -178,7 +181,7 @@ static void on_message(struct watch *watch, uint32_t events)
 	for (unsigned int i = 0; i < MESSAGES_A_ROUND; i++) {
 		if (a->tokens == 0 && !(events & EPOLLHUP)) {
 			a->paused = true;
-			watch_set(&a->watch, 0);
+			control_watch_set(&a->watch, 0);
 			return;
 		}
 		if (!receive_one(a))
@@ -190,7 +193,7 @@ static void on_message(struct watch *watch, uint32_t events)
 
 /* ---- new connections ---- */
 
-static void on_connection(struct watch *watch, uint32_t events)
+static void on_connection(struct control_watch *watch, uint32_t events)
 {
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct peer peer;
@@ -200,13 +203,14 @@ static void on_connection(struct watch *watch, uint32_t events)
 			return;
 		log_warn("no new program can attach now: %s", strerror(errno));
 		listener_paused = true;
-		watch_set(watch, 0);
+		control_watch_set(watch, 0);
 		return;
 	}
 	if (peer_of(fd, &peer))
 		attach_refuse(fd, -EACCES, "weird cannot see who you are");
 	else if (!peer_allowed(&peer, any_user))
-		attach_refuse(fd, -EACCES, "weird serves its own user and root; see its option --allow-users");
+		attach_refuse(fd, -EACCES,
+			      "weird serves its own user and root; see its option --allow-users");
 	else if (connection_count >= CONNECTIONS_MAX)
 		attach_refuse(fd, -EAGAIN, "too many programs are attached");
 	else
@@ -219,7 +223,7 @@ int attach_start(struct engine *engine, int listen_fd, bool allow_users)
 	any_user = allow_users;
 	listener.fd = listen_fd;
 	listener.fn = on_connection;
-	return watch_add(&listener, EPOLLIN);
+	return control_watch_add(&listener, EPOLLIN);
 }
 
 /* ---- looking after them ---- */
@@ -241,7 +245,7 @@ static bool tick_one(struct attach *a, uint64_t now_ns)
 		tokens_refill(a, now_ns);
 		a->paused = a->tokens == 0;
 		if (!a->paused)
-			watch_set(&a->watch, EPOLLIN);
+			control_watch_set(&a->watch, EPOLLIN);
 	}
 	return a->paused || !a->session;
 }
@@ -252,7 +256,7 @@ int attach_tick(void)
 	bool soon = listener_paused;
 
 	if (listener_paused)
-		watch_set(&listener, EPOLLIN);
+		control_watch_set(&listener, EPOLLIN);
 	listener_paused = false;
 	for (struct attach *a = connections, *next; a; a = next) {
 		next = a->next;
@@ -264,7 +268,7 @@ int attach_tick(void)
 void attach_stop(void)
 {
 	if (listener.fn)
-		watch_remove(&listener);
+		control_watch_remove(&listener);
 	while (connections)
 		attach_end(connections);
 }

@@ -13,8 +13,9 @@
 /* Serve a listening SOCK_SEQPACKET descriptor (it stays the caller's). 0 or -errno. */
 int attach_start(struct engine *engine, int listen_fd, bool allow_users);
 
-/* Look after sessions: those that broke a rule are ended, paused ones go on, silent ones are closed.
- * Call after each round of the control loop. Returns in how many milliseconds at most again. */
+/* Look after sessions: those that broke a rule are ended, paused ones go on, silent ones are
+ * closed. Call after each round of the control loop. Returns in how many milliseconds at most
+ * again. */
 int attach_tick(void);
 
 /* No new programs; end every session (with the workers running or parked). */

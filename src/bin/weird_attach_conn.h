@@ -12,7 +12,7 @@
 #include "sock/session.h"
 
 struct attach {
-	struct watch watch; /* first: watch_free() */
+	struct control_watch watch; /* first: control_watch_free() */
 	struct attach *next, **pprev;
 	struct session *session; /* NULL until HELLO */
 	struct peer peer;
@@ -23,8 +23,8 @@ struct attach {
 	struct notes notes;
 };
 
-/* A connection with its session, or without one until HELLO. Owns fd from here on, closes it where it
- * answers NULL: no memory, or too many connections. */
+/* A connection with its session, or without one until HELLO. Owns fd from here on, closes it where
+ * it answers NULL: no memory, or too many connections. */
 struct attach *attach_new(int fd, struct session *session, const struct peer *peer);
 
 /*

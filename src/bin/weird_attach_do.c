@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What programs ask for on their control connections, and the answers. Every message has been judged;
- * what remains to be looked at is the kind of the descriptors that came with it.
+ * What programs ask for on their control connections, and the answers. Every message has been
+ * judged; what remains to be looked at is the kind of the descriptors that came with it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,8 @@
 /* ---- answers ---- */
 
 /* False: the program does not read what it is told; its connection is over. */
-static bool answer(const struct attach *a, const struct abi_msg *msg, const int *fds, unsigned int n)
+static bool answer(const struct attach *a, const struct abi_msg *msg, const int *fds,
+		   unsigned int n)
 {
 	union {
 		struct cmsghdr header;
@@ -40,8 +41,9 @@ static bool answer(const struct attach *a, const struct abi_msg *msg, const int 
 
 static struct abi_msg answer_to(uint32_t type, int error)
 {
-	return (struct abi_msg){ .type = type, .error = error, .version = ABI_VERSION,
-				 .pid = (uint32_t)getpid() };
+	return (struct abi_msg){
+		.type = type, .error = error, .version = ABI_VERSION, .pid = (uint32_t)getpid()
+	};
 }
 
 /* The answer to HELLO and RESUME: the arena, the daemon's page, the bells. */
@@ -79,7 +81,8 @@ static bool do_hello(struct engine *engine, struct attach *a, const struct abi_m
 	err = session_create(&params, a->peer.pid, &a->session);
 	if (err) {
 		a->session = NULL;
-		log_warn("%s (process %d) cannot attach: %s", name, (int)a->peer.pid, strerror(-err));
+		log_warn("%s (process %d) cannot attach: %s", name, (int)a->peer.pid,
+			 strerror(-err));
 		refusal = answer_to(msg->type, err);
 		snprintf(refusal.text, sizeof(refusal.text), "no memory for another program: %s",
 			 strerror(-err));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a program may say on its control connection, and when. Pure: nothing is done here. The message
- * is the program's: every word of it is judged.
+ * What a program may say on its control connection, and when. Pure: nothing is done here. The
+ * message is the program's: every word of it is judged.
  */
 #ifndef WEIR_BIN_WEIRD_ATTACH_MSG_H
 #define WEIR_BIN_WEIRD_ATTACH_MSG_H
@@ -15,14 +15,14 @@
 #define ATTACH_CQ_ENTRIES_MAX 65536u
 
 struct attach_context {
-	bool has_session;      /* HELLO was said, or it is a child's connection */
+	bool has_session; /* HELLO was said, or it is a child's connection */
 	unsigned int workers;
 };
 
 /*
- * Judge a message of len bytes that came with fds descriptors. NULL: it may be done. Else words for the
- * log; the connection is to be closed. (What is merely impossible, such as one channel too many, is
- * not judged here: it gets an errno.) A good message's text ends with a zero byte.
+ * Judge a message of len bytes that came with fds descriptors. NULL: it may be done. Else words for
+ * the log; the connection is to be closed. (What is merely impossible, such as one channel too
+ * many, is not judged here: it gets an errno.) A good message's text ends with a zero byte.
  */
 const char *attach_msg_judge(const struct abi_msg *msg, size_t len, unsigned int fds,
 			     const struct attach_context *context);

@@ -100,8 +100,10 @@ static int set_instance(const char *value, struct weird_config *config, char *er
 				      "0123456789_.-";
 
 	if (value[0] == '.' || value[0] == '-' || value[strspn(value, allowed)])
-		return fail(error, "instance: '%.64s' is not a name: letters, digits, '_', '.' and "
-			    "'-', beginning with a letter or digit", value);
+		return fail(error,
+			    "instance: '%.64s' is not a name: letters, digits, '_', '.' and "
+			    "'-', beginning with a letter or digit",
+			    value);
 	return set_text("instance", value, config->instance, sizeof(config->instance), error);
 }
 
@@ -222,24 +224,15 @@ int config_read_file(const char *path, struct weird_config *config, char error[C
 /* ---- the command line ---- */
 
 static const struct option options[] = {
-	{ "port", required_argument, NULL, 0 },
-	{ "addr", required_argument, NULL, 0 },
-	{ "route", required_argument, NULL, 0 },
-	{ "forward", no_argument, NULL, 0 },
-	{ "instance", required_argument, NULL, 0 },
-	{ "rundir", required_argument, NULL, 0 },
-	{ "config", required_argument, NULL, 'c' },
-	{ "workers", required_argument, NULL, 0 },
-	{ "packets", required_argument, NULL, 0 },
-	{ "spin-us", required_argument, NULL, 0 },
-	{ "user", required_argument, NULL, 0 },
-	{ "allow-users", no_argument, NULL, 0 },
-	{ "ready-fd", required_argument, NULL, 0 },
-	{ "pidfile", required_argument, NULL, 0 },
-	{ "log-level", required_argument, NULL, 0 },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 },
+	{ "port", required_argument, NULL, 0 },	     { "addr", required_argument, NULL, 0 },
+	{ "route", required_argument, NULL, 0 },     { "forward", no_argument, NULL, 0 },
+	{ "instance", required_argument, NULL, 0 },  { "rundir", required_argument, NULL, 0 },
+	{ "config", required_argument, NULL, 'c' },  { "workers", required_argument, NULL, 0 },
+	{ "packets", required_argument, NULL, 0 },   { "spin-us", required_argument, NULL, 0 },
+	{ "user", required_argument, NULL, 0 },	     { "allow-users", no_argument, NULL, 0 },
+	{ "ready-fd", required_argument, NULL, 0 },  { "pidfile", required_argument, NULL, 0 },
+	{ "log-level", required_argument, NULL, 0 }, { "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'v' },	     { NULL, 0, NULL, 0 },
 };
 
 static void set_defaults(struct weird_config *config)
@@ -265,8 +258,8 @@ static void set_defaults(struct weird_config *config)
 /* --route may be given in three words: --route NET via GW. */
 static int route_words(int argc, char **argv, char *text, size_t room)
 {
-	bool words = optind + 1 < argc && (strcmp(argv[optind], "via") == 0 ||
-					   strcmp(argv[optind], "dev") == 0);
+	bool words = optind + 1 < argc &&
+		     (strcmp(argv[optind], "via") == 0 || strcmp(argv[optind], "dev") == 0);
 
 	if (!words)
 		return snprintf(text, room, "%s", optarg);
@@ -303,7 +296,8 @@ static int parse_pass(int argc, char **argv, bool files, struct weird_config *co
 					 error);
 	}
 	if (!err && optind < argc)
-		err = fail(error, "'%.64s' is not an option; weird --help lists them", argv[optind]);
+		err = fail(error, "'%.64s' is not an option; weird --help lists them",
+			   argv[optind]);
 	return err;
 }
 

@@ -28,23 +28,23 @@ struct config_item {
 struct weird_config {
 	char instance[CONFIG_NAME_BYTES];
 	char rundir[CONFIG_TEXT_BYTES];
-	char user[CONFIG_NAME_BYTES];      /* "": stay who we are */
-	char pidfile[CONFIG_TEXT_BYTES];   /* "": none */
+	char user[CONFIG_NAME_BYTES];	 /* "": stay who we are */
+	char pidfile[CONFIG_TEXT_BYTES]; /* "": none */
 	struct config_item item[CONFIG_ITEMS_MAX];
 	unsigned int item_count;
 	unsigned int workers;
-	unsigned int packets;              /* for each worker, 0: the engine's default */
+	unsigned int packets; /* for each worker, 0: the engine's default */
 	unsigned int spin_us;
-	int ready_fd;                      /* -1: none */
+	int ready_fd; /* -1: none */
 	enum log_level log_level;
 	bool forward;
 	bool allow_users;
-	bool help, version;                /* print it and end */
+	bool help, version; /* print it and end */
 };
 
 /*
- * 0 or a negative errno; then error says what is wrong, and where. WEIR_RUNDIR and XDG_RUNTIME_DIR are
- * read from the environment.
+ * 0 or a negative errno; then error says what is wrong, and where. WEIR_RUNDIR and XDG_RUNTIME_DIR
+ * are read from the environment.
  */
 int config_parse(int argc, char **argv, struct weird_config *config,
 		 char error[CONFIG_ERROR_BYTES]);

@@ -20,7 +20,7 @@
 #define TICK_MS 1000
 
 struct connection {
-	struct watch watch; /* first: watch_free() */
+	struct control_watch watch; /* first: control_watch_free() */
 	struct connection *next, **pprev;
 	uint64_t since_ns;
 	char *answer; /* NULL: the request is not there yet */
@@ -30,7 +30,7 @@ struct connection {
 };
 
 static struct engine *control_engine;
-static struct watch listener;
+static struct control_watch listener;
 static struct connection *connections;
 static unsigned int connection_count;
 static bool stop_asked;
@@ -65,8 +65,10 @@ static json_t *run(struct engine *engine, const json_t *request)
 			control_park();
 		return c->fn(engine, request);
 	}
-	return json_pack("{s:o}", "error", json_sprintf("weird does not know the command '%s': weir "
-			 "and weird may be of different builds", name));
+	return json_pack("{s:o}", "error",
+			 json_sprintf("weird does not know the command '%s': weir "
+				      "and weird may be of different builds",
+				      name));
 }
 
 char *control_answer(struct engine *engine, const char *request, size_t len)
@@ -90,14 +92,14 @@ char *control_answer(struct engine *engine, const char *request, size_t len)
 
 static void connection_end(struct connection *c)
 {
-	watch_remove(&c->watch);
+	control_watch_remove(&c->watch);
 	close(c->watch.fd);
 	free(c->answer);
 	*c->pprev = c->next;
 	if (c->next)
 		c->next->pprev = c->pprev;
 	connection_count--;
-	watch_free(&c->watch);
+	control_watch_free(&c->watch);
 }
 
 static void send_answer(struct connection *c)
@@ -107,7 +109,7 @@ static void send_answer(struct connection *c)
 				 c->answer_len - c->answer_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EAGAIN) {
-			watch_set(&c->watch, EPOLLOUT);
+			control_watch_set(&c->watch, EPOLLOUT);
 			return;
 		}
 		if (n < 0)
@@ -132,13 +134,13 @@ static void receive_request(struct connection *c)
 	c->len += (size_t)n;
 	if (!end && c->len < REQUEST_BYTES)
 		return;
-	c->answer = end ? control_answer(control_engine, c->request, (size_t)(end - c->request)) :
-			  strdup("{\"error\":\"the request is too long\"}\n");
+	c->answer = end ? control_answer(control_engine, c->request, (size_t)(end - c->request))
+			: strdup("{\"error\":\"the request is too long\"}\n");
 	c->answer_len = c->answer ? strlen(c->answer) : 0;
 	send_answer(c);
 }
 
-static void on_event(struct watch *watch, uint32_t events)
+static void on_event(struct control_watch *watch, uint32_t events)
 {
 	struct connection *c = (struct connection *)watch;
 
@@ -166,7 +168,7 @@ static void connection_new(int fd)
 	c->watch.fd = fd;
 	c->watch.fn = on_event;
 	c->since_ns = clock_now_ns();
-	if (watch_add(&c->watch, EPOLLIN)) {
+	if (control_watch_add(&c->watch, EPOLLIN)) {
 		close(fd);
 		free(c);
 		return;
@@ -179,7 +181,7 @@ static void connection_new(int fd)
 	connection_count++;
 }
 
-static void on_connection(struct watch *watch, uint32_t events)
+static void on_connection(struct control_watch *watch, uint32_t events)
 {
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct peer peer;
@@ -187,7 +189,8 @@ static void on_connection(struct watch *watch, uint32_t events)
 	if (fd < 0)
 		return;
 	if (peer_of(fd, &peer) || !peer_allowed(&peer, false))
-		refuse(fd, "{\"error\":\"weird obeys its own user and root: run weir with sudo\"}\n");
+		refuse(fd,
+		       "{\"error\":\"weird obeys its own user and root: run weir with sudo\"}\n");
 	else if (connection_count >= CONNECTIONS_MAX)
 		refuse(fd, "{\"error\":\"too many commands at once: try again\"}\n");
 	else
@@ -199,7 +202,7 @@ int control_start(struct engine *engine, int listen_fd)
 	control_engine = engine;
 	listener.fd = listen_fd;
 	listener.fn = on_connection;
-	return watch_add(&listener, EPOLLIN);
+	return control_watch_add(&listener, EPOLLIN);
 }
 
 int control_tick(void)
@@ -217,7 +220,7 @@ int control_tick(void)
 void control_stop(void)
 {
 	if (listener.fn)
-		watch_remove(&listener);
+		control_watch_remove(&listener);
 	while (connections)
 		connection_end(connections);
 }

@@ -10,7 +10,7 @@
 static struct engine *loop_engine;
 static int loop_epoll = -1;
 static bool parked;
-static struct watch *garbage; /* freed at the end of the round */
+static struct control_watch *garbage; /* freed at the end of the round */
 
 int control_loop_init(struct engine *engine)
 {
@@ -19,27 +19,27 @@ int control_loop_init(struct engine *engine)
 	return loop_epoll < 0 ? -errno : 0;
 }
 
-int watch_add(struct watch *watch, uint32_t events)
+int control_watch_add(struct control_watch *watch, uint32_t events)
 {
 	struct epoll_event event = { .events = events, .data.ptr = watch };
 
 	return epoll_ctl(loop_epoll, EPOLL_CTL_ADD, watch->fd, &event) ? -errno : 0;
 }
 
-void watch_set(struct watch *watch, uint32_t events)
+void control_watch_set(struct control_watch *watch, uint32_t events)
 {
 	struct epoll_event event = { .events = events, .data.ptr = watch };
 
 	epoll_ctl(loop_epoll, EPOLL_CTL_MOD, watch->fd, &event);
 }
 
-void watch_remove(struct watch *watch)
+void control_watch_remove(struct control_watch *watch)
 {
 	epoll_ctl(loop_epoll, EPOLL_CTL_DEL, watch->fd, NULL);
 	watch->fn = NULL;
 }
 
-void watch_free(struct watch *watch)
+void control_watch_free(struct control_watch *watch)
 {
 	watch->next_free = garbage;
 	garbage = watch;
@@ -59,7 +59,7 @@ static void round_end(void)
 		engine_unpark(loop_engine);
 	parked = false;
 	while (garbage) {
-		struct watch *next = garbage->next_free;
+		struct control_watch *next = garbage->next_free;
 
 		free(garbage);
 		garbage = next;
@@ -76,7 +76,7 @@ int control_loop_round(int timeout_ms)
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	for (int i = 0; i < n; i++) {
-		struct watch *watch = events[i].data.ptr;
+		struct control_watch *watch = events[i].data.ptr;
 
 		if (watch->fn)
 			watch->fn(watch, events[i].events);

@@ -14,23 +14,24 @@
 #include "engine/engine.h"
 
 /* Embedded in whoever owns the descriptor. */
-struct watch {
+struct control_watch {
 	int fd;
-	struct watch *next_free;
-	void (*fn)(struct watch *watch, uint32_t events); /* NULL: removed, stale events are ignored */
+	struct control_watch *next_free;
+	void (*fn)(struct control_watch *watch,
+		   uint32_t events); /* NULL: removed, stale events are ignored */
 };
 
 /* 0 or -errno. The loop's epoll set is made by control_loop_init(). */
 int control_loop_init(struct engine *engine);
-int watch_add(struct watch *watch, uint32_t events);
-void watch_set(struct watch *watch, uint32_t events);
+int control_watch_add(struct control_watch *watch, uint32_t events);
+void control_watch_set(struct control_watch *watch, uint32_t events);
 
 /* No more events. */
-void watch_remove(struct watch *watch);
+void control_watch_remove(struct control_watch *watch);
 
 /* For a removed watch that is the first member of an allocation: free() it at the end of the round,
  * when no event can mention it any more. */
-void watch_free(struct watch *watch);
+void control_watch_free(struct control_watch *watch);
 
 /* Park the workers, if they are not parked in this round yet. */
 void control_park(void);

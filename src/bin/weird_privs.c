@@ -17,9 +17,9 @@
  * run directory the second, --user and the limit of descriptors the third.
  */
 static const unsigned int keep[] = {
-	CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN, CAP_SYS_RAWIO, CAP_IPC_LOCK, CAP_BPF, CAP_PERFMON,
-	CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER,
-	CAP_SETUID, CAP_SETGID, CAP_SYS_RESOURCE, CAP_SYS_NICE,
+	CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN,    CAP_SYS_RAWIO, CAP_IPC_LOCK,
+	CAP_BPF,       CAP_PERFMON, CAP_DAC_OVERRIDE, CAP_CHOWN,     CAP_FOWNER,
+	CAP_SETUID,    CAP_SETGID,  CAP_SYS_RESOURCE, CAP_SYS_NICE,
 };
 
 int privs_find_user(const char *name, struct privs_user *user)

@@ -24,9 +24,10 @@ static int make_dir(const char *dir, char error[CONFIG_ERROR_BYTES])
 			return 0;
 		errno = ENOTDIR;
 	}
-	snprintf(error, CONFIG_ERROR_BYTES, "cannot make the directory %.200s: %s; make it, run as "
-		 "root, or choose another with --rundir DIR (and WEIR_RUNDIR=DIR for weir)", dir,
-		 strerror(errno));
+	snprintf(error, CONFIG_ERROR_BYTES,
+		 "cannot make the directory %.200s: %s; make it, run as "
+		 "root, or choose another with --rundir DIR (and WEIR_RUNDIR=DIR for weir)",
+		 dir, strerror(errno));
 	return -errno;
 }
 
@@ -56,9 +57,12 @@ int rundir_lock(struct rundir *rundir, const struct weird_config *config,
 	rundir->lock_fd = rundir->app_fd = rundir->ctl_fd = -1;
 	rundir->pid = getpid();
 	snprintf(rundir->dir, sizeof(rundir->dir), "%s/%s", config->rundir, config->instance);
-	if (strlen(rundir->dir) + sizeof("/app.sock") > sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		snprintf(error, CONFIG_ERROR_BYTES, "the path %.200s is too long for a socket: "
-			 "choose a shorter --rundir", rundir->dir);
+	if (strlen(rundir->dir) + sizeof("/app.sock") >
+	    sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			 "the path %.200s is too long for a socket: "
+			 "choose a shorter --rundir",
+			 rundir->dir);
 		return -ENAMETOOLONG;
 	}
 	err = make_dir(config->rundir, error);
@@ -70,13 +74,15 @@ int rundir_lock(struct rundir *rundir, const struct weird_config *config,
 	rundir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (rundir->lock_fd < 0) {
 		err = -errno;
-		snprintf(error, CONFIG_ERROR_BYTES, "cannot open %.200s: %s; does another user's "
-			 "instance have this name? Choose another --instance or --rundir", path,
-			 strerror(-err));
+		snprintf(error, CONFIG_ERROR_BYTES,
+			 "cannot open %.200s: %s; does another user's "
+			 "instance have this name? Choose another --instance or --rundir",
+			 path, strerror(-err));
 		return err;
 	}
 	if (flock(rundir->lock_fd, LOCK_EX | LOCK_NB)) {
-		snprintf(error, CONFIG_ERROR_BYTES, "instance '%s' is already running (process %ld): "
+		snprintf(error, CONFIG_ERROR_BYTES,
+			 "instance '%s' is already running (process %ld): "
 			 "stop it ('weir --instance %s stop'), or choose another --instance NAME",
 			 config->instance, lock_read_pid(rundir->lock_fd), config->instance);
 		close(rundir->lock_fd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * RUNDIR/INSTANCE: the directory of an instance, with its lock, app.sock (programs) and ctl.sock (the
- * command line). The lock is held while the daemon lives; sockets that a killed daemon left are
- * replaced by whoever gets the lock.
+ * RUNDIR/INSTANCE: the directory of an instance, with its lock, app.sock (programs) and ctl.sock
+ * (the command line). The lock is held while the daemon lives; sockets that a killed daemon left
+ * are replaced by whoever gets the lock.
  */
 #ifndef WEIR_BIN_WEIRD_RUNDIR_H
 #define WEIR_BIN_WEIRD_RUNDIR_H

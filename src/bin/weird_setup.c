@@ -104,15 +104,19 @@ int setup_addr(struct engine *engine, const char *text, char error[ENGINE_ERROR_
 		*at = '\0';
 	if (strlen(text) >= sizeof(copy) || !strchr(copy, '/') ||
 	    setup_parse_prefix(copy, &a.addr, &a.prefix_len)) {
-		snprintf(error, ENGINE_ERROR_BYTES, "'%.64s' is not an address: write it as "
-			 "198.18.0.2/24, or 198.18.0.2/24@PORT", text);
+		snprintf(error, ENGINE_ERROR_BYTES,
+			 "'%.64s' is not an address: write it as "
+			 "198.18.0.2/24, or 198.18.0.2/24@PORT",
+			 text);
 		return -EINVAL;
 	}
 	if (at)
 		ifindex = find_port(engine, at + 1);
 	if (ifindex < 0) {
-		snprintf(error, ENGINE_ERROR_BYTES, "address '%.64s': there is no port '%s'; the "
-			 "ports are: %s", text, at + 1, port_names(engine));
+		snprintf(error, ENGINE_ERROR_BYTES,
+			 "address '%.64s': there is no port '%s'; the "
+			 "ports are: %s",
+			 text, at + 1, port_names(engine));
 		return ifindex;
 	}
 	if (address_count == ADDRESSES_MAX) {
@@ -143,8 +147,10 @@ static int gateway_port(const struct ipaddr *gateway)
 
 static int route_syntax(const char *text, char error[ENGINE_ERROR_BYTES])
 {
-	snprintf(error, ENGINE_ERROR_BYTES, "'%.96s' is not a route: write it as '198.18.1.0/24 via "
-		 "198.18.0.1', 'default via 198.18.0.1' or '198.18.1.0/24 dev PORT'", text);
+	snprintf(error, ENGINE_ERROR_BYTES,
+		 "'%.96s' is not a route: write it as '198.18.1.0/24 via "
+		 "198.18.0.1', 'default via 198.18.0.1' or '198.18.1.0/24 dev PORT'",
+		 text);
 	return -EINVAL;
 }
 
@@ -169,13 +175,17 @@ int setup_route(struct engine *engine, const char *text, char error[ENGINE_ERROR
 		return route_syntax(text, error);
 	}
 	if (ifindex == -ENODEV) {
-		snprintf(error, ENGINE_ERROR_BYTES, "route '%.96s': there is no port '%s'; the ports "
-			 "are: %s", text, where, port_names(engine));
+		snprintf(error, ENGINE_ERROR_BYTES,
+			 "route '%.96s': there is no port '%s'; the ports "
+			 "are: %s",
+			 text, where, port_names(engine));
 		return ifindex;
 	}
 	if (ifindex < 0) {
-		snprintf(error, ENGINE_ERROR_BYTES, "route '%.96s': the gateway is on no network of "
-			 "ours; add an address of its network first (--addr)", text);
+		snprintf(error, ENGINE_ERROR_BYTES,
+			 "route '%.96s': the gateway is on no network of "
+			 "ours; add an address of its network first (--addr)",
+			 text);
 		return ifindex;
 	}
 	err = engine_route_add(engine, &prefix, prefix_len, &gateway, (unsigned int)ifindex);

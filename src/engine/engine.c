@@ -4,8 +4,8 @@
  *
  * Start: EAL, then for each worker: packets and timers (worker_init), protocols (inet_init),
  * sockets (sock_layer_init), its loop; then the loopback port and its address. Stop is the same
- * backwards: sockets first, so that they can still close their connections; ports last, because what
- * they hold is dropped into the workers' ledgers; then the workers with their ledgers.
+ * backwards: sockets first, so that they can still close their connections; ports last, because
+ * what they hold is dropped into the workers' ledgers; then the workers with their ledgers.
  */
 #include "engine/engine.h"
 
@@ -119,9 +119,10 @@ int engine_open(const struct engine_config *config, struct engine **result,
 	for (unsigned int i = 0; i < workers && !err; i++) {
 		err = worker_start(engine, config, i);
 		if (err)
-			say(error, "cannot make worker %u: %s; each needs %u packet buffers, which "
-			    "--packets changes", i, strerror(-err),
-			    config->packets ? config->packets : DEFAULT_PACKETS);
+			say(error,
+			    "cannot make worker %u: %s; each needs %u packet buffers, which "
+			    "--packets changes",
+			    i, strerror(-err), config->packets ? config->packets : DEFAULT_PACKETS);
 	}
 	if (!err)
 		err = loopback_start(engine, error);
@@ -195,9 +196,10 @@ int engine_port_add(struct engine *engine, const char *spec, char error[ENGINE_E
 		return err;
 	}
 	if (port->queues < engine->worker_count) {
-		say(error, "port '%s' has %u queue(s) for %u workers: start with --workers %u, or "
-		    "give the port more queues", spec, port->queues, engine->worker_count,
-		    port->queues);
+		say(error,
+		    "port '%s' has %u queue(s) for %u workers: start with --workers %u, or "
+		    "give the port more queues",
+		    spec, port->queues, engine->worker_count, port->queues);
 		port_close(port);
 		return -EINVAL;
 	}

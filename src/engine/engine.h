@@ -16,12 +16,12 @@
 #define ENGINE_ERROR_BYTES 512u
 
 struct engine_config {
-	unsigned int workers;         /* 0: 1 */
-	unsigned int packets;         /* buffers for each worker, 0: the default (16,384) */
-	const char *const *eal_args;  /* extra arguments for EAL, NULL-terminated, or NULL */
-	bool virtual_time;            /* direct placement: time is engine_poll()'s argument */
-	uint64_t seed;                /* 0: the system's randomness */
-	uint64_t now_ns;              /* the time at the start */
+	unsigned int workers;	     /* 0: 1 */
+	unsigned int packets;	     /* buffers for each worker, 0: the default (16,384) */
+	const char *const *eal_args; /* extra arguments for EAL, NULL-terminated, or NULL */
+	bool virtual_time;	     /* direct placement: time is engine_poll()'s argument */
+	uint64_t seed;		     /* 0: the system's randomness */
+	uint64_t now_ns;	     /* the time at the start */
 };
 
 struct engine {
@@ -35,13 +35,14 @@ struct engine {
 	bool forwarding;
 };
 
-/* Starts EAL if this process has not (without hugepages where there are none), makes workers and the
- * loopback. error: words for people. */
+/* Starts EAL if this process has not (without hugepages where there are none), makes workers and
+ * the loopback. error: words for people. */
 int engine_open(const struct engine_config *config, struct engine **engine,
 		char error[ENGINE_ERROR_BYTES]);
 void engine_close(struct engine *engine);
 
-/* Add a port by its specification (dev/port.h); returns its ifindex or -errno. Parked or not started. */
+/* Add a port by its specification (dev/port.h); returns its ifindex or -errno. Parked or not
+ * started. */
 int engine_port_add(struct engine *engine, const char *spec, char error[ENGINE_ERROR_BYTES]);
 int engine_addr_add(struct engine *engine, unsigned int ifindex, const struct ipaddr *addr,
 		    unsigned int prefix_len);
@@ -60,7 +61,7 @@ uint64_t engine_next_ns(struct engine *engine, unsigned int worker);
 int engine_start(struct engine *engine, unsigned int spin_us);
 void engine_stop(struct engine *engine);
 int engine_bell_fd(struct engine *engine, unsigned int worker); /* eventfd that wakes the worker */
-struct abi_daemon *engine_daemon_page(struct engine *engine);   /* and the memfd it lives in */
+struct abi_daemon *engine_daemon_page(struct engine *engine);	/* and the memfd it lives in */
 int engine_daemon_page_fd(struct engine *engine);
 
 /* Park every worker at the end of its loop and, once all stand still, return: the caller may then
@@ -70,28 +71,29 @@ void engine_park(struct engine *engine);
 void engine_unpark(struct engine *engine);
 
 /*
- * What workers ask the control thread for (sock/sock.h: struct sock_hooks). engine_control_fd() is an
- * eventfd, readable when there is something; then, parked, engine_control() does it for each worker.
- * Without threads engine_poll() does it where there are several workers, and one worker's sockets ask
- * for it themselves.
+ * What workers ask the control thread for (sock/sock.h: struct sock_hooks). engine_control_fd() is
+ * an eventfd, readable when there is something; then, parked, engine_control() does it for each
+ * worker. Without threads engine_poll() does it where there are several workers, and one worker's
+ * sockets ask for it themselves.
  */
 int engine_control_fd(struct engine *engine);
 void engine_control(struct engine *engine);
 
 /* What a worker's loop did, for weir stat. Times are of the worker's clock; read while parked. */
 struct engine_loop_stats {
-	uint64_t loops;      /* times that engine_poll() ran */
+	uint64_t loops;	     /* times that engine_poll() ran */
 	uint64_t busy_loops; /* of those, with work */
-	uint64_t work;       /* packets, submissions and timers handled */
+	uint64_t work;	     /* packets, submissions and timers handled */
 	uint64_t sleeps;     /* times that the thread slept in the kernel */
 	uint64_t parks;
-	uint64_t spin_ns;    /* how long it spins now before it sleeps */
+	uint64_t spin_ns; /* how long it spins now before it sleeps */
 };
 
 void engine_loop_stats(const struct engine *engine, unsigned int worker,
 		       struct engine_loop_stats *stats);
 
-/* Sum of all workers' ledgers; call while parked for an exact balance. `sum` was ledger_init()ed. */
+/* Sum of all workers' ledgers; call while parked for an exact balance. `sum` was ledger_init()ed.
+ */
 void engine_ledger(struct engine *engine, struct ledger *sum);
 
 #endif

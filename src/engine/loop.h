@@ -12,7 +12,7 @@
 struct loop_port {
 	struct port *port;
 	uint16_t queue;
-	bool costly;           /* an empty poll is a system call */
+	bool costly;	       /* an empty poll is a system call */
 	uint64_t last_rx_ns;   /* when it last had frames */
 	uint64_t next_poll_ns; /* a costly port is left alone until then */
 };
@@ -23,8 +23,8 @@ struct engine_loop {
 	struct loop_port port[PORT_MAX]; /* without the loop port */
 	unsigned int port_count;
 	struct port *loop_port;
-	unsigned int backlog;  /* packets that a full send ring refused in the last loop */
-	uint64_t last_io_ns;   /* when there was last work that was not only a timer */
+	unsigned int backlog; /* packets that a full send ring refused in the last loop */
+	uint64_t last_io_ns;  /* when there was last work that was not only a timer */
 	struct engine_loop_stats stats;
 };
 

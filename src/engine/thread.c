@@ -4,11 +4,11 @@
  * for a while when there is none, and then sleeps.
  *
  * How long to spin. A wake-up across cores costs 7 to 300 us (DESIGN.md), so spinning that long for
- * what is about to come is cheaper than sleeping; spinning for what does not come takes the CPU from
- * the programs. Every gap between two pieces of work teaches: one that was shorter than the longest
- * spin allowed (whether we spun through it or slept) doubles the spin, a longer one halves it, down
- * to 1/16. While it spins the thread yields each time round, so that a program that can run does.
- * Timers are no work in this sense: an idle daemon with a timer a second does not spin.
+ * what is about to come is cheaper than sleeping; spinning for what does not come takes the CPU
+ * from the programs. Every gap between two pieces of work teaches: one that was shorter than the
+ * longest spin allowed (whether we spun through it or slept) doubles the spin, a longer one halves
+ * it, down to 1/16. While it spins the thread yields each time round, so that a program that can
+ * run does. Timers are no work in this sense: an idle daemon with a timer a second does not spin.
  *
  * Going to sleep, so that no wake-up is lost: say so in the daemon page, full fence, arm the ports,
  * look once more at the submissions; a program publishes its submission, full fence, and reads the
@@ -42,7 +42,8 @@
 
 #define SPIN_SHARE_MIN 16u /* the shortest spin is this share of the longest */
 #define SLEEP_MAX_NS 250000000u
-#define TIMER_POLL_MIN_NS 50000u  /* ports that cannot wake us: look again after a quarter of the */
+#define TIMER_POLL_MIN_NS 50000u   /* ports that cannot wake us: look again after a quarter of the \
+				    */
 #define TIMER_POLL_MAX_NS 5000000u /* silence so far, within these bounds */
 #define SLEEP_EVENTS 8
 
@@ -204,7 +205,8 @@ static void *worker_main(void *arg)
 	prctl(PR_SET_TIMERSLACK, 10000ul);
 	/* An identity of its own gives the thread its share of each pool's cache. */
 	if (rte_thread_register() < 0)
-		log_warn("worker %u: DPDK does not know its thread; packet buffers cost more", t->id);
+		log_warn("worker %u: DPDK does not know its thread; packet buffers cost more",
+			 t->id);
 	worker_loop(t);
 	rte_thread_unregister();
 	atomic_store(&t->state, THREAD_GONE);

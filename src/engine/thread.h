@@ -11,8 +11,8 @@
  *      |  +--(control: unparks)---- PARKED
  *      +--(worker: saw the request)--^
  *
- * RUNNING: the worker's thread. PARKED, HELD: the control thread. SLEEPING: nobody, until one of both
- * wins the compare-and-swap. So a sleeping worker need not be woken to be parked.
+ * RUNNING: the worker's thread. PARKED, HELD: the control thread. SLEEPING: nobody, until one of
+ * both wins the compare-and-swap. So a sleeping worker need not be woken to be parked.
  */
 #ifndef WEIR_ENGINE_THREAD_H
 #define WEIR_ENGINE_THREAD_H

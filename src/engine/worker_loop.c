@@ -11,10 +11,10 @@
  *   6. publish   positions and readiness to the programs, bells to those that sleep
  *
  * A port whose empty poll is a system call (TAP) is polled as often as it pays: while it is busy in
- * each loop, and after a silence of t again after t / 16, at most COSTLY_POLL_MAX_NS. That is NAPI's
- * switch from interrupt to polling seen from the other side: a worker that is busy with local traffic
- * does not pay a system call a loop for a silent port. (A worker that goes to sleep looks at every
- * port before, and sleeps on the port's descriptor: thread.c.)
+ * each loop, and after a silence of t again after t / 16, at most COSTLY_POLL_MAX_NS. That is
+ * NAPI's switch from interrupt to polling seen from the other side: a worker that is busy with
+ * local traffic does not pay a system call a loop for a silent port. (A worker that goes to sleep
+ * looks at every port before, and sleeps on the port's descriptor: thread.c.)
  *
  * Cycles are counted for the stages at which the loop hands work over, and include what is called
  * from there: port-rx, eth-input (the whole way in), sock-send (the whole way out from a program),
