@@ -14,6 +14,7 @@
 #include <rte_epoll.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
+#include <rte_log.h>
 
 #include "dev/dpdk.h"
 #include "dev/offload.h"
@@ -133,25 +134,47 @@ static uint16_t dpdk_tx(struct worker *w, struct port *port, uint16_t queue, str
 	return (uint16_t)(from + dpdk_burst(w, d, queue, &pkts[from], (uint16_t)(n - from)));
 }
 
-/* A queue's interrupt reaches us as an event on a descriptor of our own; EAL empties the device's. */
+/* Try a queue's interrupt for real: its descriptor, or -1. */
+static int dpdk_open_interrupt(const struct dpdk *d, uint16_t queue)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (rte_eth_dev_rx_intr_ctl_q(d->port_id, queue, fd, RTE_INTR_EVENT_ADD, NULL))
+		goto fail;
+	if (rte_eth_dev_rx_intr_enable(d->port_id, queue)) {
+		rte_eth_dev_rx_intr_ctl_q(d->port_id, queue, fd, RTE_INTR_EVENT_DEL, NULL);
+		goto fail;
+	}
+	rte_eth_dev_rx_intr_disable(d->port_id, queue);
+	return fd;
+fail:
+	close(fd);
+	return -1;
+}
+
+/*
+ * A queue's interrupt reaches us as an event on a descriptor of our own; EAL empties the device's.
+ * Most virtual devices have none and ethdev would log that as an error: it is none.
+ */
 void dpdk_open_interrupts(struct port *port)
 {
 	struct dpdk *d = port->driver;
+	int logtype = rte_log_register("lib.ethdev");
+	int level = logtype >= 0 ? rte_log_get_level((uint32_t)logtype) : -1;
+	bool all = true;
 
+	if (level >= 0)
+		rte_log_set_level((uint32_t)logtype, RTE_LOG_EMERG);
 	for (uint16_t q = 0; q < port->queues; q++) {
-		int fd = epoll_create1(EPOLL_CLOEXEC);
-
-		if (fd < 0 ||
-		    rte_eth_dev_rx_intr_ctl_q(d->port_id, q, fd, RTE_INTR_EVENT_ADD, NULL) ||
-		    rte_eth_dev_rx_intr_enable(d->port_id, q)) {
-			if (fd >= 0)
-				close(fd);
-			return;
-		}
-		rte_eth_dev_rx_intr_disable(d->port_id, q);
-		d->queue[q].epoll_fd = fd;
+		d->queue[q].epoll_fd = dpdk_open_interrupt(d, q);
+		all &= d->queue[q].epoll_fd >= 0;
 	}
-	port->sleep_how = "interrupt";
+	if (level >= 0)
+		rte_log_set_level((uint32_t)logtype, (uint32_t)level);
+	if (all)
+		port->sleep_how = "interrupt";
 }
 
 static int dpdk_sleep_fd(struct port *port, uint16_t queue)
@@ -170,7 +193,8 @@ static bool dpdk_arm(struct port *port, uint16_t queue, bool on)
 	if (fd < 0)
 		return false;
 	if (on) {
-		rte_eth_dev_rx_intr_enable(d->port_id, queue);
+		if (rte_eth_dev_rx_intr_enable(d->port_id, queue))
+			return true; /* not now (vhost without its peer): better awake than deaf */
 		/* What came before the interrupt was on makes none. Not every driver can tell. */
 		return rte_eth_rx_queue_count(d->port_id, queue) > 0;
 	}

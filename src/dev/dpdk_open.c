@@ -33,12 +33,28 @@ struct dpdk_plan {
 
 static int dpdk_fail_probe(int err, const char *devargs, char *error)
 {
-	if (err == -EEXIST)
-		return port_fail(error, err, "dpdk: device %.80s is in use already", devargs);
 	return port_fail(error, err,
 			 "dpdk: no device from \"%.80s\": %s. For a PCI card: is it bound to vfio-pci "
 			 "(dpdk-devbind.py)? For a virtual device: are its options right, does its "
 			 "interface or socket exist?", devargs, rte_strerror(-err));
+}
+
+/* A device that is a port already is found again by its devargs: the mark of its owner tells. */
+static int dpdk_claim(uint16_t port_id, const char *devargs, char *error)
+{
+	struct rte_eth_dev_owner owner = { .name = "weir" };
+	int err;
+
+	if (rte_eth_dev_owner_get(port_id, &owner) == 0 && owner.id != RTE_ETH_DEV_NO_OWNER)
+		return port_fail(error, -EBUSY, "dpdk: device \"%.80s\" is in use already", devargs);
+	strcpy(owner.name, "weir");
+	err = rte_eth_dev_owner_new(&owner.id);
+	if (!err)
+		err = rte_eth_dev_owner_set(port_id, &owner);
+	if (err)
+		return port_fail(error, err, "dpdk: device \"%.80s\" cannot be claimed: %s", devargs,
+				 rte_strerror(-err));
+	return 0;
 }
 
 /* The first port of the device that devargs describe; the device is probed if need be. */
@@ -48,13 +64,13 @@ static int dpdk_probe(const char *devargs, uint16_t *port_id, char *error)
 	uint16_t id;
 	int err = rte_dev_probe(devargs);
 
-	if (err)
+	if (err && err != -EEXIST)
 		return dpdk_fail_probe(err, devargs, error);
 	RTE_ETH_FOREACH_MATCHING_DEV(id, devargs, &it)
 	{
 		*port_id = id;
 		rte_eth_iterator_cleanup(&it);
-		return 0;
+		return dpdk_claim(id, devargs, error);
 	}
 	return dpdk_fail_probe(-ENODEV, devargs, error);
 }
