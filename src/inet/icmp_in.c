@@ -177,7 +177,7 @@ static void icmp_input_one(struct worker *w, struct pkt *p)
 		pkt_drop(w, p, DROP_ICMP_MALFORMED);
 		return;
 	}
-	if (!(p->flags & (PKT_F_CSUM_OK | PKT_F_LOOPBACK)) &&
+	if (!(p->flags & PKT_F_CSUM_OK) &&
 	    csum_finish(pkt_csum(p, p->l4, pkt_len_from(p, p->l4), 0)) != 0) {
 		pkt_drop(w, p, DROP_ICMP_CSUM);
 		return;
