@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The calling thread's channels: one with each worker it deals with, all with the same bell. They are
+ * made when first needed and given back by the thread's exit (a pthread key's destructor).
+ */
+#include "shim/shim.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+SHIM_TLS struct thread_state thread_tls = { .bell = -1, .waiting_bell = -1 };
+
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static struct lock list_lock;
+static struct thread_state *threads;
+
+static void unlist(struct thread_state *t)
+{
+	lock_take(&list_lock);
+	for (struct thread_state **p = &threads; *p; p = &(*p)->next) {
+		if (*p == t) {
+			*p = t->next;
+			break;
+		}
+	}
+	lock_drop(&list_lock);
+	t->listed = false;
+}
+
+static void thread_exit(void *arg)
+{
+	struct thread_state *t = arg;
+
+	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++) {
+		if (t->channel[i] && t->epoch == atomic_load(&session.epoch)) {
+			/* What it submitted last has to be taken before the queue goes. */
+			while (atomic_load(&t->channel[i]->sq_head) !=
+				       atomic_load(&t->channel[i]->sq_tail) &&
+			       !session_is_dead()) {
+				sched_yield();
+				session_check();
+			}
+			session_channel_free(t->channel[i]);
+		}
+		t->channel[i] = NULL;
+	}
+	if (t->listed)
+		unlist(t);
+	fdtab_close_private(t->bell);
+	t->bell = -1;
+}
+
+static void make_exit_key(void)
+{
+	pthread_key_create(&exit_key, thread_exit);
+}
+
+void channels_init(void)
+{
+	pthread_once(&exit_once, make_exit_key);
+}
+
+struct thread_state *thread_state(void)
+{
+	struct thread_state *t = &thread_tls;
+
+	if (unlikely(t->tid == 0 || t->epoch != atomic_load_explicit(&session.epoch,
+								      memory_order_relaxed))) {
+		t->tid = (uint32_t)R(syscall)(SYS_gettid);
+		t->epoch = atomic_load(&session.epoch);
+		t->spin_ns = 0;
+	}
+	return t;
+}
+
+static int open_bell(struct thread_state *t)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	t->bell = fdtab_make_private(fd);
+	lock_take(&list_lock);
+	t->next = threads;
+	threads = t;
+	lock_drop(&list_lock);
+	t->listed = true;
+	pthread_setspecific(exit_key, t);
+	return 0;
+}
+
+static struct abi_channel *open_channel(struct thread_state *t, unsigned int worker)
+{
+	if (session_is_dead() || worker >= session.workers)
+		return NULL;
+	if (t->bell < 0 && open_bell(t))
+		return NULL;
+	if (session_channel(t->bell, ABI_CQ_THREAD, worker, &t->channel[worker])) {
+		t->channel[worker] = NULL;
+		return NULL;
+	}
+	return t->channel[worker];
+}
+
+struct abi_channel *thread_channel(unsigned int worker)
+{
+	struct thread_state *t = thread_state();
+
+	worker %= ABI_MAX_WORKERS;
+	if (likely(t->channel[worker] != NULL))
+		return t->channel[worker];
+	return open_channel(t, worker);
+}
+
+static void ring_worker(unsigned int worker)
+{
+	uint64_t one = 1;
+
+	if (atomic_load_explicit(&session.daemon->worker[worker].sleeping, memory_order_relaxed))
+		(void)!R(write)(session.bell[worker], &one, sizeof(one));
+}
+
+int submit(unsigned int worker, uint8_t op, uint32_t sock, uint32_t gen, uint16_t arg16,
+	   uint32_t arg32)
+{
+	struct abi_sqe sqe = { .op = op, .arg16 = arg16, .sock = sock, .gen = gen, .arg32 = arg32 };
+	struct abi_channel *ch = thread_channel(worker);
+	unsigned int tries = 0;
+
+	worker %= ABI_MAX_WORKERS;
+	if (unlikely(!ch))
+		return -ENETDOWN;
+	while (unlikely(!app_sq_push(session.arena, ch, &sqe))) {
+		/* The engine has to run first. */
+		ring_worker(worker);
+		sched_yield();
+		if (++tries % 64 == 0)
+			session_check();
+		if (session_is_dead())
+			return -ENETDOWN;
+	}
+	ring_worker(worker);
+	return 0;
+}
+
+/* In the child of fork(): the parent's channels are the parent's. */
+void channels_after_fork(void)
+{
+	struct thread_state *self = &thread_tls;
+
+	for (struct thread_state *t = threads; t; t = t->next) {
+		fdtab_close_private(t->bell);
+		t->bell = -1;
+		t->waiting_bell = -1;
+		memset(t->channel, 0, sizeof(t->channel));
+	}
+	threads = NULL;
+	self->listed = false;
+	self->next = NULL;
+	self->tid = 0;
+}
+
+void channels_lock(bool take)
+{
+	if (take)
+		lock_take(&list_lock);
+	else
+		lock_drop(&list_lock);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * close, dup and fcntl. The shim's own descriptors are not there for the program: closing one is
+ * EBADF, ranges go round them.
+ */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <unistd.h>
+
+int call_close(int fd)
+{
+	struct obj *o;
+
+	if (fd_private(fd))
+		return -EBADF;
+	o = fdtab_take(fd);
+	/* The table first: the number may be another thread's the moment the kernel has closed it. */
+	if (o)
+		obj_put(o);
+	return R(close)(fd) < 0 ? -errno : 0;
+}
+
+static int range_part(unsigned int first, unsigned int last, int flags)
+{
+	if (first > last)
+		return 0;
+	return R(close_range)(first, last, flags) < 0 ? -errno : 0;
+}
+
+int call_close_range(unsigned int first, unsigned int last, int flags)
+{
+	unsigned int top = fdtab_top();
+	unsigned int from = first;
+	int err = 0;
+
+	if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)))
+		return -EINVAL;
+	for (unsigned int fd = first; fd <= last && fd < top && !err; fd++) {
+		struct obj *o = fd_obj((int)fd);
+
+		if (o == &fdtab_private) {
+			if (fd > from)
+				err = range_part(from, fd - 1, flags);
+			from = fd + 1;
+		} else if (o && !(flags & CLOSE_RANGE_CLOEXEC)) {
+			o = fdtab_take((int)fd);
+			if (o)
+				obj_put(o);
+		}
+	}
+	return err ? err : range_part(from, last, flags);
+}
+
+int call_dup(int fd)
+{
+	struct obj *o = fd_obj(fd);
+	int new;
+
+	if (o == &fdtab_private)
+		return -EBADF;
+	new = R(dup)(fd);
+	if (new < 0)
+		return -errno;
+	if (o && (unsigned int)new < FD_MAX) {
+		obj_get(o);
+		fdtab_set(new, o);
+	}
+	return new;
+}
+
+int call_dup_onto(int old, int new, int flags, bool dup3)
+{
+	struct obj *o = fd_obj(old);
+	struct obj *was;
+	int r;
+
+	if (fd_private(old) || fd_private(new))
+		return -EBADF;
+	r = dup3 ? R(dup3)(old, new, flags) : R(dup2)(old, new);
+	if (r < 0)
+		return -errno;
+	if (old == new)
+		return r;
+	was = fdtab_take(new);
+	if (o && (unsigned int)new < FD_MAX) {
+		obj_get(o);
+		fdtab_set(new, o);
+	}
+	if (was)
+		obj_put(was);
+	return r;
+}
+
+static int dup_above(struct obj *o, int fd, int cmd, unsigned long arg)
+{
+	int new = R(fcntl64)(fd, cmd, arg);
+
+	if (new < 0)
+		return -errno;
+	if ((unsigned int)new < FD_MAX) {
+		obj_get(o);
+		fdtab_set(new, o);
+	}
+	return new;
+}
+
+int call_fcntl(struct obj *o, int fd, int cmd, unsigned long arg)
+{
+	struct wsock *ws = o->kind == OBJ_SOCK ? (struct wsock *)(void *)o : NULL;
+	int r;
+
+	if (o == &fdtab_private)
+		return -EBADF;
+	switch (cmd) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return dup_above(o, fd, cmd, arg);
+	case F_GETFL:
+		if (ws)
+			return (int)(wsock_file_flags(ws) | O_RDWR);
+		break;
+	case F_SETFL:
+		if (ws) {
+			wsock_set_nonblock(ws, arg & O_NONBLOCK);
+			if (arg & O_ASYNC)
+				session_note("fcntl(F_SETFL, O_ASYNC): weir sends no SIGIO");
+			return 0;
+		}
+		break;
+	default:
+		break;
+	}
+	/* Descriptor flags, owners and the like are the placeholder's. */
+	r = R(fcntl64)(fd, cmd, arg);
+	return r < 0 ? -errno : r;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Descriptor -> socket or epoll set: an array, read without a lock. Objects are counted (descriptors
+ * of this process, and calls that wait); their memory keeps its type for ever, so a reader that loses
+ * a race with close() sees an object of the right kind, if perhaps another one: what a program that
+ * closes a descriptor under another thread's feet gets from the kernel as well.
+ */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define SLAB_BYTES (64u << 10)
+#define PRIVATE_BASE_MAX 30000
+
+_Atomic(struct obj *) fdtab[FD_MAX];
+struct obj fdtab_private = { .kind = OBJ_PRIVATE };
+
+static _Atomic unsigned int top;
+static struct lock slab_lock;
+static uint8_t *slab_at, *slab_end;
+static struct lock free_lock;
+/* Oldest first: a freed socket's memory rests as long as possible. */
+static struct obj *free_first, *free_last;
+
+void lock_take(struct lock *lock)
+{
+	uint32_t free_word = 0;
+
+	while (!atomic_compare_exchange_weak_explicit(&lock->word, &free_word, 1,
+						      memory_order_acquire, memory_order_relaxed)) {
+		free_word = 0;
+		sched_yield();
+	}
+}
+
+void lock_drop(struct lock *lock)
+{
+	atomic_store_explicit(&lock->word, 0, memory_order_release);
+}
+
+void *slab_more(size_t bytes)
+{
+	void *p = NULL;
+
+	bytes = (bytes + 63) & ~(size_t)63;
+	lock_take(&slab_lock);
+	if ((size_t)(slab_end - slab_at) < bytes) {
+		size_t want = bytes > SLAB_BYTES ? bytes : SLAB_BYTES;
+		uint8_t *m = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				  -1, 0);
+
+		if (m == MAP_FAILED)
+			goto out;
+		slab_at = m;
+		slab_end = m + want;
+	}
+	p = slab_at;
+	slab_at += bytes;
+out:
+	lock_drop(&slab_lock);
+	return p;
+}
+
+struct wsock *wsock_new(void)
+{
+	struct wsock *ws;
+	struct obj *o;
+
+	lock_take(&free_lock);
+	o = free_first;
+	if (o) {
+		free_first = o->next_free;
+		if (!free_first)
+			free_last = NULL;
+	}
+	lock_drop(&free_lock);
+	ws = o ? (struct wsock *)(void *)o : slab_more(sizeof(*ws));
+	if (!ws)
+		return NULL;
+	memset(ws, 0, sizeof(*ws));
+	ws->obj.kind = OBJ_SOCK;
+	ws->index = ABI_SOCK_NONE;
+	atomic_store(&ws->obj.refs, 1);
+	return ws;
+}
+
+void obj_get(struct obj *o)
+{
+	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+}
+
+static void wsock_free(struct wsock *ws)
+{
+	if (atomic_load(&ws->watched))
+		epset_sock_closed(ws);
+	if (ws->shm && !session_is_dead())
+		submit_sock(ws, ABI_OP_RELEASE, 0, 0);
+	lock_take(&free_lock);
+	ws->obj.next_free = NULL;
+	if (free_last)
+		free_last->next_free = &ws->obj;
+	else
+		free_first = &ws->obj;
+	free_last = &ws->obj;
+	lock_drop(&free_lock);
+}
+
+void obj_put(struct obj *o)
+{
+	if (o == &fdtab_private || atomic_fetch_sub(&o->refs, 1) != 1)
+		return;
+	if (o->kind == OBJ_SOCK)
+		wsock_free((struct wsock *)(void *)o);
+	else if (o->kind == OBJ_EPOLL)
+		epset_free((struct epset *)(void *)o);
+}
+
+void fdtab_set(int fd, struct obj *o)
+{
+	unsigned int seen = atomic_load_explicit(&top, memory_order_relaxed);
+	struct obj *old;
+
+	while (seen <= (unsigned int)fd &&
+	       !atomic_compare_exchange_weak(&top, &seen, (unsigned int)fd + 1))
+		;
+	old = atomic_exchange(&fdtab[fd], o);
+	if (old)
+		obj_put(old);
+}
+
+struct obj *fdtab_take(int fd)
+{
+	/* Nearly every close() is of a kernel descriptor: look before writing. */
+	if (!fd_obj(fd))
+		return NULL;
+	return atomic_exchange(&fdtab[fd], NULL);
+}
+
+unsigned int fdtab_top(void)
+{
+	return atomic_load_explicit(&top, memory_order_relaxed);
+}
+
+int fdtab_placeholder(struct wsock *ws, int flags)
+{
+	int type = ws->type | (flags & SOCK_CLOEXEC);
+	int fd = R(socket)(AF_UNIX, type, 0);
+
+	if (fd < 0)
+		return -errno;
+	if ((unsigned int)fd >= FD_MAX) {
+		R(close)(fd);
+		return -EMFILE;
+	}
+	fdtab_set(fd, &ws->obj);
+	return fd;
+}
+
+int fdtab_make_private(int fd)
+{
+	struct rlimit limit;
+	int base = 512;
+	int high;
+
+	if (fd < 0)
+		return fd;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 64) {
+		base = limit.rlim_cur > 2 * PRIVATE_BASE_MAX ? PRIVATE_BASE_MAX :
+							       (int)(limit.rlim_cur * 3 / 4);
+	}
+	high = R(fcntl64)(fd, F_DUPFD_CLOEXEC, base);
+	if (high >= 0) {
+		R(close)(fd);
+		fd = high;
+	} else {
+		R(fcntl64)(fd, F_SETFD, FD_CLOEXEC);
+	}
+	if ((unsigned int)fd < FD_MAX)
+		fdtab_set(fd, &fdtab_private);
+	return fd;
+}
+
+void fdtab_close_private(int fd)
+{
+	if (fd < 0)
+		return;
+	if ((unsigned int)fd < FD_MAX)
+		atomic_store(&fdtab[fd], NULL);
+	R(close)(fd);
+}
+
+void fdtab_lock(bool take)
+{
+	if (take) {
+		lock_take(&slab_lock);
+		lock_take(&free_lock);
+	} else {
+		lock_drop(&free_lock);
+		lock_drop(&slab_lock);
+	}
+}

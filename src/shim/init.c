@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The shim's start: little, since calls may come before it. */
+#include "shim/shim.h"
+
+__attribute__((constructor)) static void shim_start(void)
+{
+	real_resolve();
+	session_keep_names();
+	exec_keep_names();
+	process_init();
+	exec_adopt();
+}

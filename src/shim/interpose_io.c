@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The names that move data. */
+#include "shim/names.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+/* The names of fortified and internal spellings have no prototypes outside the C library. */
+ssize_t __read(int fd, void *buf, size_t n);
+ssize_t __write(int fd, const void *buf, size_t n);
+ssize_t __send(int fd, const void *buf, size_t n, int flags);
+ssize_t __recv(int fd, void *buf, size_t n, int flags);
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
+ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *sa,
+		       socklen_t *len);
+int __sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags);
+int __vdprintf_chk(int fd, int flag, const char *format, va_list args);
+int __dprintf_chk(int fd, int flag, const char *format, ...);
+ssize_t sendfile64(int out, int in, off64_t *offset, size_t n);
+ssize_t sendfile(int out, int in, off_t *offset, size_t n);
+void __chk_fail(void) __attribute__((noreturn));
+
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(buf_recv(ws, buf, n, 0, NULL, NULL)) : R(read)(fd, buf, n);
+}
+
+EXPORT ssize_t __read(int fd, void *buf, size_t n)
+{
+	return read(fd, buf, n);
+}
+
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+	if (n > room)
+		__chk_fail();
+	return read(fd, buf, n);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	struct wsock *ws = fd_sock(fd);
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+
+	if (!ws)
+		return R(readv)(fd, iov, n);
+	return n < 0 || n > IOV_MAX ? answer(-EINVAL) : answer(msg_recv(ws, &msg, 0));
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(buf_send(ws, buf, n, 0, NULL, 0)) : R(write)(fd, buf, n);
+}
+
+EXPORT ssize_t __write(int fd, const void *buf, size_t n)
+{
+	return write(fd, buf, n);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	struct wsock *ws = fd_sock(fd);
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+
+	if (!ws)
+		return R(writev)(fd, iov, n);
+	return n < 0 || n > IOV_MAX ? answer(-EINVAL) : answer(msg_send(ws, &msg, 0));
+}
+
+EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(buf_send(ws, buf, n, flags, NULL, 0)) : R(send)(fd, buf, n, flags);
+}
+
+EXPORT ssize_t __send(int fd, const void *buf, size_t n, int flags)
+{
+	return send(fd, buf, n, flags);
+}
+
+EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *sa,
+		      socklen_t len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(buf_send(ws, buf, n, flags, sa, len)) :
+		    R(sendto)(fd, buf, n, flags, sa, len);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(msg_send(ws, msg, flags)) : R(sendmsg)(fd, msg, flags);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(mmsg_send(ws, v, n, flags)) : R(sendmmsg)(fd, v, n, flags);
+}
+
+EXPORT int __sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
+{
+	return sendmmsg(fd, v, n, flags);
+}
+
+EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(buf_recv(ws, buf, n, flags, NULL, NULL)) : R(recv)(fd, buf, n, flags);
+}
+
+EXPORT ssize_t __recv(int fd, void *buf, size_t n, int flags)
+{
+	return recv(fd, buf, n, flags);
+}
+
+EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
+{
+	if (n > room)
+		__chk_fail();
+	return recv(fd, buf, n, flags);
+}
+
+EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa,
+			socklen_t *len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(buf_recv(ws, buf, n, flags, sa, len)) :
+		    R(recvfrom)(fd, buf, n, flags, sa, len);
+}
+
+EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags,
+			      struct sockaddr *sa, socklen_t *len)
+{
+	if (n > room)
+		__chk_fail();
+	return recvfrom(fd, buf, n, flags, sa, len);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? answer(msg_recv(ws, msg, flags)) : R(recvmsg)(fd, msg, flags);
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *timeout)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(mmsg_recv(ws, v, n, flags, timeout)) :
+		    R(recvmmsg)(fd, v, n, flags, timeout);
+}
+
+EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t n)
+{
+	struct wsock *ws = fd_sock(out);
+
+	if (!ws && fd_sock(in))
+		return answer(-EINVAL);
+	return ws ? answer(call_sendfile(ws, in, offset, n)) : R(sendfile64)(out, in, offset, n);
+}
+
+EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
+{
+	return sendfile64(out, in, offset, n);
+}
+
+EXPORT ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t n,
+		      unsigned int flags)
+{
+	if (fd_sock(in) || fd_sock(out))
+		return answer(call_splice(in, in_off, out, out_off, n, flags));
+	return R(splice)(in, in_off, out, out_off, n, flags);
+}
+
+/* ---- stdio on a socket: its own calls never pass these names ---- */
+
+EXPORT int vdprintf(int fd, const char *format, va_list args)
+{
+	struct wsock *ws = fd_sock(fd);
+	char *text = NULL;
+	ssize_t r;
+	int n;
+
+	if (!ws)
+		return R(vdprintf)(fd, format, args);
+	n = vasprintf(&text, format, args);
+	if (n < 0)
+		return -1;
+	r = buf_send(ws, text, (size_t)n, 0, NULL, 0);
+	free(text);
+	return (int)answer(r);
+}
+
+EXPORT int dprintf(int fd, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vdprintf(fd, format, args);
+	va_end(args);
+	return n;
+}
+
+EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list args)
+{
+	return vdprintf(fd, format, args);
+}
+
+EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vdprintf(fd, format, args);
+	va_end(args);
+	return n;
+}
+
+static ssize_t cookie_read(void *cookie, char *buf, size_t n)
+{
+	return read((int)(intptr_t)cookie, buf, n);
+}
+
+static ssize_t cookie_write(void *cookie, const char *buf, size_t n)
+{
+	ssize_t r = write((int)(intptr_t)cookie, buf, n);
+
+	return r < 0 ? 0 : r; /* fopencookie(3): 0 is the error */
+}
+
+static int cookie_close(void *cookie)
+{
+	return (int)answer(call_close((int)(intptr_t)cookie));
+}
+
+EXPORT FILE *fdopen(int fd, const char *mode)
+{
+	cookie_io_functions_t io = { .read = cookie_read, .write = cookie_write,
+				     .close = cookie_close };
+	FILE *f;
+
+	if (!fd_sock(fd))
+		return R(fdopen)(fd, mode);
+	f = fopencookie((void *)(intptr_t)fd, mode, io);
+	if (f)
+		f->_fileno = fd;
+	return f;
+}

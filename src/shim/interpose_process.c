@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The names that start processes and images, and those of signal handlers. */
+#include "shim/names.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+pid_t __vfork(void);
+int __sigaction(int sig, const struct sigaction *act, struct sigaction *old);
+void (*__sysv_signal(int sig, void (*handler)(int)))(int);
+void (*bsd_signal(int sig, void (*handler)(int)))(int);
+
+/* A child of vfork() borrows our memory; what it does to the tables would be done to us. */
+EXPORT pid_t vfork(void)
+{
+	return R(fork)();
+}
+
+EXPORT pid_t __vfork(void)
+{
+	return R(fork)();
+}
+
+EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	struct exec_env env;
+	int err = exec_env_make(envp, &env);
+
+	if (err)
+		return (int)answer(err);
+	R(execve)(path, argv, env.envp);
+	exec_env_undo(&env);
+	return -1;
+}
+
+EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	struct exec_env env;
+	int err = exec_env_make(envp, &env);
+
+	if (err)
+		return (int)answer(err);
+	R(execvpe)(file, argv, env.envp);
+	exec_env_undo(&env);
+	return -1;
+}
+
+EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	struct exec_env env;
+	int err = exec_env_make(envp, &env);
+
+	if (err)
+		return (int)answer(err);
+	R(fexecve)(fd, argv, env.envp);
+	exec_env_undo(&env);
+	return -1;
+}
+
+EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
+{
+	struct exec_env env;
+	int err = exec_env_make(envp, &env);
+
+	if (err)
+		return (int)answer(err);
+	R(execveat)(fd, path, argv, env.envp, flags);
+	exec_env_undo(&env);
+	return -1;
+}
+
+EXPORT int execv(const char *path, char *const argv[])
+{
+	return execve(path, argv, environ);
+}
+
+EXPORT int execvp(const char *file, char *const argv[])
+{
+	return execvpe(file, argv, environ);
+}
+
+static size_t count_args(va_list args)
+{
+	size_t n = 1;
+
+	while (va_arg(args, char *))
+		n++;
+	return n;
+}
+
+static char *const *take_args(char **argv, const char *first, va_list args)
+{
+	size_t n = 0;
+
+	argv[n++] = (char *)(uintptr_t)first;
+	if (first) {
+		while ((argv[n] = va_arg(args, char *)) != NULL)
+			n++;
+	}
+	return argv;
+}
+
+/* The three execl spellings: collect the arguments on the stack, as the C library does. */
+#define COLLECT(first, argv)                                                                       \
+	char **argv;                                                                               \
+	va_list args;                                                                              \
+	va_start(args, first);                                                                     \
+	argv = __builtin_alloca((count_args(args) + 1) * sizeof(char *));                          \
+	va_end(args);                                                                              \
+	va_start(args, first);                                                                     \
+	take_args(argv, first, args)
+
+EXPORT int execl(const char *path, const char *first, ...)
+{
+	COLLECT(first, argv);
+	va_end(args);
+	return execve(path, argv, environ);
+}
+
+EXPORT int execlp(const char *file, const char *first, ...)
+{
+	COLLECT(first, argv);
+	va_end(args);
+	return execvpe(file, argv, environ);
+}
+
+EXPORT int execle(const char *path, const char *first, ...)
+{
+	char *const *envp;
+
+	COLLECT(first, argv);
+	envp = va_arg(args, char *const *);
+	va_end(args);
+	return execve(path, argv, envp);
+}
+
+/* ---- handlers ---- */
+
+EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	return (int)answer(signals_action(sig, act, old));
+}
+
+EXPORT int __sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	return sigaction(sig, act, old);
+}
+
+static void (*install(int sig, void (*handler)(int), int flags))(int)
+{
+	struct sigaction act = { .sa_handler = handler, .sa_flags = flags }, old;
+
+	sigemptyset(&act.sa_mask);
+	if (!(flags & SA_NODEFER))
+		sigaddset(&act.sa_mask, sig);
+	return sigaction(sig, &act, &old) < 0 ? SIG_ERR : old.sa_handler;
+}
+
+EXPORT void (*signal(int sig, void (*handler)(int)))(int)
+{
+	return install(sig, handler, SA_RESTART);
+}
+
+EXPORT void (*bsd_signal(int sig, void (*handler)(int)))(int)
+{
+	return install(sig, handler, SA_RESTART);
+}
+
+EXPORT void (*__sysv_signal(int sig, void (*handler)(int)))(int)
+{
+	return install(sig, handler, SA_RESETHAND | SA_NODEFER);
+}
+
+EXPORT int siginterrupt(int sig, int interrupt)
+{
+	struct sigaction act;
+
+	if (sigaction(sig, NULL, &act) < 0)
+		return -1;
+	if (interrupt)
+		act.sa_flags &= ~SA_RESTART;
+	else
+		act.sa_flags |= SA_RESTART;
+	return sigaction(sig, &act, NULL);
+}

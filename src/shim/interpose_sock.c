@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The names that make, name and set sockets. */
+#include "shim/names.h"
+
+/* The C library declares these with a transparent union in place of struct sockaddr. */
+int __connect(int fd, const struct sockaddr *sa, socklen_t len);
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	int error;
+
+	if (!call_socket_ours(domain, type, protocol, &error))
+		return R(socket)(domain, type, protocol);
+	return (int)answer(error ? error : call_socket(domain, type, protocol));
+}
+
+EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(call_bind(ws, sa, len)) : R(bind)(fd, sa, len);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(call_connect(ws, sa, len)) : R(connect)(fd, sa, len);
+}
+
+EXPORT int __connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	return connect(fd, sa, len);
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(call_listen(ws, backlog)) : R(listen)(fd, backlog);
+}
+
+EXPORT int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(call_accept(ws, sa, len, flags)) : R(accept4)(fd, sa, len, flags);
+}
+
+EXPORT int accept(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	return accept4(fd, sa, len, 0);
+}
+
+EXPORT int shutdown(int fd, int how)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(call_shutdown(ws, how)) : R(shutdown)(fd, how);
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(wsock_getname(ws, false, sa, len)) : R(getsockname)(fd, sa, len);
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(wsock_getname(ws, true, sa, len)) : R(getpeername)(fd, sa, len);
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(call_getsockopt(ws, level, name, value, len)) :
+		    R(getsockopt)(fd, level, name, value, len);
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	return ws ? (int)answer(call_setsockopt(ws, level, name, value, len)) :
+		    R(setsockopt)(fd, level, name, value, len);
+}
+
+EXPORT int sockatmark(int fd)
+{
+	return fd_sock(fd) ? 0 : R(sockatmark)(fd);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* syscall() by number: libuv and some language runtimes use it for calls on sockets. */
+#include "shim/names.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+		 const sigset_t *mask);
+
+#define PTR(i) ((void *)a[i])
+
+/* Calls that make or wait for descriptors. True: *r is the answer, as the C library gives it. */
+static bool by_number_wait(long number, const long *a, long *r)
+{
+	switch (number) {
+	case SYS_poll:
+		*r = poll(PTR(0), (nfds_t)a[1], (int)a[2]);
+		return true;
+	case SYS_ppoll:
+		*r = ppoll(PTR(0), (nfds_t)a[1], PTR(2), PTR(3));
+		return true;
+	case SYS_select:
+		*r = select((int)a[0], PTR(1), PTR(2), PTR(3), PTR(4));
+		return true;
+	case SYS_pselect6:
+		/* The sixth argument is a pair: mask and its size. */
+		*r = pselect((int)a[0], PTR(1), PTR(2), PTR(3), PTR(4),
+			     a[5] ? *(const sigset_t **)a[5] : NULL);
+		return true;
+	case SYS_epoll_create:
+		*r = epoll_create((int)a[0]);
+		return true;
+	case SYS_epoll_create1:
+		*r = epoll_create1((int)a[0]);
+		return true;
+	case SYS_epoll_ctl:
+		*r = epoll_ctl((int)a[0], (int)a[1], (int)a[2], PTR(3));
+		return true;
+	case SYS_epoll_wait:
+		*r = epoll_wait((int)a[0], PTR(1), (int)a[2], (int)a[3]);
+		return true;
+	case SYS_epoll_pwait:
+		*r = epoll_pwait((int)a[0], PTR(1), (int)a[2], (int)a[3], PTR(4));
+		return true;
+	case SYS_epoll_pwait2:
+		*r = epoll_pwait2((int)a[0], PTR(1), (int)a[2], PTR(3), PTR(4));
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool by_number_fd(long number, const long *a, long *r)
+{
+	switch (number) {
+	case SYS_socket:
+		*r = socket((int)a[0], (int)a[1], (int)a[2]);
+		return true;
+	case SYS_close:
+		*r = close((int)a[0]);
+		return true;
+	case SYS_close_range:
+		*r = close_range((unsigned int)a[0], (unsigned int)a[1], (int)a[2]);
+		return true;
+	case SYS_dup:
+		*r = dup((int)a[0]);
+		return true;
+	case SYS_dup2:
+		*r = dup2((int)a[0], (int)a[1]);
+		return true;
+	case SYS_dup3:
+		*r = dup3((int)a[0], (int)a[1], (int)a[2]);
+		return true;
+	case SYS_fcntl:
+		*r = fcntl((int)a[0], (int)a[1], a[2]);
+		return true;
+	case SYS_ioctl:
+		*r = ioctl((int)a[0], (unsigned long)a[1], a[2]);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool by_number_data(long number, const long *a, long *r)
+{
+	int fd = (int)a[0];
+
+	switch (number) {
+	case SYS_read:
+		*r = read(fd, PTR(1), (size_t)a[2]);
+		return true;
+	case SYS_write:
+		*r = write(fd, PTR(1), (size_t)a[2]);
+		return true;
+	case SYS_readv:
+		*r = readv(fd, PTR(1), (int)a[2]);
+		return true;
+	case SYS_writev:
+		*r = writev(fd, PTR(1), (int)a[2]);
+		return true;
+	case SYS_sendto:
+		*r = sendto(fd, PTR(1), (size_t)a[2], (int)a[3], PTR(4), (socklen_t)a[5]);
+		return true;
+	case SYS_recvfrom:
+		*r = recvfrom(fd, PTR(1), (size_t)a[2], (int)a[3], PTR(4), PTR(5));
+		return true;
+	case SYS_sendmsg:
+		*r = sendmsg(fd, PTR(1), (int)a[2]);
+		return true;
+	case SYS_recvmsg:
+		*r = recvmsg(fd, PTR(1), (int)a[2]);
+		return true;
+	case SYS_sendmmsg:
+		*r = sendmmsg(fd, PTR(1), (unsigned int)a[2], (int)a[3]);
+		return true;
+	case SYS_recvmmsg:
+		*r = recvmmsg(fd, PTR(1), (unsigned int)a[2], (int)a[3], PTR(4));
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool by_number_sock(long number, const long *a, long *r)
+{
+	int fd = (int)a[0];
+
+	if (!fd_sock(fd))
+		return false;
+	switch (number) {
+	case SYS_bind:
+		*r = bind(fd, PTR(1), (socklen_t)a[2]);
+		return true;
+	case SYS_connect:
+		*r = connect(fd, PTR(1), (socklen_t)a[2]);
+		return true;
+	case SYS_listen:
+		*r = listen(fd, (int)a[1]);
+		return true;
+	case SYS_accept:
+		*r = accept(fd, PTR(1), PTR(2));
+		return true;
+	case SYS_accept4:
+		*r = accept4(fd, PTR(1), PTR(2), (int)a[3]);
+		return true;
+	case SYS_shutdown:
+		*r = shutdown(fd, (int)a[1]);
+		return true;
+	case SYS_getsockname:
+		*r = getsockname(fd, PTR(1), PTR(2));
+		return true;
+	case SYS_getpeername:
+		*r = getpeername(fd, PTR(1), PTR(2));
+		return true;
+	case SYS_getsockopt:
+		*r = getsockopt(fd, (int)a[1], (int)a[2], PTR(3), PTR(4));
+		return true;
+	case SYS_setsockopt:
+		*r = setsockopt(fd, (int)a[1], (int)a[2], PTR(3), (socklen_t)a[4]);
+		return true;
+	default:
+		return false;
+	}
+}
+
+EXPORT long syscall(long number, ...)
+{
+	long a[6], r;
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(args, long);
+	va_end(args);
+	if (by_number_wait(number, a, &r) || by_number_fd(number, a, &r) ||
+	    (fd_sock((int)a[0]) && by_number_data(number, a, &r)) || by_number_sock(number, a, &r))
+		return r;
+	if (number == SYS_splice && (fd_sock((int)a[0]) || fd_sock((int)a[2])))
+		return splice((int)a[0], PTR(1), (int)a[2], PTR(3), (size_t)a[4], (unsigned int)a[5]);
+	return R(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}

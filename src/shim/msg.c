@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The many spellings of send and receive, brought to stream.c's and dgram.c's one each. */
+#include "shim/shim.h"
+
+#include <limits.h>
+#include <time.h>
+
+static int check_iov(const struct msghdr *msg)
+{
+	size_t total = 0;
+
+	if (msg->msg_iovlen > IOV_MAX)
+		return -EMSGSIZE;
+	for (size_t i = 0; i < msg->msg_iovlen; i++) {
+		if (msg->msg_iov[i].iov_len > (size_t)SSIZE_MAX - total)
+			return -EINVAL;
+		total += msg->msg_iov[i].iov_len;
+	}
+	return 0;
+}
+
+ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags)
+{
+	int err = check_iov(msg);
+
+	if (err)
+		return err;
+	if (ws->type == SOCK_STREAM)
+		return stream_send(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
+	return dgram_send(ws, msg, flags);
+}
+
+ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
+{
+	ssize_t n = check_iov(msg);
+
+	if (n)
+		return n;
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	if (ws->type != SOCK_STREAM)
+		return dgram_recv(ws, msg, flags);
+	n = stream_recv(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
+	if (n >= 0) {
+		msg->msg_namelen = 0;
+		msg->msg_controllen = 0;
+		msg->msg_flags = 0;
+	}
+	return n;
+}
+
+ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
+		 const struct sockaddr *sa, socklen_t sa_len)
+{
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+
+	if (likely(ws->type == SOCK_STREAM))
+		return stream_send(ws, &iov, 1, flags);
+	struct msghdr msg = { .msg_name = (void *)(uintptr_t)sa,
+			      .msg_namelen = sa_len,
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1 };
+
+	return dgram_send(ws, &msg, flags);
+}
+
+ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sockaddr *sa,
+		 socklen_t *sa_len)
+{
+	struct iovec iov = { buf, len };
+	ssize_t n;
+
+	if (unlikely(flags & MSG_ERRQUEUE))
+		return -EAGAIN;
+	if (likely(ws->type == SOCK_STREAM)) {
+		n = stream_recv(ws, &iov, 1, flags);
+		if (n >= 0 && sa && sa_len)
+			*sa_len = 0;
+		return n;
+	}
+	struct msghdr msg = { .msg_name = sa,
+			      .msg_namelen = sa && sa_len ? *sa_len : 0,
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1 };
+
+	n = dgram_recv(ws, &msg, flags);
+	if (n >= 0 && sa && sa_len)
+		*sa_len = msg.msg_namelen;
+	return n;
+}
+
+int mmsg_send(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		ssize_t r = msg_send(ws, &v[i].msg_hdr, flags);
+
+		if (r < 0)
+			return i ? (int)i : (int)r;
+		v[i].msg_len = (unsigned int)r;
+	}
+	return (int)i;
+}
+
+int mmsg_recv(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags,
+	      const struct timespec *timeout)
+{
+	int64_t deadline = timeout ? deadline_after(timeout->tv_sec * 1000000000ll +
+						    timeout->tv_nsec) :
+				     NO_DEADLINE;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		ssize_t r = msg_recv(ws, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
+
+		if (r < 0)
+			return i ? (int)i : (int)r;
+		v[i].msg_len = (unsigned int)r;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if (deadline != NO_DEADLINE && now_ns() >= deadline)
+			return (int)i + 1;
+	}
+	return (int)i;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fork(): the child is a session of its own in the same family. The parent makes its connection and
+ * has the engine count the child's references (ABI_MSG_FORK) before it forks, so there is no moment
+ * in which a socket of the child's could be closed. pthread_atfork() handlers do it: they also run
+ * for the fork() inside daemon() and forkpty(), and not for posix_spawn(), which only execs.
+ */
+#include "shim/shim.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+static struct lock fork_lock;
+static int child_fd = -1;
+
+/* What was not created yet would be created twice. */
+static void create_all(void)
+{
+	unsigned int top = fdtab_top();
+
+	for (unsigned int fd = 0; fd < top; fd++) {
+		struct wsock *ws = fd_sock((int)fd);
+
+		if (ws && !ws->shm && !(atomic_load(&ws->opts) & WS_QUIET))
+			ctl_create(ws);
+	}
+}
+
+static void ask_for_child(void)
+{
+	struct abi_msg msg = { .type = ABI_MSG_FORK, .version = ABI_VERSION };
+	int pair[2];
+
+	if (R(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	msg.pid = (uint32_t)getpid();
+	if (session_request(&msg, pair[1]) == 0)
+		child_fd = fdtab_make_private(pair[0]);
+	else
+		R(close)(pair[0]);
+	R(close)(pair[1]);
+}
+
+static void locks(bool take)
+{
+	if (take) {
+		epset_lock_all(true);
+		lock_take(&session.lock);
+		channels_lock(true);
+		epset_items_lock(true);
+		fdtab_lock(true);
+		signals_lock(true);
+	} else {
+		signals_lock(false);
+		fdtab_lock(false);
+		epset_items_lock(false);
+		channels_lock(false);
+		lock_drop(&session.lock);
+		epset_lock_all(false);
+	}
+}
+
+static void prepare(void)
+{
+	lock_take(&fork_lock);
+	child_fd = -1;
+	if (atomic_load(&session.attached) && !session_is_dead()) {
+		create_all();
+		ask_for_child();
+	}
+	locks(true);
+}
+
+static void parent(void)
+{
+	locks(false);
+	fdtab_close_private(child_fd);
+	child_fd = -1;
+	lock_drop(&fork_lock);
+}
+
+static void child(void)
+{
+	locks(false);
+	atomic_fetch_add(&session.epoch, 1);
+	thread_tls.tid = 0;
+	if (atomic_load(&session.attached)) {
+		fdtab_close_private(session.fd);
+		session.fd = child_fd;
+		if (child_fd < 0)
+			session_died();
+		epset_forked();
+		channels_after_fork();
+	}
+	child_fd = -1;
+	lock_drop(&fork_lock);
+}
+
+void process_init(void)
+{
+	pthread_atfork(prepare, parent, child);
+}

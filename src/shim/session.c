@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The process's session with the daemon: made at the first socket(), one for the whole process.
+ * Once the daemon is gone (HUP on the control connection) the session stays dead: every socket of it
+ * answers ECONNRESET (streams) or ENETDOWN, and so does socket().
+ */
+#include "shim/shim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_FDS_MAX (2 + ABI_MAX_WORKERS)
+#define ANSWER_TIMEOUT_MS 10000
+
+struct session session = { .fd = -1 };
+
+static struct lock attach_lock;
+static char rundir[256] = "/run/weir";
+static char instance[64] = "default";
+
+const char *session_rundir(void)
+{
+	return rundir;
+}
+
+const char *session_instance(void)
+{
+	return instance;
+}
+
+void session_keep_names(void)
+{
+	const char *dir = getenv("WEIR_RUNDIR");
+	const char *name = getenv("WEIR_INSTANCE");
+
+	if (dir && *dir)
+		snprintf(rundir, sizeof(rundir), "%s", dir);
+	if (name && *name)
+		snprintf(instance, sizeof(instance), "%s", name);
+}
+
+void session_died(void)
+{
+	atomic_store(&session.dead, true);
+}
+
+void session_check(void)
+{
+	struct pollfd p = { .fd = session.fd, .events = POLLRDHUP };
+
+	if (session.fd >= 0 && R(poll)(&p, 1, 0) > 0)
+		session_died();
+}
+
+static int message_send(int fd, const struct abi_msg *msg, int send_fd)
+{
+	struct iovec iov = { (void *)(uintptr_t)msg,
+			     sizeof(*msg) + msg->word_count * sizeof(uint32_t) };
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { { 0 } };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (send_fd >= 0) {
+		struct cmsghdr *c;
+
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &send_fd, sizeof(int));
+	}
+	do
+		n = R(sendmsg)(fd, &m, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+/* fds: room for ANSWER_FDS_MAX; filled with -1 behind what came. */
+static int message_receive(int fd, struct abi_msg *msg, int *fds)
+{
+	struct iovec iov = { msg, sizeof(*msg) };
+	union {
+		char bytes[CMSG_SPACE(ANSWER_FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control.bytes,
+			    .msg_controllen = sizeof(control.bytes) };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct cmsghdr *c;
+	ssize_t n;
+	int r;
+
+	do
+		r = R(poll)(&p, 1, ANSWER_TIMEOUT_MS);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return -ETIMEDOUT;
+	do
+		n = R(recvmsg)(fd, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < (ssize_t)sizeof(*msg))
+		return -ENETDOWN;
+	for (int i = 0; fds && i < (int)ANSWER_FDS_MAX; i++)
+		fds[i] = -1;
+	c = CMSG_FIRSTHDR(&m);
+	if (fds && c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	return msg->error;
+}
+
+int session_request(struct abi_msg *msg, int send_fd)
+{
+	int err;
+
+	if (session_is_dead())
+		return -ENETDOWN;
+	lock_take(&session.lock);
+	err = message_send(session.fd, msg, send_fd);
+	if (!err)
+		err = message_receive(session.fd, msg, NULL);
+	lock_drop(&session.lock);
+	if (err == -EPIPE || err == -ECONNRESET || err == -ENETDOWN)
+		session_died();
+	return err;
+}
+
+void session_note(const char *text)
+{
+	struct abi_msg msg = { .type = ABI_MSG_NOTE, .version = ABI_VERSION };
+
+	if (!atomic_load(&session.attached) || session_is_dead())
+		return;
+	snprintf(msg.text, sizeof(msg.text), "%s", text);
+	lock_take(&session.lock);
+	message_send(session.fd, &msg, -1);
+	lock_drop(&session.lock);
+}
+
+void session_notef(const char *format, ...)
+{
+	char text[sizeof(((struct abi_msg *)0)->text)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	session_note(text);
+}
+
+static int map_answer(const struct abi_msg *msg, const int *fds)
+{
+	const struct abi_arena *arena;
+	void *m;
+
+	if (msg->arg[1] == 0 || msg->arg[1] > ABI_MAX_WORKERS || fds[0] < 0 || fds[1] < 0)
+		return -EPROTO;
+	m = mmap(NULL, msg->arg[0], PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fds[0], 0);
+	if (m == MAP_FAILED)
+		return -errno;
+	arena = m;
+	session.base = m;
+	session.arena = m;
+	session.size = msg->arg[0];
+	if (arena->magic != ABI_MAGIC || arena->version != ABI_VERSION ||
+	    arena->sock_offset > session.size ||
+	    arena->sock_count > (session.size - arena->sock_offset) / sizeof(struct abi_sock))
+		return -EPROTO;
+	session.socks = (struct abi_sock *)(void *)(session.base + arena->sock_offset);
+	session.sock_count = arena->sock_count;
+	m = mmap(NULL, sizeof(struct abi_daemon), PROT_READ, MAP_SHARED, fds[1], 0);
+	if (m == MAP_FAILED)
+		return -errno;
+	session.daemon = m;
+	session.workers = (unsigned int)msg->arg[1];
+	for (unsigned int i = 0; i < session.workers; i++) {
+		if (fds[2 + i] < 0)
+			return -EPROTO;
+		session.bell[i] = fdtab_make_private(fds[2 + i]);
+	}
+	R(close)(fds[0]);
+	R(close)(fds[1]);
+	return 0;
+}
+
+static void program_name(char *text, size_t room)
+{
+	snprintf(text, room, "%s", program_invocation_short_name);
+}
+
+static int handshake(int fd, struct abi_msg *msg)
+{
+	int fds[ANSWER_FDS_MAX];
+	int err;
+
+	msg->version = ABI_VERSION;
+	msg->pid = (uint32_t)getpid();
+	program_name(msg->text, sizeof(msg->text));
+	err = message_send(fd, msg, -1);
+	if (!err)
+		err = message_receive(fd, msg, fds);
+	if (!err)
+		err = map_answer(msg, fds);
+	if (err)
+		return err;
+	session.fd = fdtab_make_private(fd);
+	channels_init();
+	atomic_store(&session.attached, true);
+	return 0;
+}
+
+static int attach(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct abi_msg msg = { .type = ABI_MSG_HELLO };
+	int fd, n, err;
+
+	n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s/app.sock", rundir, instance);
+	if (n >= (int)sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	fd = R(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = R(connect)(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 ? 0 : -errno;
+	if (!err)
+		err = handshake(fd, &msg);
+	if (err) {
+		R(close)(fd);
+		dprintf(STDERR_FILENO,
+			"weir: no answer from weird at %s (%s): is it running? this program has no network\n",
+			sun.sun_path, strerror(-err));
+	}
+	return err ? -ENETDOWN : 0;
+}
+
+int session_attach(void)
+{
+	static bool failed;
+	int err = 0;
+
+	if (likely(atomic_load(&session.attached)))
+		return session_is_dead() ? -ENETDOWN : 0;
+	lock_take(&attach_lock);
+	if (!atomic_load(&session.attached) && !failed)
+		err = attach();
+	if (err)
+		failed = true;
+	lock_drop(&attach_lock);
+	return failed ? -ENETDOWN : 0;
+}
+
+int session_resume(int fd, const uint32_t *words, uint32_t word_count)
+{
+	size_t bytes = sizeof(struct abi_msg) + word_count * sizeof(uint32_t);
+	struct abi_msg *msg = slab_more(bytes);
+	int err;
+
+	if (!msg)
+		return -ENOMEM;
+	memset(msg, 0, bytes);
+	msg->type = ABI_MSG_RESUME;
+	msg->word_count = word_count;
+	memcpy(msg->words, words, word_count * sizeof(uint32_t));
+	err = handshake(fd, msg);
+	return err;
+}
+
+int session_channel(int bell_fd, uint32_t cq_entries, unsigned int worker,
+		    struct abi_channel **channel)
+{
+	struct abi_msg msg = { .type = ABI_MSG_CHANNEL, .version = ABI_VERSION };
+	size_t bytes = sizeof(struct abi_channel) + cq_entries * sizeof(struct abi_cqe);
+	int err;
+
+	msg.arg[0] = cq_entries;
+	msg.arg[1] = worker;
+	err = session_request(&msg, bell_fd);
+	if (err)
+		return err;
+	if (msg.arg[1] > session.size || bytes > session.size - msg.arg[1])
+		return -EPROTO;
+	*channel = (struct abi_channel *)(void *)(session.base + msg.arg[1]);
+	return 0;
+}
+
+void session_channel_free(const struct abi_channel *channel)
+{
+	struct abi_msg msg = { .type = ABI_MSG_CHANNEL_FREE, .version = ABI_VERSION };
+
+	if (session_is_dead())
+		return;
+	msg.arg[0] = channel->index;
+	msg.arg[1] = channel->worker;
+	lock_take(&session.lock);
+	message_send(session.fd, &msg, -1);
+	lock_drop(&session.lock);
+}

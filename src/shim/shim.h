@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The shim: what is preloaded into a program so that its sockets are weir's.
+ *
+ * Theory of operation. interpose_*.c define the names that programs call; each looks the descriptor
+ * up (one array load) and either calls the C library's function or the semantics here. A weir
+ * socket's descriptor is a real kernel descriptor, a placeholder that is never read, so numbers,
+ * dup, close-on-exec and fork behave. Its state is a struct wsock (of this process) that points to
+ * the shared struct abi_sock (of all processes of the family). Data calls work on the shared rings
+ * alone; calls that need the engine's word go through the control slot of the thread's channel
+ * (ctl.c). Whoever waits does it in one place (wait.c): spin and yield, then sleep on the bell.
+ *
+ * Every function here returns 0 or a count, or a negative errno; only interpose_*.c touch errno.
+ * Memory is from mmap'ed slabs that are never given back and never change their type: a descriptor
+ * that one thread closes while another uses it stays memory-safe.
+ */
+#ifndef WEIR_SHIM_SHIM_H
+#define WEIR_SHIM_SHIM_H
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "shim/real.h"
+#include "wire/app_abi.h"
+#include "wire/app_ring.h"
+
+#define FD_MAX (1u << 20)
+#define NO_DEADLINE INT64_MAX
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define SHIM_TLS __thread __attribute__((tls_model("initial-exec")))
+
+/* A lock that may be reset in a forked child; held for short times only. */
+struct lock {
+	_Atomic uint32_t word;
+};
+void lock_take(struct lock *lock);
+void lock_drop(struct lock *lock);
+
+/* ---- fdtab.c: descriptors ---- */
+
+enum obj_kind { OBJ_NONE, OBJ_SOCK, OBJ_EPOLL, OBJ_PRIVATE };
+
+/* What a descriptor of ours stands for; the first member of wsock and epset. */
+struct obj {
+	enum obj_kind kind;
+	_Atomic int refs; /* descriptors of this process, and calls that wait */
+	struct obj *next_free;
+};
+
+/* wsock.opts: what the shim keeps itself */
+#define WS_V6ONLY 0x01u
+#define WS_QUIET 0x02u        /* an IPv6-only listener: bound, and nobody will ever call */
+#define WS_CONNECT_PENDING 0x04u /* connect() answered EINPROGRESS and its result is not told */
+#define WS_PKTINFO 0x10u
+#define WS_RECVTTL 0x20u
+#define WS_RECVTOS 0x40u
+#define WS_STAMP 0x80u
+#define WS_STAMPNS 0x100u
+
+struct wsock {
+	struct obj obj;
+	struct abi_sock *shm; /* NULL until a call needs the engine to have it */
+	uint32_t index, gen;
+	uint8_t family;
+	uint8_t type;
+	uint8_t protocol;
+	uint8_t quiet_listen;
+	uint16_t quiet_port_be;
+	_Atomic uint32_t opts;
+	_Atomic uint32_t file_flags; /* O_NONBLOCK, until shm has it */
+	_Atomic uint32_t watched;    /* how often it is in an epoll set */
+	int64_t rcv_timeout_ns;      /* 0: none */
+	int64_t snd_timeout_ns;
+	struct lock create_lock;
+};
+
+extern _Atomic(struct obj *) fdtab[FD_MAX];
+extern struct obj fdtab_private; /* what the shim's own descriptors stand for */
+
+static inline struct obj *fd_obj(int fd)
+{
+	return (unsigned int)fd < FD_MAX ?
+		       atomic_load_explicit(&fdtab[fd], memory_order_acquire) :
+		       NULL;
+}
+
+static inline struct wsock *fd_sock(int fd)
+{
+	struct obj *o = fd_obj(fd);
+
+	return o && o->kind == OBJ_SOCK ? (struct wsock *)(void *)o : NULL;
+}
+
+static inline struct epset *fd_epset(int fd)
+{
+	struct obj *o = fd_obj(fd);
+
+	return o && o->kind == OBJ_EPOLL ? (struct epset *)(void *)o : NULL;
+}
+
+static inline bool fd_private(int fd)
+{
+	return fd_obj(fd) == &fdtab_private;
+}
+
+/* Bytes for a slab object of the size given, zeroed; never freed. NULL when memory is out. */
+void *slab_more(size_t bytes);
+
+struct wsock *wsock_new(void); /* with one reference */
+void obj_get(struct obj *o);
+void obj_put(struct obj *o); /* the last one releases the socket (the set) */
+
+/* A placeholder descriptor for ws (takes over the caller's reference); or -errno. */
+int fdtab_placeholder(struct wsock *ws, int flags);
+void fdtab_set(int fd, struct obj *o);           /* takes over the caller's reference */
+struct obj *fdtab_take(int fd);                  /* gives the reference to the caller */
+/* Move a descriptor of the shim's own to a high number, close-on-exec, and protect it. */
+int fdtab_make_private(int fd);
+void fdtab_close_private(int fd);
+/* Highest descriptor number ever entered, plus one. */
+unsigned int fdtab_top(void);
+
+/* ---- session.c ---- */
+
+struct session {
+	int fd; /* control connection, -1 */
+	_Atomic bool attached;
+	_Atomic bool dead;
+	_Atomic uint32_t epoch; /* raised in a forked child: channels of older epochs are void */
+	uint8_t *base;
+	struct abi_arena *arena;
+	uint64_t size;
+	struct abi_sock *socks;
+	uint32_t sock_count;
+	unsigned int workers;
+	const struct abi_daemon *daemon;
+	int bell[ABI_MAX_WORKERS];
+	struct lock lock; /* one request at a time */
+};
+extern struct session session;
+
+int session_attach(void);
+void session_died(void);
+/* Look whether the daemon is still there; a system call. */
+void session_check(void);
+/* A request and its answer. send_fd: a descriptor to pass, or -1. 0 or -errno (also the answer's). */
+int session_request(struct abi_msg *msg, int send_fd);
+void session_note(const char *text);
+void session_notef(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int session_channel(int bell_fd, uint32_t cq_entries, unsigned int worker,
+		    struct abi_channel **channel);
+void session_channel_free(const struct abi_channel *channel);
+int session_resume(int fd, const uint32_t *words, uint32_t word_count);
+const char *session_rundir(void);
+const char *session_instance(void);
+void session_keep_names(void); /* copy the environment's choice before the program changes it */
+
+static inline bool session_is_dead(void)
+{
+	return unlikely(atomic_load_explicit(&session.dead, memory_order_relaxed));
+}
+
+/* ---- channel.c: the calling thread's channels ---- */
+
+struct thread_state {
+	uint32_t tid;
+	uint32_t epoch;
+	int bell; /* eventfd, -1 */
+	bool listed;
+	bool in_push;
+	uint32_t spin_ns; /* how long it spins before it sleeps, adapted */
+	uint32_t next_worker;
+	int64_t kernel_look_ns; /* when kernel descriptors were last looked at, in poll and select */
+	struct abi_channel *channel[ABI_MAX_WORKERS];
+	struct thread_state *next;
+	/* signals.c: written by handlers of this thread */
+	volatile uint32_t signals, signals_norestart;
+	volatile int waiting_bell;
+};
+extern SHIM_TLS struct thread_state thread_tls;
+
+/* The calling thread's state with a valid tid, epoch. */
+struct thread_state *thread_state(void);
+/* Its channel to a worker, made if need be. NULL: no memory, no descriptors, the daemon is gone. */
+struct abi_channel *thread_channel(unsigned int worker);
+/* Put one submission and ring the worker if it sleeps. 0 or -errno. */
+int submit(unsigned int worker, uint8_t op, uint32_t sock, uint32_t gen, uint16_t arg16,
+	   uint32_t arg32);
+void channels_after_fork(void);
+void channels_init(void);
+static inline int submit_sock(struct wsock *ws, uint8_t op, uint16_t arg16, uint32_t arg32)
+{
+	return submit(ws->shm->worker, op, ws->index, ws->gen, arg16, arg32);
+}
+
+/* ---- wait.c ---- */
+
+struct waiter {
+	bool (*ready)(void *arg);
+	void (*arm)(void *arg); /* before each sleep: ask the engine to tell; may be NULL */
+	void *arg;
+	struct abi_channel **channels; /* whose `sleeping` to set; [ABI_MAX_WORKERS], may hold NULL */
+	bool discard_cq;               /* completions only wake: throw them away */
+	bool restartable;              /* SA_RESTART handlers do not end the wait */
+	_Atomic uint32_t *sleepers;    /* how many threads sleep on the channels, NULL: one at most */
+	int bell;
+	int64_t deadline_ns; /* CLOCK_MONOTONIC, or NO_DEADLINE */
+	struct pollfd *fds;  /* more descriptors that end the wait... */
+	nfds_t fds_count;    /* ...[0] and [1] are wait.c's own: bell and session */
+	uint32_t signals, signals_norestart; /* counted so far: waiter_init() */
+};
+void waiter_init(struct waiter *w, bool (*ready)(void *), void (*arm)(void *), void *arg);
+/* 0: ready (or one of the descriptors is), -ETIMEDOUT, -EINTR. */
+int waiter_run(struct waiter *w);
+int64_t now_ns(void);
+int64_t deadline_after(int64_t timeout_ns); /* 0 or less: NO_DEADLINE */
+/* Wait until the socket has one of the events, ABI_EV_*. 0, -EAGAIN (time is out), -EINTR. */
+int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns);
+/* As sock_wait, but until the send ring has room for bytes. */
+int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
+int sock_wait_connected(struct wsock *ws, int64_t deadline_ns);
+
+/* ---- sockets ---- */
+
+/* Readiness of a socket, also of one that the engine does not know yet, or with shards. */
+uint32_t wsock_events(struct wsock *ws);
+/* As wsock_events; where the caller waits for OUT and there is none, have the engine tell. */
+uint32_t wsock_events_wanted(struct wsock *ws, uint32_t interest);
+/* Ask for completions on a channel index that is known by the worker of each shard. */
+void wsock_watch(struct wsock *ws, struct abi_channel **channels, uint32_t interest);
+void wsock_unwatch(struct wsock *ws, struct abi_channel **channels);
+/* The next shard of a socket, NULL at the end. n counts the steps. */
+struct abi_sock *wsock_next_shard(const struct abi_sock *shm, unsigned int n);
+static inline uint32_t shm_index(const struct abi_sock *shm)
+{
+	return (uint32_t)(shm - session.socks);
+}
+bool wsock_nonblock(const struct wsock *ws);
+void wsock_set_nonblock(struct wsock *ws, bool on);
+uint32_t wsock_file_flags(const struct wsock *ws);
+void wsock_adopt(struct wsock *ws, uint32_t index, uint32_t gen);
+
+/* A ring's memory, checked against the mapping; NULL where there is none. */
+static inline uint8_t *ring_at(uint64_t offset, uint32_t size)
+{
+	if (unlikely(size == 0 || (size & (size - 1)) != 0 || offset > session.size ||
+		     size > session.size - offset))
+		return NULL;
+	return session.base + offset;
+}
+
+/* Locks in shared memory, among threads and processes. 0 or -EAGAIN where this thread has it. */
+int shared_lock(_Atomic uint32_t *word);
+static inline void shared_unlock(_Atomic uint32_t *word)
+{
+	atomic_store_explicit(word, 0, memory_order_release);
+}
+
+/* ---- ctl.c ---- */
+
+struct ctl_args {
+	uint32_t op, level, optname;
+	uint16_t port_be;
+	struct ipaddr addr;
+	const void *in;
+	uint32_t in_len;
+	void *out;
+	uint32_t out_len; /* room, then length */
+};
+/* Ask the engine and wait for its answer; creates the socket if need be. */
+int ctl_call(struct wsock *ws, struct ctl_args *args);
+int ctl_create(struct wsock *ws); /* only create; 0 if it is there already */
+
+/* ---- addr.c ---- */
+int addr_in(const struct wsock *ws, const struct sockaddr *sa, socklen_t len, struct ipaddr *addr,
+	    uint16_t *port_be);
+void addr_out(const struct wsock *ws, const struct ipaddr *addr, uint16_t port_be,
+	      struct sockaddr *sa, socklen_t *len);
+int wsock_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *len);
+
+/* ---- call.c: socket, bind, connect, listen, accept, shutdown ---- */
+bool call_socket_ours(int domain, int type, int protocol, int *error);
+int call_socket(int domain, int type, int protocol);
+int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
+int call_connect(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
+int call_listen(struct wsock *ws, int backlog);
+int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags);
+int call_shutdown(struct wsock *ws, int how);
+
+/* ---- sockopt.c ---- */
+int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len);
+int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len);
+int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg);
+
+/* ---- stream.c, dgram.c, msg.c, sendfile.c ---- */
+ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
+ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
+ssize_t stream_send_ready(struct wsock *ws, int flags); /* errors a send meets before any data */
+void stream_published(struct wsock *ws, uint32_t new_tail);
+void stream_taken(struct wsock *ws, uint32_t new_head);
+ssize_t epipe(const struct wsock *ws, int flags);
+ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags);
+ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags);
+void dgram_control_out(const struct wsock *ws, struct msghdr *msg, const struct abi_dgram *d);
+int dgram_control_in(const struct msghdr *msg, struct abi_dgram *d);
+ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags);
+ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags);
+ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
+		 const struct sockaddr *sa, socklen_t sa_len);
+ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sockaddr *sa,
+		 socklen_t *sa_len);
+int mmsg_send(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags);
+int mmsg_recv(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags,
+	      const struct timespec *timeout);
+ssize_t call_sendfile(struct wsock *ws, int in_fd, off64_t *offset, size_t count);
+ssize_t call_splice(int in_fd, off64_t *in_off, int out_fd, off64_t *out_off, size_t len,
+		    unsigned int flags);
+
+/* ---- epoll ---- */
+int epset_create(int flags);
+int epset_ctl(struct epset *ep, int op, int fd, struct epoll_event *event);
+int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t timeout_ns,
+	       const sigset_t *mask);
+void epset_free(struct epset *ep);
+void epset_sock_closed(struct wsock *ws);
+void epset_forked(void);
+void epset_lock_all(bool take);
+
+/* ---- poll.c ---- */
+int call_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask);
+bool poll_has_ours(const struct pollfd *fds, nfds_t n);
+int call_select(int n, fd_set *in, fd_set *out, fd_set *ex, int64_t timeout_ns,
+		const sigset_t *mask, bool *ours);
+
+/* ---- process.c, exec.c, signals.c ---- */
+
+/* Each part's locks, for fork(): a child begins with all of them free and the data whole. */
+void fdtab_lock(bool take);
+void channels_lock(bool take);
+void signals_lock(bool take);
+void epset_items_lock(bool take);
+
+void process_init(void);
+/* The descriptors that exec handed over (WEIR_SESSION in the environment). */
+void exec_adopt(void);
+void exec_keep_names(void);
+/* The environment for a new image. NULL: no memory. The caller undoes it where exec fails. */
+struct exec_env {
+	char **envp;
+	void *memory;
+	size_t bytes;
+};
+int exec_env_make(char *const *envp, struct exec_env *env);
+void exec_env_undo(struct exec_env *env);
+int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
+
+/* fdops.c */
+int call_close(int fd);
+int call_close_range(unsigned int first, unsigned int last, int flags);
+int call_dup_onto(int old, int new, int flags, bool dup3);
+int call_dup(int fd);
+int call_fcntl(struct obj *o, int fd, int cmd, unsigned long arg);
+
+#endif

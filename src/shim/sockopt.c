@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Socket options. Those that only the shim can serve (time-outs, what recvmsg() adds) stay here;
+ * booleans that cannot fail go to the engine without waiting for an answer; the rest asks it.
+ */
+#include "shim/shim.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+#include <linux/sockios.h>
+
+#define OPT_SETINT 0x1u  /* cannot fail: ABI_OP_SETINT */
+#define OPT_RECV 0x2u    /* what recvmsg() adds: kept here */
+
+struct option {
+	int level, name;
+	unsigned int kind;
+	uint32_t bit; /* OPT_RECV: WS_* */
+};
+
+static const struct option options[] = {
+	{ SOL_SOCKET, SO_REUSEADDR, OPT_SETINT, 0 },
+	{ SOL_SOCKET, SO_REUSEPORT, OPT_SETINT, 0 },
+	{ SOL_SOCKET, SO_KEEPALIVE, OPT_SETINT, 0 },
+	{ SOL_SOCKET, SO_BROADCAST, OPT_SETINT, 0 },
+	{ SOL_SOCKET, SO_OOBINLINE, OPT_SETINT, 0 },
+	{ IPPROTO_TCP, TCP_NODELAY, OPT_SETINT, 0 },
+	{ IPPROTO_TCP, TCP_CORK, OPT_SETINT, 0 },
+	{ IPPROTO_TCP, TCP_QUICKACK, OPT_SETINT, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMP, OPT_RECV, WS_STAMP },
+	{ SOL_SOCKET, SO_TIMESTAMPNS, OPT_RECV, WS_STAMPNS },
+	{ IPPROTO_IP, IP_PKTINFO, OPT_RECV, WS_PKTINFO },
+	{ IPPROTO_IP, IP_RECVTTL, OPT_RECV, WS_RECVTTL },
+	{ IPPROTO_IP, IP_RECVTOS, OPT_RECV, WS_RECVTOS },
+	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, OPT_RECV, WS_PKTINFO },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, OPT_RECV, WS_V6ONLY },
+};
+
+static const struct option *find(int level, int name)
+{
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (options[i].level == level && options[i].name == name)
+			return &options[i];
+	}
+	return NULL;
+}
+
+static int set_timeout(int64_t *timeout_ns, const void *value, socklen_t len)
+{
+	struct timeval tv;
+
+	if (len < sizeof(tv))
+		return -EINVAL;
+	memcpy(&tv, value, sizeof(tv));
+	if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
+		return -EDOM;
+	*timeout_ns = tv.tv_sec < 0 ? 0 : tv.tv_sec * 1000000000ll + tv.tv_usec * 1000ll;
+	return 0;
+}
+
+static int set_known(struct wsock *ws, const struct option *o, const void *value, socklen_t len)
+{
+	int on = 0;
+	int err;
+
+	/* One byte is enough for the IP level, as in Linux. */
+	if (len >= sizeof(on))
+		memcpy(&on, value, sizeof(on));
+	else if (len >= 1 && o->level == IPPROTO_IP)
+		on = *(const uint8_t *)value;
+	else
+		return -EINVAL;
+	if (o->kind == OPT_RECV) {
+		if (on)
+			atomic_fetch_or(&ws->opts, o->bit);
+		else
+			atomic_fetch_and(&ws->opts, ~o->bit);
+		return 0;
+	}
+	if (atomic_load(&ws->opts) & WS_QUIET)
+		return 0;
+	err = ctl_create(ws);
+	if (err)
+		return err;
+	return submit_sock(ws, ABI_OP_SETINT, (uint16_t)(o->level << 8 | o->name), (uint32_t)on);
+}
+
+int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len)
+{
+	struct ctl_args args = { .op = ABI_CTL_SETSOCKOPT };
+	const struct option *o = find(level, name);
+	int err;
+
+	if (!value && len)
+		return -EFAULT;
+	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
+		return set_timeout(&ws->rcv_timeout_ns, value, len);
+	if (level == SOL_SOCKET && name == SO_SNDTIMEO)
+		return set_timeout(&ws->snd_timeout_ns, value, len);
+	if (level == IPPROTO_TCP && ws->type != SOCK_STREAM)
+		return -ENOPROTOOPT;
+	if (o)
+		return set_known(ws, o, value, len);
+	if (len > ABI_CTL_DATA_BYTES)
+		return -EINVAL;
+	if (atomic_load(&ws->opts) & WS_QUIET)
+		return 0;
+	args.level = (uint32_t)level;
+	args.optname = (uint32_t)name;
+	args.in = value;
+	args.in_len = len;
+	/* Only now: level means something else in a call that creates. */
+	err = ctl_create(ws);
+	if (!err)
+		err = ctl_call(ws, &args);
+	if (err == -ENOPROTOOPT || err == -EOPNOTSUPP)
+		session_notef("setsockopt(level %d, option %d): weir has no such option", level, name);
+	return err;
+}
+
+static int give(void *value, socklen_t *len, const void *from, socklen_t n)
+{
+	if (*len > n)
+		*len = n;
+	memcpy(value, from, *len);
+	return 0;
+}
+
+static int give_int(void *value, socklen_t *len, int v)
+{
+	return give(value, len, &v, sizeof(v));
+}
+
+static int give_timeout(void *value, socklen_t *len, int64_t ns)
+{
+	struct timeval tv = { ns / 1000000000, ns % 1000000000 / 1000 };
+
+	return give(value, len, &tv, sizeof(tv));
+}
+
+static int pending_error(struct wsock *ws)
+{
+	if (session_is_dead())
+		return ws->type == SOCK_STREAM ? ECONNRESET : ENETDOWN;
+	if (!ws->shm)
+		return 0;
+	/* A program that asks how its connect() went has been told. */
+	if (!(atomic_load(&ws->shm->state) & ABI_S_CONNECTING))
+		atomic_fetch_and(&ws->opts, ~WS_CONNECT_PENDING);
+	return app_sock_take_error(ws->shm);
+}
+
+/* 1: not an option of the shim's. */
+static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
+{
+	switch (name) {
+	case SO_ERROR:
+		return give_int(value, len, pending_error(ws));
+	case SO_TYPE:
+		return give_int(value, len, ws->type);
+	case SO_DOMAIN:
+		return give_int(value, len, ws->family);
+	case SO_PROTOCOL:
+		return give_int(value, len, ws->protocol);
+	case SO_ACCEPTCONN:
+		return give_int(value, len,
+				ws->shm ? !!(atomic_load(&ws->shm->state) & ABI_S_LISTEN) :
+					  ws->quiet_listen);
+	case SO_RCVTIMEO:
+		return give_timeout(value, len, ws->rcv_timeout_ns);
+	case SO_SNDTIMEO:
+		return give_timeout(value, len, ws->snd_timeout_ns);
+	default:
+		return 1;
+	}
+}
+
+int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len)
+{
+	struct ctl_args args = { .op = ABI_CTL_GETSOCKOPT };
+	const struct option *o = find(level, name);
+	int err;
+
+	if (!value || !len)
+		return -EFAULT;
+	if (level == SOL_SOCKET) {
+		err = get_local(ws, name, value, len);
+		if (err <= 0)
+			return err;
+	}
+	if (o && o->kind == OPT_RECV)
+		return give_int(value, len, !!(atomic_load(&ws->opts) & o->bit));
+	if (level == IPPROTO_TCP && ws->type != SOCK_STREAM)
+		return -EOPNOTSUPP;
+	if (atomic_load(&ws->opts) & WS_QUIET)
+		return give_int(value, len, 0);
+	err = ctl_create(ws);
+	if (err)
+		return err;
+	args.level = (uint32_t)level;
+	args.optname = (uint32_t)name;
+	args.out = value;
+	args.out_len = *len;
+	err = ctl_call(ws, &args);
+	if (!err)
+		*len = args.out_len;
+	if (err == -ENOPROTOOPT || err == -EOPNOTSUPP)
+		session_notef("getsockopt(level %d, option %d): weir has no such option", level, name);
+	return err;
+}
+
+/* ---- ioctl ---- */
+
+static int readable_bytes(struct wsock *ws)
+{
+	struct abi_dgram d;
+	struct abi_sock *shm = ws->shm;
+	uint32_t used, size;
+	uint8_t *ring;
+
+	if (!shm)
+		return 0;
+	used = app_sock_rx_used(shm);
+	if (ws->type == SOCK_STREAM || used < sizeof(d))
+		return ws->type == SOCK_STREAM ? (int)used : 0;
+	size = atomic_load(&shm->rx_size_bytes);
+	ring = ring_at(atomic_load(&shm->rx_offset), size);
+	if (!ring)
+		return 0;
+	app_ring_read(&d, ring, size, atomic_load(&shm->rx_head) & ~63u, sizeof(d));
+	return (int)(d.len_bytes <= used - sizeof(d) ? d.len_bytes : used - sizeof(d));
+}
+
+static int unsent_bytes(const struct wsock *ws)
+{
+	const struct abi_sock *shm = ws->shm;
+
+	return shm ? (int)(atomic_load(&shm->tx_size_bytes) - app_sock_tx_free(shm)) : 0;
+}
+
+int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
+{
+	switch (request) {
+	case FIONBIO:
+		wsock_set_nonblock(ws, *(int *)arg != 0);
+		return 0;
+	case FIONREAD:
+		if (ws->shm && (atomic_load(&ws->shm->state) & ABI_S_LISTEN))
+			return -EINVAL;
+		*(int *)arg = readable_bytes(ws);
+		return 0;
+	case SIOCOUTQ:
+	case SIOCOUTQNSD:
+		*(int *)arg = unsent_bytes(ws);
+		return 0;
+	case SIOCATMARK:
+		*(int *)arg = 0;
+		return 0;
+	case FIOCLEX:
+	case FIONCLEX:
+		return R(ioctl)(fd, request, arg) < 0 ? -errno : 0;
+	case FIOASYNC:
+		return *(int *)arg ? -EOPNOTSUPP : 0;
+	default:
+		session_notef("ioctl 0x%lx on a socket: weir has no such request", request);
+		return -ENOTTY;
+	}
+}

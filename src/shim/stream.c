@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Streams: bytes between the program and the two rings. The fast path is a lock word, a copy, an
+ * index, and a submission only where the engine has taken the last one already.
+ */
+#include "shim/shim.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+/* Copy len bytes between a ring at pos and an iovec, of which the first `skip` bytes are done. */
+static void copy_iov(uint8_t *ring, uint32_t size, uint32_t pos, const struct iovec *iov,
+		     size_t skip, uint32_t len, bool to_ring)
+{
+	for (; len; iov++) {
+		uint32_t n;
+
+		if (skip >= iov->iov_len) {
+			skip -= iov->iov_len;
+			continue;
+		}
+		n = iov->iov_len - skip < len ? (uint32_t)(iov->iov_len - skip) : len;
+		if (to_ring)
+			app_ring_write(ring, size, pos, (uint8_t *)iov->iov_base + skip, n);
+		else
+			app_ring_read((uint8_t *)iov->iov_base + skip, ring, size, pos, n);
+		pos += n;
+		len -= n;
+		skip = 0;
+	}
+}
+
+static size_t iov_total(const struct iovec *iov, int iovcnt)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < iovcnt; i++)
+		total += iov[i].iov_len;
+	return total;
+}
+
+ssize_t epipe(const struct wsock *ws, int flags)
+{
+	if (ws->type == SOCK_STREAM && !(flags & MSG_NOSIGNAL))
+		raise(SIGPIPE);
+	return -EPIPE;
+}
+
+/* What a send meets before any byte: 0 to go on, or -errno (SIGPIPE was raised where it is due). */
+ssize_t stream_send_ready(struct wsock *ws, int flags)
+{
+	uint32_t state;
+	int err;
+
+	if (session_is_dead())
+		return -ECONNRESET;
+	if (!ws->shm)
+		return epipe(ws, flags);
+	state = atomic_load_explicit(&ws->shm->state, memory_order_acquire);
+	err = app_sock_take_error(ws->shm);
+	if (err == EPIPE)
+		return epipe(ws, flags);
+	if (err)
+		return -err;
+	if (state & ABI_S_DEAD)
+		return -ENETDOWN;
+	if (state & (ABI_S_TX_SHUT | ABI_S_RESET))
+		return epipe(ws, flags);
+	if (likely(state & ABI_S_CONNECTED))
+		return 0;
+	if (!(state & ABI_S_CONNECTING))
+		return epipe(ws, flags);
+	if (wsock_nonblock(ws) || (flags & MSG_DONTWAIT))
+		return -EAGAIN;
+	err = sock_wait_connected(ws, deadline_after(ws->snd_timeout_ns));
+	return err ? err : stream_send_ready(ws, flags);
+}
+
+/* Bytes up to new_tail are in the ring: tell the engine unless it is told already. */
+void stream_published(struct wsock *ws, uint32_t new_tail)
+{
+	struct abi_sock *shm = ws->shm;
+
+	atomic_store_explicit(&shm->tx_tail, new_tail, memory_order_release);
+	if (atomic_exchange(&shm->tx_kick, 1) == 0)
+		submit_sock(ws, ABI_OP_TX, 0, 0);
+}
+
+/* The reader has taken the bytes before new_head. */
+void stream_taken(struct wsock *ws, uint32_t new_head)
+{
+	struct abi_sock *shm = ws->shm;
+
+	/* An exchange: also the fence before RX_KICK is looked at. */
+	atomic_exchange(&shm->rx_head, new_head);
+	if (unlikely(atomic_load_explicit(&shm->state, memory_order_relaxed) & ABI_S_RX_KICK))
+		submit_sock(ws, ABI_OP_RX, 0, 0);
+}
+
+/* As much as there is room for, now. */
+static ssize_t put(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len)
+{
+	struct abi_sock *shm = ws->shm;
+	uint32_t size = atomic_load_explicit(&shm->tx_size_bytes, memory_order_acquire);
+	uint8_t *ring = ring_at(atomic_load_explicit(&shm->tx_offset, memory_order_relaxed), size);
+	uint32_t tail = atomic_load_explicit(&shm->tx_tail, memory_order_relaxed);
+	uint32_t head = atomic_load_explicit(&shm->tx_head, memory_order_acquire);
+	uint32_t room;
+
+	if (unlikely(!ring))
+		return 0;
+	room = size - app_ring_used(head, tail, size);
+	if (room > len)
+		room = (uint32_t)len;
+	if (room == 0)
+		return 0;
+	copy_iov(ring, size, tail, iov, skip, room, true);
+	stream_published(ws, tail + room);
+	return room;
+}
+
+static int wait_room(struct wsock *ws, size_t left, int64_t *deadline)
+{
+	uint32_t third = atomic_load(&ws->shm->tx_size_bytes) / 3;
+
+	if (*deadline == 0)
+		*deadline = deadline_after(ws->snd_timeout_ns);
+	if (third == 0)
+		third = 1;
+	return sock_wait_space(ws, left < third ? (uint32_t)left : third, *deadline);
+}
+
+ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
+{
+	size_t total = iovcnt == 1 ? iov->iov_len : iov_total(iov, iovcnt);
+	size_t done = 0;
+	int64_t deadline = 0;
+	ssize_t err = 0;
+
+	if (unlikely(flags & MSG_OOB))
+		return -EOPNOTSUPP;
+	for (;;) {
+		err = stream_send_ready(ws, done ? flags | MSG_NOSIGNAL : flags);
+		if (err || total == 0)
+			break;
+		err = shared_lock(&ws->shm->tx_lock);
+		if (err)
+			break;
+		done += (size_t)put(ws, iov, done, total - done);
+		shared_unlock(&ws->shm->tx_lock);
+		if (likely(done == total))
+			break;
+		/* As SOCK_NOSPACE: also a partial write wants to hear of the space. */
+		atomic_fetch_or(&ws->shm->want, ABI_WANT_TX);
+		if (app_sock_tx_free(ws->shm) > 0)
+			continue;
+		err = -EAGAIN;
+		if (wsock_nonblock(ws) || (flags & MSG_DONTWAIT))
+			break;
+		err = wait_room(ws, total - done, &deadline);
+		if (err)
+			break;
+	}
+	return done ? (ssize_t)done : err;
+}
+
+/* Nothing to read: 0 for the end, -EAGAIN to wait, or -errno. */
+static ssize_t empty(struct wsock *ws, uint32_t state)
+{
+	int err = app_sock_take_error(ws->shm);
+
+	if (err)
+		return -err;
+	if (state & ABI_S_DEAD)
+		return -ENETDOWN;
+	if (state & (ABI_S_RX_EOF | ABI_S_RESET))
+		return 0;
+	if (!(state & (ABI_S_CONNECTED | ABI_S_CONNECTING)))
+		return -ENOTCONN;
+	return -EAGAIN;
+}
+
+static ssize_t take_locked(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len,
+			   int flags, bool *again)
+{
+	struct abi_sock *shm = ws->shm;
+	/* The state first: bytes that came before an EOF are then seen. */
+	uint32_t state = atomic_load_explicit(&shm->state, memory_order_acquire);
+	uint32_t tail = atomic_load_explicit(&shm->rx_tail, memory_order_acquire);
+	uint32_t size = atomic_load_explicit(&shm->rx_size_bytes, memory_order_acquire);
+	uint8_t *ring = ring_at(atomic_load_explicit(&shm->rx_offset, memory_order_relaxed), size);
+	uint32_t head = atomic_load_explicit(&shm->rx_head, memory_order_relaxed);
+	uint32_t used = app_ring_used(head, tail, size);
+
+	if (used == 0 || !ring || (state & ABI_S_LISTEN)) {
+		ssize_t r = state & ABI_S_LISTEN ? -ENOTCONN : empty(ws, state);
+
+		*again = r == -EAGAIN;
+		return r;
+	}
+	*again = false;
+	if (used > len)
+		used = (uint32_t)len;
+	if (!(flags & MSG_TRUNC))
+		copy_iov(ring, size, head, iov, skip, used, false);
+	if (!(flags & MSG_PEEK) && used)
+		stream_taken(ws, head + used);
+	return used;
+}
+
+static ssize_t take(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len, int flags,
+		    bool *again)
+{
+	ssize_t n;
+
+	*again = false;
+	if (unlikely(session_is_dead()))
+		return -ECONNRESET;
+	if (unlikely(!ws->shm))
+		return -ENOTCONN;
+	n = shared_lock(&ws->shm->rx_lock);
+	if (n)
+		return n;
+	n = take_locked(ws, iov, skip, len, flags, again);
+	shared_unlock(&ws->shm->rx_lock);
+	return n;
+}
+
+/* More bytes than are there now, for MSG_PEEK | MSG_WAITALL. */
+static int wait_more(struct wsock *ws, int64_t deadline)
+{
+	return sock_wait(ws, ABI_EV_IN | ABI_EV_RDHUP, deadline);
+}
+
+ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
+{
+	size_t total = iovcnt == 1 ? iov->iov_len : iov_total(iov, iovcnt);
+	bool nonblock = (flags & MSG_DONTWAIT) || wsock_nonblock(ws);
+	bool all = (flags & MSG_WAITALL) && !(flags & MSG_PEEK) && !nonblock;
+	size_t done = 0;
+	int64_t deadline = 0;
+	ssize_t n;
+	bool again;
+
+	if (unlikely(flags & MSG_OOB))
+		return -EINVAL;
+	if (unlikely(total == 0))
+		return ws->shm ? 0 : -ENOTCONN;
+	for (;;) {
+		n = take(ws, iov, done, total - done, flags, &again);
+		if (n > 0)
+			done += (size_t)n;
+		if (n > 0 ? !all || done == total : !again || nonblock)
+			break;
+		if (n > 0)
+			continue;
+		if (deadline == 0)
+			deadline = deadline_after(ws->rcv_timeout_ns);
+		n = wait_more(ws, deadline);
+		if (n)
+			break;
+	}
+	return done ? (ssize_t)done : n;
+}

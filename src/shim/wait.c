@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Waiting, the one place. First spin over memory, yielding the processor each time; then sleep:
+ * arm (ask the engine to tell), say `sleeping`, fence, look once more, ppoll on the bell, the session
+ * and what else the caller brings. How long the spin lasts adapts between nothing gained and the
+ * daemon's spin_us.
+ *
+ * Signals: handlers run through signals.c, which counts them for the thread and rings its bell, so
+ * that one that arrives during the spin, or just before the sleep, ends the wait like any other.
+ */
+#include "shim/shim.h"
+
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_SHARE_MIN 16 /* the spin never gets shorter than spin_us / 16 */
+#define SLEEP_MAX_NS 1000000000ll
+
+int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+int64_t deadline_after(int64_t timeout_ns)
+{
+	int64_t now;
+
+	if (timeout_ns <= 0)
+		return NO_DEADLINE;
+	now = now_ns();
+	return timeout_ns > NO_DEADLINE - now ? NO_DEADLINE : now + timeout_ns;
+}
+
+void waiter_init(struct waiter *w, bool (*ready)(void *), void (*arm)(void *), void *arg)
+{
+	struct thread_state *t = thread_state();
+
+	memset(w, 0, sizeof(*w));
+	w->ready = ready;
+	w->arm = arm;
+	w->arg = arg;
+	w->channels = t->channel;
+	w->discard_cq = true;
+	w->bell = t->bell;
+	w->deadline_ns = NO_DEADLINE;
+	w->signals = t->signals;
+	w->signals_norestart = t->signals_norestart;
+}
+
+static bool interrupted(struct waiter *w, const struct thread_state *t)
+{
+	if (likely(t->signals == w->signals))
+		return false;
+	if (!w->restartable || t->signals_norestart != w->signals_norestart)
+		return true;
+	w->signals = t->signals;
+	return false;
+}
+
+/*
+ * Of several threads that sleep on one epoll set's channels the first that wakes takes the word, and
+ * says it again for the others before it looks.
+ */
+static void set_sleeping(struct waiter *w, uint32_t value)
+{
+	if (w->sleepers) {
+		if (value)
+			atomic_fetch_add(w->sleepers, 1);
+		else
+			value = atomic_fetch_sub(w->sleepers, 1) > 1;
+	}
+	for (unsigned int i = 0; i < session.workers; i++) {
+		if (w->channels[i])
+			atomic_store_explicit(&w->channels[i]->sleeping, value, memory_order_relaxed);
+	}
+	if (value)
+		atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void discard(struct waiter *w)
+{
+	for (unsigned int i = 0; w->discard_cq && i < session.workers; i++) {
+		struct abi_channel *ch = w->channels[i];
+
+		if (ch)
+			atomic_store_explicit(&ch->cq_head,
+					      atomic_load_explicit(&ch->cq_tail,
+								   memory_order_acquire),
+					      memory_order_release);
+	}
+}
+
+/* 1: ready; 0: not in time; or -ETIMEDOUT, -EINTR. */
+static int spin(struct waiter *w, struct thread_state *t)
+{
+	uint32_t most = session.daemon ? session.daemon->spin_us % 100000 * 1000 : 0;
+	int64_t start = now_ns(), now = start;
+
+	if (t->spin_ns == 0 || t->spin_ns > most)
+		t->spin_ns = most;
+	do {
+		if (w->ready(w->arg))
+			break;
+		if (interrupted(w, t))
+			return -EINTR;
+		if (now >= w->deadline_ns)
+			return -ETIMEDOUT;
+		sched_yield();
+		now = now_ns();
+	} while (now - start < t->spin_ns);
+	if (now - start < t->spin_ns) {
+		t->spin_ns = t->spin_ns * 2 < most ? t->spin_ns * 2 : most;
+		return 1;
+	}
+	t->spin_ns = t->spin_ns / 2 > most / SPIN_SHARE_MIN ? t->spin_ns / 2 :
+							      most / SPIN_SHARE_MIN;
+	return 0;
+}
+
+static void bell_clear(int bell)
+{
+	uint64_t value;
+
+	(void)!R(read)(bell, &value, sizeof(value));
+}
+
+/* One sleep. 1: look again; 0: a descriptor of the caller's is ready; -ETIMEDOUT, -EINTR. */
+static int sleep_once(struct waiter *w, struct thread_state *t, struct pollfd *fds, nfds_t n)
+{
+	int64_t left = SLEEP_MAX_NS;
+	struct timespec ts;
+	int r;
+
+	if (w->deadline_ns != NO_DEADLINE) {
+		left = w->deadline_ns - now_ns();
+		if (left <= 0)
+			return -ETIMEDOUT;
+		if (left > SLEEP_MAX_NS)
+			left = SLEEP_MAX_NS;
+	}
+	ts.tv_sec = left / 1000000000;
+	ts.tv_nsec = left % 1000000000;
+	fds[0] = (struct pollfd){ .fd = w->bell, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = session.fd, .events = POLLRDHUP };
+	t->waiting_bell = w->bell;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (interrupted(w, t)) {
+		t->waiting_bell = -1;
+		return -EINTR;
+	}
+	/* A long sleep ends once a second and begins again: a lost bell would cost that at most. */
+	r = R(ppoll)(fds, n, w->deadline_ns == NO_DEADLINE && n == 2 ? NULL : &ts, NULL);
+	t->waiting_bell = -1;
+	if (r < 0)
+		return interrupted(w, t) || t->signals == w->signals ? -EINTR : 1;
+	if (fds[0].revents)
+		bell_clear(w->bell);
+	if (fds[1].revents)
+		session_died();
+	for (nfds_t i = 2; i < n; i++) {
+		if (fds[i].revents)
+			return 0;
+	}
+	return 1;
+}
+
+int waiter_run(struct waiter *w)
+{
+	struct thread_state *t = thread_state();
+	struct pollfd own[2];
+	struct pollfd *fds = w->fds ? w->fds : own;
+	nfds_t n = w->fds ? w->fds_count : 2;
+	int r = spin(w, t);
+
+	if (r)
+		return r < 0 ? r : 0;
+	for (;;) {
+		discard(w);
+		if (w->arm)
+			w->arm(w->arg);
+		/* The thread's bell may have been made just now, by arming. */
+		if (w->bell < 0)
+			w->bell = t->bell;
+		set_sleeping(w, 1);
+		r = w->ready(w->arg) ? 0 : sleep_once(w, t, fds, n);
+		set_sleeping(w, 0);
+		if (r <= 0)
+			break;
+		if (w->ready(w->arg)) {
+			r = 0;
+			break;
+		}
+		if (interrupted(w, t)) {
+			r = -EINTR;
+			break;
+		}
+	}
+	return r;
+}
+
+/* ---- waiting for one socket ---- */
+
+struct sock_waiter {
+	struct wsock *ws;
+	uint32_t events;
+	uint32_t bytes;
+};
+
+static bool events_ready(void *arg)
+{
+	struct sock_waiter *s = arg;
+
+	return wsock_events_wanted(s->ws, s->events) & (s->events | ABI_EV_ERR | ABI_EV_HUP);
+}
+
+static void sock_arm(void *arg)
+{
+	struct sock_waiter *s = arg;
+
+	wsock_watch(s->ws, thread_state()->channel, s->events | ABI_WATCH_ONCE);
+}
+
+static int run(struct sock_waiter *s, bool (*ready)(void *), int64_t deadline_ns)
+{
+	struct waiter w;
+	int err;
+
+	obj_get(&s->ws->obj);
+	waiter_init(&w, ready, sock_arm, s);
+	w.deadline_ns = deadline_ns;
+	w.restartable = deadline_ns == NO_DEADLINE;
+	err = waiter_run(&w);
+	obj_put(&s->ws->obj);
+	return err == -ETIMEDOUT ? -EAGAIN : err;
+}
+
+int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns)
+{
+	struct sock_waiter s = { .ws = ws, .events = events };
+
+	return run(&s, events_ready, deadline_ns);
+}
+
+static bool space_ready(void *arg)
+{
+	struct sock_waiter *s = arg;
+	struct abi_sock *shm = s->ws->shm;
+
+	if (app_sock_tx_free(shm) >= s->bytes || session_is_dead() || app_sock_error(shm) ||
+	    (atomic_load(&shm->state) & (ABI_S_TX_SHUT | ABI_S_RESET | ABI_S_DEAD)))
+		return true;
+	atomic_fetch_or(&shm->want, ABI_WANT_TX);
+	return app_sock_tx_free(shm) >= s->bytes;
+}
+
+int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns)
+{
+	struct sock_waiter s = { .ws = ws, .events = ABI_EV_OUT, .bytes = bytes };
+
+	return run(&s, space_ready, deadline_ns);
+}
+
+static bool connected_ready(void *arg)
+{
+	struct sock_waiter *s = arg;
+
+	return session_is_dead() || !(atomic_load(&s->ws->shm->state) & ABI_S_CONNECTING);
+}
+
+int sock_wait_connected(struct wsock *ws, int64_t deadline_ns)
+{
+	struct sock_waiter s = { .ws = ws, .events = ABI_EV_OUT };
+
+	return run(&s, connected_ready, deadline_ns);
+}

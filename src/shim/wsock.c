@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One socket as this process sees it: readiness, watching, file flags, locks, shards. */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LOCK_SPINS_BEFORE_CHECK 1024
+
+struct abi_sock *wsock_next_shard(const struct abi_sock *shm, unsigned int n)
+{
+	uint32_t next = shm->shard_next;
+
+	if (n >= ABI_MAX_WORKERS || next == ABI_SOCK_NONE || next >= session.sock_count)
+		return NULL;
+	if (!(atomic_load_explicit(&shm->state, memory_order_relaxed) &
+	      (ABI_S_LISTEN | ABI_S_DGRAM)))
+		return NULL;
+	return &session.socks[next];
+}
+
+static uint32_t dead_events(const struct wsock *ws)
+{
+	return ABI_EV_IN | ABI_EV_OUT | ABI_EV_ERR |
+	       (ws->type == SOCK_STREAM ? ABI_EV_HUP | ABI_EV_RDHUP : 0);
+}
+
+uint32_t wsock_events(struct wsock *ws)
+{
+	struct abi_sock *shm = ws->shm;
+	uint32_t events = 0;
+
+	if (unlikely(session_is_dead()))
+		return dead_events(ws);
+	if (unlikely(!shm)) {
+		if (atomic_load(&ws->opts) & WS_QUIET)
+			return 0;
+		return ws->type == SOCK_STREAM ? ABI_EV_OUT | ABI_EV_HUP : ABI_EV_OUT;
+	}
+	for (unsigned int n = 0; shm; n++) {
+		events |= app_sock_events(shm);
+		shm = wsock_next_shard(shm, n);
+	}
+	return events;
+}
+
+uint32_t wsock_events_wanted(struct wsock *ws, uint32_t interest)
+{
+	uint32_t events = wsock_events(ws);
+
+	if (!(interest & ABI_EV_OUT) || (events & ABI_EV_OUT) || !ws->shm)
+		return events;
+	/* As tcp_poll() does with SOCK_NOSPACE: say it, then look again. */
+	atomic_fetch_or(&ws->shm->want, ABI_WANT_TX);
+	return wsock_events(ws);
+}
+
+void wsock_watch(struct wsock *ws, struct abi_channel **channels, uint32_t interest)
+{
+	struct abi_sock *shm = ws->shm;
+
+	for (unsigned int n = 0; shm; n++) {
+		uint32_t worker = shm->worker % ABI_MAX_WORKERS;
+
+		/* The thread's own channel may not be there yet; an epoll set's is. */
+		if (!channels[worker])
+			thread_channel(worker);
+		if (channels[worker])
+			submit(worker, ABI_OP_WATCH, shm_index(shm),
+			       n ? atomic_load(&shm->gen) : ws->gen, channels[worker]->index,
+			       interest);
+		shm = wsock_next_shard(shm, n);
+	}
+}
+
+void wsock_unwatch(struct wsock *ws, struct abi_channel **channels)
+{
+	struct abi_sock *shm = ws->shm;
+
+	for (unsigned int n = 0; shm; n++) {
+		uint32_t worker = shm->worker % ABI_MAX_WORKERS;
+
+		if (channels[worker])
+			submit(worker, ABI_OP_UNWATCH, shm_index(shm),
+			       n ? atomic_load(&shm->gen) : ws->gen, channels[worker]->index, 0);
+		shm = wsock_next_shard(shm, n);
+	}
+}
+
+uint32_t wsock_file_flags(const struct wsock *ws)
+{
+	return ws->shm ? atomic_load_explicit(&ws->shm->file_flags, memory_order_relaxed) :
+			 atomic_load_explicit(&ws->file_flags, memory_order_relaxed);
+}
+
+bool wsock_nonblock(const struct wsock *ws)
+{
+	return wsock_file_flags(ws) & O_NONBLOCK;
+}
+
+void wsock_set_nonblock(struct wsock *ws, bool on)
+{
+	_Atomic uint32_t *flags = ws->shm ? &ws->shm->file_flags : &ws->file_flags;
+
+	if (on)
+		atomic_fetch_or(flags, O_NONBLOCK);
+	else
+		atomic_fetch_and(flags, ~(uint32_t)O_NONBLOCK);
+}
+
+void wsock_adopt(struct wsock *ws, uint32_t index, uint32_t gen)
+{
+	struct abi_sock *shm = &session.socks[index];
+
+	ws->index = index;
+	ws->gen = gen;
+	ws->shm = shm;
+}
+
+/* The thread that took the lock is gone (a process of the family was killed with it held). */
+static bool holder_gone(uint32_t tid)
+{
+	return R(syscall)(SYS_kill, (long)tid, 0L) < 0 && errno == ESRCH;
+}
+
+int shared_lock(_Atomic uint32_t *word)
+{
+	uint32_t self = thread_tls.tid;
+	uint32_t seen = 0;
+
+	if (unlikely(self == 0))
+		self = thread_state()->tid;
+	if (likely(atomic_compare_exchange_strong_explicit(word, &seen, self, memory_order_acquire,
+							    memory_order_relaxed)))
+		return 0;
+	for (unsigned int spins = 1;; spins++) {
+		/* A signal handler that uses the socket its thread is using. */
+		if (seen == self)
+			return -EAGAIN;
+		if (seen != 0 && spins % LOCK_SPINS_BEFORE_CHECK == 0 && !holder_gone(seen))
+			seen = 0;
+		else if (spins % LOCK_SPINS_BEFORE_CHECK != 0)
+			seen = 0;
+		if (atomic_compare_exchange_strong_explicit(word, &seen, self, memory_order_acquire,
+							    memory_order_relaxed))
+			return 0;
+		sched_yield();
+	}
+}
