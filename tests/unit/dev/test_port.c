@@ -243,6 +243,48 @@ static void test_unfit_frames(void **state)
 	port_close(port);
 }
 
+/* Packets whose offsets and flags are nonsense, through every kind of port that needs no privileges. */
+static void test_nonsense(void **state)
+{
+	static const char *const specs[] = { "wire", "wire,csum=1,tso=1", "fault,corrupt=0.5:wire", "loop",
+					     "fault,dup=0.5:loop" };
+	struct worker *w = *state;
+
+	for (unsigned int s = 0; s < sizeof(specs) / sizeof(specs[0]); s++) {
+		struct port *port = dev_port(w, specs[s]);
+		struct pkt *pkts[PORT_BURST];
+
+		for (unsigned int i = 0; i < 3000; i++) {
+			struct pkt *p = i & 1 ? dev_tcp(w, worker_random(w) % 300, TCP_F_ACK, 0) :
+						dev_raw(w, worker_random(w) % 1600, i);
+			uint32_t r = worker_random(w);
+			uint16_t n;
+
+			p->flags = (uint16_t)(r & (PKT_F_CSUM_PARTIAL | PKT_F_GSO_TCP4));
+			p->gso_size = (uint16_t)(r >> 16 & 0xff);
+			if (r & 0x100)
+				p->l4 = (uint16_t)(worker_random(w) % 2400);
+			if (r & 0x200)
+				p->l3 = (uint16_t)(worker_random(w) % 2400);
+			if (r & 0x400)
+				p->csum_at = (uint16_t)worker_random(w);
+			if (r & 0x800 && pkt_len(p))
+				pkt_data(p)[worker_random(w) % pkt_len(p)] ^= 0xff;
+			port_send(w, port, p);
+			if (r & 0x1000)
+				port_flush(w, port);
+			test_ledger(w);
+			n = port_rx(w, port, 0, pkts, PORT_BURST);
+			pkt_consume_burst(w, pkts, n, FATE_ABSORBED);
+			if (!(port->caps & PORT_CAP_LOOP))
+				while (wire_take(port, frame, sizeof(frame)))
+					;
+		}
+		port_close(port);
+		test_quiet(w);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -253,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wire_caps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_backlog, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfit_frames, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("port", tests, test_eal, NULL);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define KERNEL_IP 0xc6120001u
@@ -379,6 +380,32 @@ static void test_options_and_errors(void **state)
 	close(fd);
 }
 
+/* Without the right, the words say what to do. In a child: privileges do not come back. */
+static void test_no_permission(void **state)
+{
+	struct worker *w = *state;
+	struct worker *workers[1] = { w };
+	struct port_open_params params = { .workers = 1, .worker = workers };
+	char error[PORT_ERROR_BYTES];
+	struct port *port;
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		int err;
+
+		if (setresuid(65534, 65534, 65534))
+			_exit(1);
+		err = port_open("tap,name=weirt2", &params, &port, error);
+		if (err != -EPERM && err != -EACCES)
+			_exit(2);
+		_exit(strstr(error, "sudo") ? 0 : 3);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -387,6 +414,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nombuf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_options_and_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_permission, setup, teardown),
 	};
 
 	if (unshare(CLONE_NEWNET) || access("/dev/net/tun", R_OK | W_OK)) {
