@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Datagram sockets: records both ways, what does not fit, errors. */
+#include <errno.h>
+
+#include "prog.h"
+
+static struct worker *w;
+static struct prog p;
+
+static int setup(void **state)
+{
+	w = test_worker();
+	assert_int_equal(sock_layer_init(w), 0);
+	fake_init(w);
+	prog_open(&p, w, 0, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	prog_close(&p);
+	assert_int_equal(fake_udp_count, 0);
+	sock_layer_free(w);
+	test_worker_done(w);
+	return 0;
+}
+
+static void test_receive(void **state)
+{
+	struct abi_dgram d;
+	struct psock s;
+	char buf[64];
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(app_sock_events(prog_sock(&p, s)), ABI_EV_OUT);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	assert_int_equal(prog_bind(&p, s, 54), -EINVAL);
+	prog_watch(&p, s, p.epoll, ABI_EV_IN);
+	fake_udp_deliver(w, 53, "hello", 5);
+	fake_udp_deliver(w, 53, "", 0);
+	prog_run(&p);
+	assert_true(app_sock_events(prog_sock(&p, s)) & ABI_EV_IN);
+	assert_int_equal(prog_recvfrom(&p, s, buf, sizeof(buf), &d), 5);
+	assert_memory_equal(buf, "hello", 5);
+	assert_int_equal(d.port_be, htons(9999));
+	assert_int_equal(ipaddr_ip4(&d.addr), htonl(0xc6120001));
+	assert_int_equal(ipaddr_ip4(&d.local), htonl(0xc6120002));
+	assert_int_equal(d.ifindex, 2);
+	assert_int_equal(prog_recvfrom(&p, s, buf, sizeof(buf), &d), 0);
+	assert_int_equal(prog_recvfrom(&p, s, buf, sizeof(buf), &d), -1);
+	assert_int_equal(w->ledger.fate[FATE_DELIVERED], 2);
+}
+
+static void test_truncated(void **state)
+{
+	struct abi_dgram d;
+	struct psock s;
+	char buf[4];
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	fake_udp_deliver(w, 53, "truncated", 9);
+	fake_udp_deliver(w, 53, "next", 4);
+	prog_run(&p);
+	assert_int_equal(prog_recvfrom(&p, s, buf, sizeof(buf), &d), 9);
+	assert_memory_equal(buf, "trun", 4);
+	assert_int_equal(prog_recvfrom(&p, s, buf, sizeof(buf), &d), 4);
+	assert_memory_equal(buf, "next", 4);
+}
+
+static void test_large_and_wrapping(void **state)
+{
+	static uint8_t out[60000], in[60000];
+	struct abi_dgram d;
+	struct psock s;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	for (int round = 0; round < 20; round++) {
+		uint32_t len = 30000 + (uint32_t)round * 1501;
+
+		for (uint32_t i = 0; i < len; i++)
+			out[i] = (uint8_t)(i * 13 + (uint32_t)round);
+		fake_udp_deliver(w, 53, out, len);
+		prog_run(&p);
+		assert_int_equal(prog_recvfrom(&p, s, in, sizeof(in), &d), len);
+		assert_memory_equal(in, out, len);
+		assert_true(prog_sendto(&p, s, 99, out, len));
+		prog_run(&p);
+		assert_int_equal(fake_udp_last_len, len);
+		assert_memory_equal(fake_udp_last, out, len);
+	}
+}
+
+static void test_receive_overflow(void **state)
+{
+	static uint8_t block[16000];
+	struct abi_dgram d;
+	struct psock s;
+	unsigned int n = 0;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_setopt(&p, s, SOL_SOCKET, SO_RCVBUF, 1000), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	for (int i = 0; i < 12; i++)
+		fake_udp_deliver(w, 53, block, sizeof(block));
+	prog_run(&p);
+	assert_int_equal(prog_sock(&p, s)->rx_size_bytes, 128 * 1024);
+	while (prog_recvfrom(&p, s, block, sizeof(block), &d) >= 0)
+		n++;
+	assert_int_equal(n, 8);
+	assert_int_equal(test_drops(w, SOCKET_RCVBUFF), 4);
+	fake_udp_deliver(w, 53, "x", 1);
+	prog_run(&p);
+	assert_int_equal(prog_recvfrom(&p, s, block, sizeof(block), &d), 1);
+}
+
+static void test_no_memory_for_the_ring(void **state)
+{
+	struct psock s;
+	struct prog small;
+
+	/* Room for the channels and one send ring only. */
+	prog_open(&small, w, 64, 64 * 256 + (1 << 19) + 65536);
+	assert_int_equal(prog_socket(&small, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&small, s, 53), 0);
+	fake_udp_deliver(w, 53, "x", 1);
+	assert_int_equal(test_drops(w, NOMEM), 1);
+	assert_int_equal(prog_socket(&small, SOCK_DGRAM, &s), -ENOBUFS);
+	session_destroy(small.session);
+}
+
+static void test_send(void **state)
+{
+	struct psock s;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	for (int i = 0; i < 200; i++)
+		assert_true(prog_sendto(&p, s, 99, "abc", 3));
+	prog_run(&p);
+	assert_int_equal(fake_udp_sent, 200);
+	/* Bound by sending. */
+	assert_int_not_equal(prog_sock(&p, s)->local_port_be, 0);
+	/* Connected: no address needed. */
+	assert_int_equal(prog_connect(&p, s, 77), 0);
+	assert_int_equal(prog_sock(&p, s)->peer_port_be, htons(77));
+	assert_true(prog_sendto(&p, s, 0, "abc", 3));
+	prog_run(&p);
+	assert_int_equal(fake_udp_sent, 201);
+	assert_int_equal(prog_shutdown(&p, s, SHUT_RDWR), 0);
+	assert_int_equal(prog_listen(&p, s, 1), -EOPNOTSUPP);
+}
+
+static void test_last_words(void **state)
+{
+	struct psock s;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	for (int i = 0; i < 100; i++)
+		assert_true(prog_sendto(&p, s, 99, "abc", 3));
+	prog_release(&p, s);
+	prog_run(&p);
+	assert_int_equal(fake_udp_sent, 100);
+}
+
+static void test_errors(void **state)
+{
+	struct psock s;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	prog_watch(&p, s, p.epoll, ABI_EV_IN);
+	fake_udp_error(w, 53, ECONNREFUSED);
+	prog_run(&p);
+	assert_true(prog_cqe(p.epoll, &s));
+	assert_int_equal(app_sock_take_error(prog_sock(&p, s)), ECONNREFUSED);
+	assert_int_equal(app_sock_take_error(prog_sock(&p, s)), 0);
+	fake_udp_result = -ENETUNREACH;
+	assert_true(prog_sendto(&p, s, 99, "abc", 3));
+	prog_run(&p);
+	assert_int_equal(app_sock_take_error(prog_sock(&p, s)), ENETUNREACH);
+	/* A full queue is not told, as in Linux. */
+	fake_udp_result = -ENOBUFS;
+	assert_true(prog_sendto(&p, s, 99, "abc", 3));
+	prog_run(&p);
+	assert_int_equal(app_sock_take_error(prog_sock(&p, s)), 0);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_receive), T(test_truncated), T(test_large_and_wrapping),
+		T(test_receive_overflow), T(test_no_memory_for_the_ring), T(test_send),
+		T(test_last_words), T(test_errors),
+	};
+
+	return cmocka_run_group_tests(tests, test_eal, NULL);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Watches and completions: who is told, when, and how often. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "prog.h"
+
+static struct worker *w;
+static struct prog p;
+
+static int setup(void **state)
+{
+	w = test_worker();
+	assert_int_equal(sock_layer_init(w), 0);
+	fake_init(w);
+	prog_open(&p, w, 0, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	prog_close(&p);
+	assert_int_equal(fake_pcb_count, 0);
+	sock_layer_free(w);
+	test_worker_done(w);
+	return 0;
+}
+
+static unsigned int cqes(struct abi_channel *ch)
+{
+	struct psock s;
+	unsigned int n = 0;
+
+	while (prog_cqe(ch, &s))
+		n++;
+	return n;
+}
+
+static void test_merged_until_consumed(void **state)
+{
+	struct psock l, c, s, got;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	prog_watch(&p, s, p.epoll, ABI_EV_IN);
+	assert_int_equal(cqes(p.epoll), 0);
+	for (int i = 0; i < 5; i++) {
+		prog_send(&p, c, "x", 1);
+		prog_run(&p);
+	}
+	/* Five bursts, one completion: it was not looked at meanwhile. */
+	assert_true(prog_cqe(p.epoll, &got));
+	assert_int_equal(got.index, s.index);
+	assert_int_equal(got.gen, s.gen);
+	assert_false(prog_cqe(p.epoll, &got));
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.epoll), 1);
+	/* Nothing new: nothing told. */
+	prog_run(&p);
+	assert_int_equal(cqes(p.epoll), 0);
+}
+
+static void test_posted_at_once_when_ready(void **state)
+{
+	struct psock l, c, s;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	prog_watch(&p, s, p.epoll, ABI_EV_IN);
+	assert_int_equal(cqes(p.epoll), 1);
+	/* And again on a change of interest (epoll_ctl MOD). */
+	prog_watch(&p, s, p.epoll, ABI_EV_IN | ABI_EV_OUT);
+	assert_int_equal(cqes(p.epoll), 1);
+	prog_submit(&p, ABI_OP_UNWATCH, s, p.epoll->index, 0);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.epoll), 0);
+}
+
+static void test_once(void **state)
+{
+	struct psock l, c, s;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	prog_watch(&p, s, p.thread, ABI_EV_IN | ABI_WATCH_ONCE);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.thread), 1);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.thread), 0);
+}
+
+static void test_uninteresting(void **state)
+{
+	struct psock l, c, s;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	prog_watch(&p, s, p.epoll, 0);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.epoll), 0);
+	/* Errors are always told. */
+	fake_reset(w, fake_pcb_of_port(80, false), ECONNRESET);
+	prog_run(&p);
+	assert_int_equal(cqes(p.epoll), 1);
+}
+
+static void test_want_tx(void **state)
+{
+	static uint8_t block[1 << 16];
+	struct psock l, c, s;
+	uint32_t n;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	prog_watch(&p, c, p.epoll, ABI_EV_OUT);
+	assert_int_equal(cqes(p.epoll), 1);
+	/* Space comes back: nobody waits for it, nothing is told. */
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.epoll), 0);
+	fake_hold_acks = true;
+	while (prog_send(&p, c, block, sizeof(block)) != 0)
+		prog_run(&p);
+	assert_int_equal(atomic_load(&prog_sock(&p, c)->want), ABI_WANT_TX);
+	assert_false(app_sock_events(prog_sock(&p, c)) & ABI_EV_OUT);
+	prog_run(&p);
+	assert_int_equal(cqes(p.epoll), 0);
+	fake_hold_acks = false;
+	do {
+		prog_run(&p);
+		n = prog_recv(&p, s, block, sizeof(block));
+	} while (n != 0);
+	assert_int_equal(cqes(p.epoll), 1);
+	assert_int_equal(atomic_load(&prog_sock(&p, c)->want), 0);
+}
+
+static void test_overflow(void **state)
+{
+	struct psock l, c[70], s[70];
+
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &l), 0);
+	assert_int_equal(prog_bind(&p, l, 80), 0);
+	assert_int_equal(prog_listen(&p, l, 100), 0);
+	for (int i = 0; i < 70; i++) {
+		assert_int_equal(prog_socket(&p, SOCK_STREAM, &c[i]), 0);
+		assert_int_equal(prog_connect(&p, c[i], 80), -EINPROGRESS);
+	}
+	prog_run(&p);
+	for (int i = 0; i < 70; i++) {
+		assert_true(prog_accept(&p, l, &s[i]));
+		prog_watch(&p, s[i], p.epoll, ABI_EV_IN);
+	}
+	assert_int_equal(atomic_load(&p.epoll->cq_overflow), 0);
+	for (int i = 0; i < 70; i++)
+		prog_send(&p, c[i], "x", 1);
+	prog_run(&p);
+	/* 64 fit; that more happened is said. */
+	assert_int_equal(cqes(p.epoll), 64);
+	assert_true(atomic_load(&p.epoll->cq_overflow) != 0);
+}
+
+static void test_exclusive(void **state)
+{
+	struct abi_channel *ch[3];
+	struct psock l, c;
+	unsigned int total = 0;
+	uint64_t offset;
+	uint32_t index;
+
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &l), 0);
+	assert_int_equal(prog_bind(&p, l, 80), 0);
+	assert_int_equal(prog_listen(&p, l, 100), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(session_channel(p.session, 0, -1, 64, &index, &offset), 0);
+		ch[i] = (struct abi_channel *)((uint8_t *)p.arena + offset);
+		prog_watch(&p, l, ch[i], ABI_EV_IN | ABI_WATCH_EXCLUSIVE);
+	}
+	/* The first two sleep: the third is told. */
+	atomic_store(&ch[0]->sleeping, 1);
+	atomic_store(&ch[1]->sleeping, 1);
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &c), 0);
+	assert_int_equal(prog_connect(&p, c, 80), -EINPROGRESS);
+	prog_run(&p);
+	assert_int_equal(atomic_load(&ch[0]->sleeping), 1);
+	assert_int_equal(atomic_load(&ch[1]->sleeping), 1);
+	/* It has not looked: the next connection wakes a sleeper. */
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &c), 0);
+	assert_int_equal(prog_connect(&p, c, 80), -EINPROGRESS);
+	prog_run(&p);
+	assert_int_equal(atomic_load(&ch[0]->sleeping) + atomic_load(&ch[1]->sleeping), 1);
+	assert_int_equal(cqes(ch[2]), 1);
+	for (int i = 0; i < 3; i++)
+		total += cqes(ch[i]);
+	assert_int_equal(total, 1);
+}
+
+static void test_bell(void **state)
+{
+	int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), mine = dup(bell);
+	struct psock l, c, s;
+	struct abi_channel *ch;
+	uint64_t offset, count;
+	uint32_t index;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	assert_int_equal(session_channel(p.session, 0, bell, 64, &index, &offset), 0);
+	ch = (struct abi_channel *)((uint8_t *)p.arena + offset);
+	prog_watch(&p, s, ch, ABI_EV_IN);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	/* Awake: a completion, and no system call. */
+	assert_int_equal(cqes(ch), 1);
+	assert_int_equal(read(mine, &count, sizeof(count)), -1);
+	atomic_store(&ch->sleeping, 1);
+	prog_send(&p, c, "x", 1);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(read(mine, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 1);
+	assert_int_equal(atomic_load(&ch->sleeping), 0);
+	/* The channel goes, with its watches and its bell. */
+	session_channel_free(p.session, 0, index);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	close(mine);
+}
+
+static void test_channels_run_out(void **state)
+{
+	uint64_t offset;
+	uint32_t index;
+	unsigned int n = 2;
+
+	assert_int_equal(session_channel(p.session, 0, -1, 3, &index, &offset), -EINVAL);
+	assert_int_equal(session_channel(p.session, 1, -1, 64, &index, &offset), -EINVAL);
+	while (session_channel(p.session, 0, -1, 64, &index, &offset) == 0)
+		n++;
+	assert_int_equal(n, ABI_MAX_CHANNELS);
+	assert_int_equal(session_channel(p.session, 0, -1, 64, &index, &offset), -ENOSPC);
+	session_channel_free(p.session, 0, 77);
+	assert_int_equal(session_channel(p.session, 0, -1, 64, &index, &offset), 0);
+	assert_int_equal(index, 77);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_merged_until_consumed), T(test_posted_at_once_when_ready), T(test_once),
+		T(test_uninteresting), T(test_want_tx), T(test_overflow), T(test_exclusive),
+		T(test_bell), T(test_channels_run_out),
+	};
+
+	return cmocka_run_group_tests(tests, test_eal, NULL);
+}
