@@ -32,7 +32,8 @@
 #define HELLO_TIME_NS 5000000000u /* until the first message */
 #define TICK_BUSY_MS 20		  /* a connection is paused, or silent */
 #define TICK_MS 250		  /* programs are there: did one break a rule? */
-#define FDS_MAX 4u		  /* a message's; the kernel closes what is more */
+#define LOG_LINES_A_SECOND 10u
+#define FDS_MAX 4u /* a message's; the kernel closes what is more */
 
 static struct engine *attach_engine;
 static struct control_watch listener;
@@ -90,11 +91,29 @@ static void attach_end(struct attach *a)
 	control_watch_free(&a->watch);
 }
 
+/* Is there room in the log for another broken rule? A program could break them all day. */
+static bool log_has_room(void)
+{
+	static uint64_t second_ns;
+	static unsigned int lines;
+	uint64_t now_ns = clock_now_ns();
+
+	if (now_ns - second_ns > 1000000000u) {
+		second_ns = now_ns;
+		lines = 0;
+	}
+	return lines++ < LOG_LINES_A_SECOND;
+}
+
 /* A rule was broken: say so, and end it. */
 static void attach_expel(struct attach *a, const char *why)
 {
-	log_warn("%s (process %d) is disconnected: %s",
-		 a->session ? session_name(a->session) : "a program", (int)a->peer.pid, why);
+	if (log_has_room())
+		log_warn("%s (process %d) is disconnected: %s",
+			 a->session ? session_name(a->session) : "a program", (int)a->peer.pid,
+			 why);
+	if (!a->session)
+		attach_tell(a->watch.fd, -EPROTO, why);
 	attach_end(a);
 }
 
@@ -193,10 +212,23 @@ static void on_message(struct control_watch *watch, uint32_t events)
 
 /* ---- new connections ---- */
 
+/* NULL, or why this program cannot attach; *error says it in a number. */
+static const char *refusal(int fd, struct peer *peer, int *error)
+{
+	*error = -EACCES;
+	if (peer_of(fd, peer))
+		return "weird cannot see who you are";
+	if (!peer_allowed(peer, any_user))
+		return "weird serves its own user and root; see its option --allow-users";
+	*error = -EAGAIN;
+	return connection_count >= CONNECTIONS_MAX ? "too many programs are attached" : NULL;
+}
+
 static void on_connection(struct control_watch *watch, uint32_t events)
 {
-	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), error;
 	struct peer peer;
+	const char *why;
 
 	if (fd < 0) {
 		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
@@ -206,15 +238,13 @@ static void on_connection(struct control_watch *watch, uint32_t events)
 		control_watch_set(watch, 0);
 		return;
 	}
-	if (peer_of(fd, &peer))
-		attach_refuse(fd, -EACCES, "weird cannot see who you are");
-	else if (!peer_allowed(&peer, any_user))
-		attach_refuse(fd, -EACCES,
-			      "weird serves its own user and root; see its option --allow-users");
-	else if (connection_count >= CONNECTIONS_MAX)
-		attach_refuse(fd, -EAGAIN, "too many programs are attached");
-	else
+	why = refusal(fd, &peer, &error);
+	if (why) {
+		attach_tell(fd, error, why);
+		close(fd);
+	} else {
 		attach_new(fd, NULL, &peer);
+	}
 }
 
 int attach_start(struct engine *engine, int listen_fd, bool allow_users)

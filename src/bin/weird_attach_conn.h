@@ -33,7 +33,7 @@ struct attach *attach_new(int fd, struct session *session, const struct peer *pe
  */
 const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg, int fd);
 
-/* Tell a program why it cannot attach, and close fd. */
-void attach_refuse(int fd, int error, const char *text);
+/* Tell a program why it cannot attach, if it listens. */
+void attach_tell(int fd, int error, const char *text);
 
 #endif

@@ -211,12 +211,11 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 	return ok ? NULL : "it does not read its answers, or sent a descriptor of the wrong kind";
 }
 
-void attach_refuse(int fd, int error, const char *text)
+void attach_tell(int fd, int error, const char *text)
 {
 	struct abi_msg msg = answer_to(ABI_MSG_HELLO, error);
 
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
 	if (send(fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("a refused program did not hear why: %s", strerror(errno));
-	close(fd);
 }

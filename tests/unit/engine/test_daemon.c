@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * weird as a program, without privileges: the loopback only, a run directory of the test's own. A
+ * program attaches, and its sockets talk to each other over weir's 127.0.0.1; others misbehave.
+ * Usage: test_daemon PATH-OF-WEIRD
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "app_client.h"
+
+#define LOOPBACK 0x7f000001u
+#define NONE ((struct app_sock){ ABI_SOCK_NONE, 0 })
+#define FDS 8
+
+static const char *weird_path;
+static char rundir[64];
+static pid_t daemon_pid;
+
+/* ---- the daemon ---- */
+
+/* Start it; its standard error goes to log_fd (-1: nowhere). Returns when it is ready or has ended.
+ */
+static pid_t start(const char *instance, int log_fd, bool *ready)
+{
+	char number[16], word[8] = "";
+	int fds[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	snprintf(number, sizeof(number), "%d", fds[1]);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY);
+
+		dup2(null, 1);
+		dup2(log_fd >= 0 ? log_fd : null, 2);
+		close(fds[0]);
+		execl(weird_path, "weird", "--instance", instance, "--rundir", rundir, "--ready-fd",
+		      number, "--packets", "4096", NULL);
+		_exit(127);
+	}
+	close(fds[1]);
+	*ready = read(fds[0], word, 6) == 6 && strcmp(word, "ready\n") == 0;
+	close(fds[0]);
+	return pid;
+}
+
+static int end(pid_t pid, int sig)
+{
+	int status = 0;
+
+	if (sig)
+		kill(pid, sig);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static int dial(const char *instance, const char *name, int type)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s/%s", rundir, instance, name);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+/* Ask ctl.sock; the answer is static. */
+static const char *ask(const char *request)
+{
+	static char answer[65536];
+	int fd = dial("t", "ctl.sock", SOCK_STREAM);
+	size_t len = 0;
+	ssize_t n;
+
+	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+	while ((n = read(fd, answer + len, sizeof(answer) - 1 - len)) > 0)
+		len += (size_t)n;
+	answer[len] = '\0';
+	close(fd);
+	return answer;
+}
+
+/* ---- a program ---- */
+
+struct program {
+	int fd;
+	int bell; /* ours */
+	int worker_bell;
+	const struct abi_daemon *page;
+	size_t bytes;
+	struct app app;
+};
+
+static void say(int fd, const struct abi_msg *msg, const int *fds, unsigned int n)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * FDS)] = "";
+	struct iovec iov = { .iov_base = (void *)msg, .iov_len = sizeof(*msg) };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (n) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * n);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
+		header.msg_control = control;
+		header.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+	}
+	assert_int_equal(sendmsg(fd, &header, MSG_NOSIGNAL), sizeof(*msg));
+}
+
+/* The answer's length (0: the daemon hung up), and its descriptors. */
+static ssize_t hear(int fd, struct abi_msg *msg, int fds[FDS], unsigned int *n)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * FDS)];
+	struct iovec iov = { .iov_base = msg, .iov_len = sizeof(*msg) };
+	struct msghdr header = { .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control) };
+	ssize_t len = recvmsg(fd, &header, 0);
+	struct cmsghdr *c = len > 0 ? CMSG_FIRSTHDR(&header) : NULL;
+
+	*n = 0;
+	if (c) {
+		*n = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(c), *n * sizeof(int));
+	}
+	return len < 0 ? 0 : len;
+}
+
+static struct abi_msg message(uint32_t type)
+{
+	struct abi_msg msg = { .type = type, .version = ABI_VERSION };
+
+	strcpy(msg.text, "test");
+	return msg;
+}
+
+/* Ring if the worker sleeps, and give it the CPU. */
+static void ring(void *arg)
+{
+	struct program *p = arg;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&p->page->worker[0].sleeping))
+		eventfd_write(p->worker_bell, 1);
+	sched_yield();
+}
+
+static void make_channel(struct program *p)
+{
+	struct abi_msg msg = message(ABI_MSG_CHANNEL);
+	unsigned int n;
+	int fds[FDS];
+
+	p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	msg.arg[0] = ABI_CQ_THREAD;
+	say(p->fd, &msg, &p->bell, 1);
+	assert_int_equal(hear(p->fd, &msg, fds, &n), sizeof(msg));
+	assert_int_equal(msg.error, 0);
+	p->app.channel = (struct abi_channel *)(p->app.base + msg.arg[1]);
+	p->app.run = ring;
+	p->app.arg = p;
+}
+
+static void attach(struct program *p)
+{
+	struct abi_msg msg = message(ABI_MSG_HELLO);
+	unsigned int n;
+	int fds[FDS];
+
+	memset(p, 0, sizeof(*p));
+	p->fd = dial("t", "app.sock", SOCK_SEQPACKET);
+	say(p->fd, &msg, NULL, 0);
+	assert_int_equal(hear(p->fd, &msg, fds, &n), sizeof(msg));
+	assert_int_equal(msg.error, 0);
+	assert_int_equal(n, 3);
+	p->bytes = msg.arg[0];
+	p->app.base = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	assert_ptr_not_equal(p->app.base, MAP_FAILED);
+	p->page = mmap(NULL, sizeof(*p->page), PROT_READ, MAP_SHARED, fds[1], 0);
+	assert_ptr_not_equal(p->page, MAP_FAILED);
+	p->worker_bell = fds[2];
+	close(fds[0]);
+	close(fds[1]);
+	make_channel(p);
+}
+
+static void detach(struct program *p)
+{
+	close(p->fd);
+	close(p->bell);
+	close(p->worker_bell);
+	munmap(p->app.base, p->bytes);
+	munmap((void *)p->page, sizeof(*p->page));
+}
+
+/* The daemon hangs up on this connection. */
+static void expect_hangup(int fd)
+{
+	struct abi_msg msg;
+	unsigned int n;
+	int fds[FDS];
+
+	while (hear(fd, &msg, fds, &n) > 0)
+		;
+}
+
+static void expect_alive(void)
+{
+	struct program p;
+
+	attach(&p);
+	detach(&p);
+	assert_non_null(strstr(ask("{\"cmd\":\"ping\"}\n"), "{"));
+}
+
+/* ---- tests ---- */
+
+static void test_ping_pong(void **state)
+{
+	struct app_sock listener = NONE, client = NONE, server;
+	struct program p;
+	char bytes[16];
+	int err;
+
+	attach(&p);
+	assert_int_equal(app_bind(&p.app, &listener, SOCK_STREAM, LOOPBACK, 8080), 0);
+	assert_int_equal(app_listen(&p.app, listener, 16), 0);
+	err = app_connect(&p.app, &client, SOCK_STREAM, LOOPBACK, 8080);
+	assert_true(err == 0 || err == -EINPROGRESS);
+	assert_true(app_wait(&p.app, client, ABI_EV_OUT));
+	assert_true(app_wait(&p.app, listener, ABI_EV_IN));
+	assert_true(app_accept(&p.app, listener, &server));
+	for (int i = 0; i < 2000; i++) {
+		assert_int_equal(app_write(&p.app, client, "ping", 4), 4);
+		assert_true(app_wait(&p.app, server, ABI_EV_IN));
+		assert_int_equal(app_read(&p.app, server, bytes, sizeof(bytes)), 4);
+		assert_int_equal(app_write(&p.app, server, "pong", 4), 4);
+		assert_true(app_wait(&p.app, client, ABI_EV_IN));
+		assert_int_equal(app_read(&p.app, client, bytes, sizeof(bytes)), 4);
+		assert_memory_equal(bytes, "pong", 4);
+	}
+	app_release(&p.app, server);
+	assert_true(app_wait(&p.app, client, ABI_EV_RDHUP));
+	app_release(&p.app, client);
+	detach(&p);
+	assert_non_null(strstr(ask("{\"cmd\":\"ledger\"}\n"), "\"balance\":0"));
+}
+
+/* A program that dies leaves its listener's port free. */
+static void test_death_frees_ports(void **state)
+{
+	for (int i = 0; i < 20; i++) {
+		struct app_sock listener = NONE;
+		struct program p;
+
+		attach(&p);
+		assert_int_equal(app_bind(&p.app, &listener, SOCK_STREAM, LOOPBACK, 8081), 0);
+		assert_int_equal(app_listen(&p.app, listener, 16), 0);
+		detach(&p);
+	}
+}
+
+/* fork: the child's connection has the sockets of the parent, and outlives it. */
+static void test_fork(void **state)
+{
+	struct abi_msg msg = message(ABI_MSG_FORK);
+	struct app_sock listener = NONE, other = NONE;
+	struct program p, child;
+	unsigned int n;
+	int fds[FDS], pair[2];
+
+	attach(&p);
+	assert_int_equal(app_bind(&p.app, &listener, SOCK_STREAM, LOOPBACK, 8082), 0);
+	assert_int_equal(app_listen(&p.app, listener, 16), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	say(p.fd, &msg, &pair[1], 1);
+	assert_int_equal(hear(p.fd, &msg, fds, &n), sizeof(msg));
+	assert_int_equal(msg.error, 0);
+	close(pair[1]);
+	child = p;
+	child.fd = pair[0];
+	make_channel(&child);
+	close(p.fd); /* the parent dies */
+	close(p.bell);
+	/* the listener lives on: its port is taken, and it takes connections */
+	assert_int_equal(app_bind(&child.app, &other, SOCK_STREAM, LOOPBACK, 8082), -EADDRINUSE);
+	other = NONE;
+	app_connect(&child.app, &other, SOCK_STREAM, LOOPBACK, 8082);
+	assert_true(app_wait(&child.app, listener, ABI_EV_IN));
+	detach(&child);
+	expect_alive();
+}
+
+static void test_bad_messages(void **state)
+{
+	static const uint32_t types[] = { 0, ABI_MSG_CHANNEL, ABI_MSG_FORK, ABI_MSG_MAX,
+					  0xffffffff };
+	unsigned int seed = 3;
+	char junk[600];
+	int fd;
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct abi_msg msg = message(types[i]);
+
+		fd = dial("t", "app.sock", SOCK_SEQPACKET);
+		say(fd, &msg, NULL, 0);
+		expect_hangup(fd);
+		close(fd);
+	}
+	for (int i = 0; i < 100; i++) {
+		for (size_t j = 0; j < sizeof(junk); j++)
+			junk[j] = (char)rand_r(&seed);
+		fd = dial("t", "app.sock", SOCK_SEQPACKET);
+		send(fd, junk, 1 + (size_t)rand_r(&seed) % sizeof(junk), MSG_NOSIGNAL);
+		expect_hangup(fd);
+		close(fd);
+	}
+	expect_alive();
+}
+
+/* A bell that is no eventfd, or several: hung up, and the descriptor is closed. */
+static void test_bad_descriptors(void **state)
+{
+	struct abi_msg msg;
+	struct program p;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	attach(&p);
+	msg = message(ABI_MSG_CHANNEL);
+	msg.arg[0] = ABI_CQ_THREAD;
+	say(p.fd, &msg, &fds[1], 1);
+	expect_hangup(p.fd);
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &msg, 1), 0); /* nobody else holds the writing end */
+	detach(&p);
+	attach(&p);
+	msg = message(ABI_MSG_CHANNEL);
+	msg.arg[0] = ABI_CQ_THREAD;
+	fds[1] = dup(fds[0]);
+	say(p.fd, &msg, fds, 2);
+	expect_hangup(p.fd);
+	detach(&p);
+	close(fds[0]);
+	close(fds[1]);
+	expect_alive();
+}
+
+/* Too many channels: an errno, no hang-up. */
+static void test_channels_run_out(void **state)
+{
+	struct abi_msg msg;
+	struct program p;
+	int fds[FDS], made = 1;
+	unsigned int n;
+
+	attach(&p);
+	do {
+		msg = message(ABI_MSG_CHANNEL);
+		msg.arg[0] = ABI_CQ_THREAD;
+		say(p.fd, &msg, &p.bell, 1);
+		assert_int_equal(hear(p.fd, &msg, fds, &n), sizeof(msg));
+		made += msg.error == 0;
+	} while (msg.error == 0);
+	assert_int_equal(msg.error, -ENOSPC);
+	assert_int_equal(made, ABI_MAX_CHANNELS);
+	msg = message(ABI_MSG_CHANNEL_FREE);
+	msg.arg[0] = 7;
+	say(p.fd, &msg, NULL, 0);
+	msg = message(ABI_MSG_CHANNEL);
+	msg.arg[0] = ABI_CQ_THREAD;
+	say(p.fd, &msg, &p.bell, 1);
+	assert_int_equal(hear(p.fd, &msg, fds, &n), sizeof(msg));
+	assert_int_equal(msg.error, 0);
+	assert_int_equal(msg.arg[0], 7);
+	detach(&p);
+}
+
+/* Shared memory scribbled over: this program is disconnected, it alone. */
+static void test_scribbler(void **state)
+{
+	struct app_sock s = NONE;
+	struct program bad, good;
+
+	attach(&good);
+	attach(&bad);
+	assert_int_equal(app_bind(&bad.app, &s, SOCK_STREAM, LOOPBACK, 8083), 0);
+	atomic_store(&bad.app.channel->sq_tail, atomic_load(&bad.app.channel->sq_tail) + 100000);
+	atomic_fetch_or(&((struct abi_arena *)bad.app.base)->sq_pending[0].bits[0], ~0ull);
+	ring(&bad);
+	expect_hangup(bad.fd);
+	s = NONE;
+	assert_int_equal(app_bind(&good.app, &s, SOCK_STREAM, LOOPBACK, 8083), 0);
+	detach(&bad);
+	detach(&good);
+}
+
+static void test_instance_is_taken(void **state)
+{
+	char log[512] = "";
+	bool ready;
+	int fds[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = start("t", fds[1], &ready);
+	assert_false(ready);
+	assert_int_equal(WEXITSTATUS(end(pid, 0)), 1);
+	assert_true(read(fds[0], log, sizeof(log) - 1) > 0);
+	assert_non_null(strstr(log, "already running"));
+	close(fds[0]);
+	close(fds[1]);
+	/* another name: another instance beside it */
+	pid = start("u", -1, &ready);
+	assert_true(ready);
+	assert_int_equal(end(pid, SIGINT), 0);
+	expect_alive();
+}
+
+/* Killed: programs see the connection end; the next start replaces what it left. */
+static void test_killed_and_started_again(void **state)
+{
+	struct program p;
+	bool ready;
+
+	attach(&p);
+	end(daemon_pid, SIGKILL);
+	expect_hangup(p.fd);
+	detach(&p);
+	daemon_pid = start("t", -1, &ready);
+	assert_true(ready);
+	expect_alive();
+}
+
+static void test_clean_stop(void **state)
+{
+	char path[128];
+	struct program p;
+	bool ready;
+
+	attach(&p);
+	assert_int_equal(end(daemon_pid, SIGTERM), 0);
+	expect_hangup(p.fd);
+	detach(&p);
+	snprintf(path, sizeof(path), "%s/t", rundir);
+	assert_int_equal(access(path, F_OK), -1);
+	daemon_pid = start("t", -1, &ready);
+	assert_true(ready);
+}
+
+static int setup(void **state)
+{
+	bool ready;
+
+	snprintf(rundir, sizeof(rundir), "/tmp/weir-test-daemon.%d", (int)getpid());
+	daemon_pid = start("t", getenv("WEIR_TEST_LOG") ? 2 : -1, &ready);
+	return !ready;
+}
+
+static int teardown(void **state)
+{
+	int status = end(daemon_pid, SIGTERM);
+
+	return rmdir(rundir) || status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_messages),
+		cmocka_unit_test(test_bad_descriptors),
+		cmocka_unit_test(test_channels_run_out),
+		cmocka_unit_test(test_instance_is_taken),
+		cmocka_unit_test(test_scribbler),
+		cmocka_unit_test(test_ping_pong),
+		cmocka_unit_test(test_death_frees_ports),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_killed_and_started_again),
+		cmocka_unit_test(test_clean_stop),
+	};
+
+	if (argc < 2)
+		return 2;
+	weird_path = argv[1];
+	alarm(50);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
