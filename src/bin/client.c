@@ -5,9 +5,11 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -67,6 +69,22 @@ static void explain(int error, const char *path)
 	default:
 		cli_fail("cannot talk to instance '%s' (%s): %s", name, path, strerror(error));
 	}
+}
+
+/* weird hangs up on users that it does not serve (bin/weird_peer.h): is that what happened? */
+static bool refused_as_user(int fd)
+{
+	struct sockaddr_un peer;
+	socklen_t len = sizeof(peer);
+	struct stat st;
+
+	if (geteuid() == 0 || getpeername(fd, (struct sockaddr *)&peer, &len) ||
+	    len <= offsetof(struct sockaddr_un, sun_path))
+		return false;
+	if (stat(peer.sun_path, &st) || st.st_uid == geteuid())
+		return false;
+	explain(EACCES, peer.sun_path);
+	return true;
 }
 
 /* A connected descriptor, or -1 after the reason was said. */
@@ -152,6 +170,10 @@ static json_t *exchange(int fd, const char *line, size_t len)
 
 	if (rc == 0)
 		rc = receive_all(fd, &text, &n);
+	if ((rc == -ECONNRESET || rc == -EPIPE || (rc == 0 && n == 0)) && refused_as_user(fd)) {
+		free(text);
+		return NULL;
+	}
 	if (rc == -EAGAIN) {
 		cli_fail("the weird of instance '%s' did not answer within %d s: is it stopped? (its log "
 			 "says more)", cli.instance, CLIENT_TIMEOUT_S);
