@@ -76,8 +76,8 @@ static bool dpdk_tx_flags(struct pkt *p)
 	}
 	if (ip->proto != IP_PROTO_TCP && ip->proto != IP_PROTO_UDP)
 		return false;
-	m->ol_flags |= ip->proto == IP_PROTO_TCP ? RTE_MBUF_F_TX_TCP_CKSUM :
-						   RTE_MBUF_F_TX_UDP_CKSUM;
+	m->ol_flags |= ip->proto == IP_PROTO_TCP ? RTE_MBUF_F_TX_TCP_CKSUM
+						 : RTE_MBUF_F_TX_UDP_CKSUM;
 	return true;
 }
 
@@ -206,8 +206,12 @@ static bool dpdk_arm(struct port *port, uint16_t queue, bool on)
 static void dpdk_stats(struct port *port, struct port_stats *stats)
 {
 	const struct dpdk *d = port->driver;
+	struct rte_eth_link link;
 	struct rte_eth_stats s;
 
+	/* A peer may have come or gone since (memif, vhost, a cable). */
+	if (rte_eth_link_get_nowait(d->port_id, &link) == 0)
+		port->up = link.link_status;
 	if (rte_eth_stats_get(d->port_id, &s))
 		return;
 	stats->rx_packets = s.ipackets;
@@ -248,7 +252,8 @@ static void dpdk_close(struct port *port)
 	for (uint16_t q = 0; q < port->queues; q++) {
 		if (d->queue[q].epoll_fd < 0)
 			continue;
-		rte_eth_dev_rx_intr_ctl_q(d->port_id, q, d->queue[q].epoll_fd, RTE_INTR_EVENT_DEL, NULL);
+		rte_eth_dev_rx_intr_ctl_q(d->port_id, q, d->queue[q].epoll_fd, RTE_INTR_EVENT_DEL,
+					  NULL);
 		close(d->queue[q].epoll_fd);
 	}
 	if (d->started)

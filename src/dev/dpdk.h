@@ -17,8 +17,8 @@ struct dpdk {
 	uint16_t port_id;
 	uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* that are on */
 	bool started;
-	bool drain_at_close; /* buffers that wait in it are not given back by the driver */
-	bool no_tx;          /* the device only receives */
+	bool drain_at_close;	/* buffers that wait in it are not given back by the driver */
+	bool no_tx;		/* the device only receives */
 	struct worker **worker; /* [queues] a copy */
 	struct dpdk_queue queue[];
 };

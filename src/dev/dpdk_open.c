@@ -19,8 +19,8 @@
 #define DPDK_TX_DESCRIPTORS 512u
 
 #define DPDK_TX_CSUM (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)
-#define DPDK_TX_TSO                                                                     \
-	(RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |                   \
+#define DPDK_TX_TSO                                                                                \
+	(RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |                              \
 	 RTE_ETH_TX_OFFLOAD_MULTI_SEGS | DPDK_TX_CSUM)
 
 /* The plan for a device, before it is carried out. */
@@ -33,10 +33,12 @@ struct dpdk_plan {
 
 static int dpdk_fail_probe(int err, const char *devargs, char *error)
 {
-	return port_fail(error, err,
-			 "dpdk: no device from \"%.80s\": %s. For a PCI card: is it bound to vfio-pci "
-			 "(dpdk-devbind.py)? For a virtual device: are its options right, does its "
-			 "interface or socket exist?", devargs, rte_strerror(-err));
+	return port_fail(
+		error, err,
+		"dpdk: no device from \"%.80s\": %s. For a PCI card: is it bound to vfio-pci "
+		"(dpdk-devbind.py)? For a virtual device: are its options right, does its "
+		"interface or socket exist?",
+		devargs, rte_strerror(-err));
 }
 
 /* A device that is a port already is found again by its devargs: the mark of its owner tells. */
@@ -46,14 +48,15 @@ static int dpdk_claim(uint16_t port_id, const char *devargs, char *error)
 	int err;
 
 	if (rte_eth_dev_owner_get(port_id, &owner) == 0 && owner.id != RTE_ETH_DEV_NO_OWNER)
-		return port_fail(error, -EBUSY, "dpdk: device \"%.80s\" is in use already", devargs);
+		return port_fail(error, -EBUSY, "dpdk: device \"%.80s\" is in use already",
+				 devargs);
 	strcpy(owner.name, "weir");
 	err = rte_eth_dev_owner_new(&owner.id);
 	if (!err)
 		err = rte_eth_dev_owner_set(port_id, &owner);
 	if (err)
-		return port_fail(error, err, "dpdk: device \"%.80s\" cannot be claimed: %s", devargs,
-				 rte_strerror(-err));
+		return port_fail(error, err, "dpdk: device \"%.80s\" cannot be claimed: %s",
+				 devargs, rte_strerror(-err));
 	return 0;
 }
 
@@ -78,8 +81,8 @@ static int dpdk_probe(const char *devargs, uint16_t *port_id, char *error)
 /* Devices without RSS whose queues still keep a flow together (the kernel or the peer spreads). */
 static bool dpdk_spreads(const struct rte_eth_dev_info *info)
 {
-	static const char *const drivers[] = { "net_af_packet", "net_af_xdp", "net_memif", "net_vhost",
-					       "net_ring" };
+	static const char *const drivers[] = { "net_af_packet", "net_af_xdp", "net_memif",
+					       "net_vhost", "net_ring" };
 
 	if (info->flow_type_rss_offloads)
 		return true;
@@ -121,7 +124,8 @@ static void dpdk_plan_offloads(struct dpdk_plan *plan, bool plain)
 			on |= DPDK_TX_CSUM;
 		if ((can & DPDK_TX_TSO) == DPDK_TX_TSO)
 			on |= DPDK_TX_TSO;
-		plan->conf.rxmode.offloads = plan->info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM;
+		plan->conf.rxmode.offloads = plan->info.rx_offload_capa &
+					     RTE_ETH_RX_OFFLOAD_CHECKSUM;
 	}
 	plan->conf.txmode.offloads = on;
 }
@@ -256,8 +260,8 @@ int dpdk_open(const char *rest, const struct port_open_ctx *ctx, struct port **o
 		return err;
 	if (rte_eth_dev_info_get(id, &plan.info) || rte_eth_dev_get_name_by_port(id, name)) {
 		dpdk_forget(id);
-		return port_fail(ctx->error, -ENODEV, "dpdk: device \"%.80s\" says nothing of itself",
-				 rest);
+		return port_fail(ctx->error, -ENODEV,
+				 "dpdk: device \"%.80s\" says nothing of itself", rest);
 	}
 	dpdk_plan_queues(&plan, ctx->params->workers);
 	dpdk_plan_offloads(&plan, ctx->plain);

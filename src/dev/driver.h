@@ -58,8 +58,8 @@ struct spec {
 };
 
 /*
- * Split "key=value,key=value". known: the keys allowed, NULL-terminated. what: the type of port, for
- * messages. 0, or -EINVAL (unknown, repeated, without a value), -E2BIG.
+ * Split "key=value,key=value". known: the keys allowed, NULL-terminated. what: the type of port,
+ * for messages. 0, or -EINVAL (unknown, repeated, without a value), -E2BIG.
  */
 int spec_parse(struct spec *s, const char *what, const char *text, const char *const *known,
 	       char *error);

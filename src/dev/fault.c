@@ -2,12 +2,12 @@
 /*
  * The fault link; what it does is in fault.h.
  *
- * Theory of operation. Each queue has two directions, each a delay line: a heap of packets ordered by
- * the time at which they are due, then by the order in which they came. A frame goes through the
- * faults when it enters the line; it leaves when its time has come, to the stack (in) or to the port
- * below (out). Both lines move whenever the worker receives, so a line never waits for new frames.
- * The rate is a server that is busy until `busy_ns`; frames that it has not finished count as its
- * queue. Packets in a line are held in the ledger.
+ * Theory of operation. Each queue has two directions, each a delay line: a heap of packets ordered
+ * by the time at which they are due, then by the order in which they came. A frame goes through the
+ * faults when it enters the line; it leaves when its time has come, to the stack (in) or to the
+ * port below (out). Both lines move whenever the worker receives, so a line never waits for new
+ * frames. The rate is a server that is busy until `busy_ns`; frames that it has not finished count
+ * as its queue. Packets in a line are held in the ledger.
  */
 #include <errno.h>
 #include <math.h>
@@ -38,11 +38,11 @@ struct fault_line {
 	bool active;
 	uint64_t rng;
 	uint64_t next_order;
-	uint64_t last_due_ns;    /* of frames in order: jitter keeps it */
-	uint64_t busy_ns;        /* the rate's server is busy until then */
-	uint32_t server_head;    /* of done_ns[]; runs freely */
+	uint64_t last_due_ns; /* of frames in order: jitter keeps it */
+	uint64_t busy_ns;     /* the rate's server is busy until then */
+	uint32_t server_head; /* of done_ns[]; runs freely */
 	uint32_t server_tail;
-	uint64_t *done_ns;       /* [queue]: when each frame in the server is through; NULL: no rate */
+	uint64_t *done_ns; /* [queue]: when each frame in the server is through; NULL: no rate */
 	uint32_t count;
 	struct line_entry *heap; /* [LINE_PACKETS] */
 	struct fault_stats stats;
@@ -160,8 +160,8 @@ static uint64_t line_due(const struct fault_config *c, struct fault_line *l, uin
 	if (c->jitter_ns) {
 		uint64_t swing = line_random(l) % (2 * c->jitter_ns + 1);
 
-		due_ns = due_ns + swing > start_ns + c->jitter_ns ? due_ns + swing - c->jitter_ns :
-								    start_ns;
+		due_ns = due_ns + swing > start_ns + c->jitter_ns ? due_ns + swing - c->jitter_ns
+								  : start_ns;
 	}
 	if (line_chance(l, c->reorder)) {
 		l->stats.reordered++;
@@ -278,8 +278,8 @@ static uint64_t line_next_ns(const struct fault_line *l)
 static uint64_t fault_next_ns(struct port *port, uint16_t queue)
 {
 	struct fault *f = port->driver;
-	uint64_t inner = f->inner->ops->next_ns ? f->inner->ops->next_ns(f->inner, queue) :
-						  TIMER_NEVER;
+	uint64_t inner = f->inner->ops->next_ns ? f->inner->ops->next_ns(f->inner, queue)
+						: TIMER_NEVER;
 
 	return RTE_MIN(inner, RTE_MIN(line_next_ns(&f->queue[queue].in),
 				      line_next_ns(&f->queue[queue].out)));
@@ -380,7 +380,8 @@ static uint64_t chance_of_32(double chance)
 	return (uint64_t)llround(chance * 4294967296.0);
 }
 
-static int fault_configure(const struct spec *s, struct fault_config *c, uint64_t *seed, char *error)
+static int fault_configure(const struct spec *s, struct fault_config *c, uint64_t *seed,
+			   char *error)
 {
 	double loss = 0, dup = 0, reorder = 0, corrupt = 0;
 	uint64_t delay_us = 0, jitter_us = 0, reorder_us = 1000;
@@ -439,7 +440,8 @@ static int fault_open_lines(struct port *port, struct fault *f, uint64_t seed)
 	for (uint16_t q = 0; q < port->queues && !err; q++) {
 		err = line_open(&f->queue[q].in, c, c->in, seed * 2654435761u + 2 * q);
 		if (!err)
-			err = line_open(&f->queue[q].out, c, c->out, seed * 2654435761u + 2 * q + 1);
+			err = line_open(&f->queue[q].out, c, c->out,
+					seed * 2654435761u + 2 * q + 1);
 	}
 	return err;
 }
@@ -447,9 +449,9 @@ static int fault_open_lines(struct port *port, struct fault *f, uint64_t seed)
 /* The options end at the first ':'; behind it stands the specification of the port below. */
 int fault_open(const char *rest, const struct port_open_ctx *ctx, struct port **out)
 {
-	static const char *const known[] = { "loss",	  "dup",       "reorder",    "corrupt",
-					     "delay_us",  "jitter_us", "reorder_us", "rate_mbit",
-					     "queue",	  "seed",      "dir",	     NULL };
+	static const char *const known[] = { "loss",	 "dup",	      "reorder",    "corrupt",
+					     "delay_us", "jitter_us", "reorder_us", "rate_mbit",
+					     "queue",	 "seed",      "dir",	    NULL };
 	const char *colon = strchr(rest, ':');
 	struct port_open_ctx below = *ctx;
 	char text[SPEC_BYTES];

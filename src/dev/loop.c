@@ -15,7 +15,7 @@
 #define LOOP_PACKETS 4096u /* power of two, in each FIFO */
 
 struct loop_fifo {
-	struct worker *w; /* who sent into it last */
+	struct worker *w;    /* who sent into it last */
 	uint32_t head, tail; /* run freely */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	struct pkt *pkt[LOOP_PACKETS];

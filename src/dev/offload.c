@@ -39,7 +39,7 @@ struct tso {
 	struct ip4_hdr ip;
 	struct tcp_hdr tcp;
 	uint32_t l3_bytes, l4_bytes; /* headers */
-	uint32_t hdr_bytes;          /* from the packet's first byte to its payload */
+	uint32_t hdr_bytes;	     /* from the packet's first byte to its payload */
 	uint32_t payload_bytes;
 };
 
@@ -72,7 +72,7 @@ static void tso_headers(const struct tso *t, struct pkt *p, uint32_t offset, uin
 	uint8_t flags = t->tcp.flags;
 
 	if (offset + len < t->payload_bytes)
-		flags &= (uint8_t)~(TCP_F_FIN | TCP_F_PSH);
+		flags &= (uint8_t) ~(TCP_F_FIN | TCP_F_PSH);
 	if (offset)
 		flags &= (uint8_t)~TCP_F_CWR;
 	ip->len_be = host_to_be16((uint16_t)(t->l3_bytes + t->l4_bytes + len));
@@ -81,8 +81,8 @@ static void tso_headers(const struct tso *t, struct pkt *p, uint32_t offset, uin
 	ip->csum_be = csum_of(ip, t->l3_bytes);
 	tcp->seq_be = host_to_be32(be32_to_host(t->tcp.seq_be) + offset);
 	tcp->flags = flags;
-	tcp->csum_be = csum_fold(csum_pseudo_ip4(t->ip.src_be, t->ip.dst_be, IP_PROTO_TCP,
-						 t->l4_bytes + len));
+	tcp->csum_be = csum_fold(
+		csum_pseudo_ip4(t->ip.src_be, t->ip.dst_be, IP_PROTO_TCP, t->l4_bytes + len));
 	p->flags |= PKT_F_CSUM_PARTIAL;
 	p->csum_at = TCP_CSUM_AT;
 }
@@ -172,8 +172,8 @@ bool offload_find_l4(struct pkt *p, uint8_t *proto)
 	if (!eth || eth->type_be != WIRE_BE16(ETH_TYPE_IP4))
 		return false;
 	ip = pkt_header(p, l3, IP4_HDR_BYTES);
-	if (!ip || ip4_version(ip) != 4 || ip4_hdr_bytes(ip) < IP4_HDR_BYTES || ip4_is_fragment(ip) ||
-	    (ip->proto != IP_PROTO_TCP && ip->proto != IP_PROTO_UDP) ||
+	if (!ip || ip4_version(ip) != 4 || ip4_hdr_bytes(ip) < IP4_HDR_BYTES ||
+	    ip4_is_fragment(ip) || (ip->proto != IP_PROTO_TCP && ip->proto != IP_PROTO_UDP) ||
 	    !pkt_header(p, (uint16_t)(l3 + ip4_hdr_bytes(ip)), UDP_HDR_BYTES))
 		return false;
 	p->l3 = l3;

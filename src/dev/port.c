@@ -3,10 +3,10 @@
  * Ports: opening by specification, receive, and the send side that all drivers share.
  *
  * Theory of operation of the send side. Each worker has a send queue on each port: a burst, which
- * fills until it is full or port_flush() comes, and a backlog, a bounded FIFO of what the driver did
- * not take. The backlog goes first, always, so packets never overtake. A packet in either is held
- * (ledger); one that finds the backlog full is dropped TX_RING_FULL. Offloads that the port lacks
- * are done before a packet enters the burst.
+ * fills until it is full or port_flush() comes, and a backlog, a bounded FIFO of what the driver
+ * did not take. The backlog goes first, always, so packets never overtake. A packet in either is
+ * held (ledger); one that finds the backlog full is dropped TX_RING_FULL. Offloads that the port
+ * lacks are done before a packet enters the burst.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,12 +34,12 @@ static const struct {
 	const char *type;
 	port_open_fn open;
 } drivers[] = {
-	{ "tap", tap_open },   { "loop", loop_open },   { "wire", wire_open },
+	{ "tap", tap_open },   { "loop", loop_open },	{ "wire", wire_open },
 	{ "dpdk", dpdk_open }, { "fault", fault_open },
 };
 
 static const char *const dpdk_short[] = { "af_packet", "af_xdp", "memif", "vhost",
-					  "pcap",      "ring",   "null",  "virtio_user" };
+					  "pcap",      "ring",	 "null",  "virtio_user" };
 
 void port_random_mac(uint8_t mac[6])
 {
@@ -78,10 +78,11 @@ int port_open_driver(const char *spec, const struct port_open_ctx *ctx, struct p
 		if (strlen(dpdk_short[i]) == len && memcmp(spec, dpdk_short[i], len) == 0)
 			return dpdk_open_short(dpdk_short[i], rest, ctx, port);
 	}
-	return port_fail(ctx->error, -EINVAL,
-			 "no port type \"%.*s\"; there are: tap, loop, wire, fault, dpdk, af_packet, "
-			 "af_xdp, memif, vhost, pcap, ring",
-			 (int)RTE_MIN(len, 40u), spec);
+	return port_fail(
+		ctx->error, -EINVAL,
+		"no port type \"%.*s\"; there are: tap, loop, wire, fault, dpdk, af_packet, "
+		"af_xdp, memif, vhost, pcap, ring",
+		(int)RTE_MIN(len, 40u), spec);
 }
 
 static int port_make_txqs(struct port *port)

@@ -6,8 +6,9 @@
  *
  * A port has queues; queue q of every port belongs to worker q. The stack asks for what it wants
  * (PKT_F_CSUM_PARTIAL, gso_size); port_send() does in software what the port's caps lack, so a
- * driver sees only what it said it can do. On receive a driver sets PKT_F_CSUM_OK where the checksum
- * is known to be good, and may hand up frames far larger than the MTU (PKT_F_GSO_TCP4, gso_size).
+ * driver sees only what it said it can do. On receive a driver sets PKT_F_CSUM_OK where the
+ * checksum is known to be good, and may hand up frames far larger than the MTU (PKT_F_GSO_TCP4,
+ * gso_size).
  *
  * Threads: open, close and stats on the control thread while workers are parked (stats: any time);
  * rx, tx, send, flush by the worker of that queue.
@@ -29,16 +30,17 @@
 /* port.caps */
 #define PORT_CAP_TX_CSUM 0x01u /* finishes PKT_F_CSUM_PARTIAL */
 #define PORT_CAP_TX_TSO4 0x02u /* cuts PKT_F_GSO_TCP4 */
-#define PORT_CAP_LOOP 0x04u    /* frames come back to the same worker: no Ethernet address, no ARP */
-#define PORT_CAP_NO_CHECK 0x08u /* its frames cannot be corrupted on the way: partial checksums stay */
+#define PORT_CAP_LOOP 0x04u /* frames come back to the same worker: no Ethernet address, no ARP */
+#define PORT_CAP_NO_CHECK                                                                          \
+	0x08u /* its frames cannot be corrupted on the way: partial checksums stay */
 
 struct port;
 
 struct port_stats {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-	uint64_t rx_missed;  /* the device dropped them before we saw them (ring full) */
-	uint64_t rx_errors;  /* broken on the wire: CRC and the like */
-	uint64_t rx_nombuf;  /* the device found no buffer */
+	uint64_t rx_missed; /* the device dropped them before we saw them (ring full) */
+	uint64_t rx_errors; /* broken on the wire: CRC and the like */
+	uint64_t rx_nombuf; /* the device found no buffer */
 	uint64_t tx_errors;
 	uint64_t tx_backlog; /* waiting now */
 };
@@ -57,8 +59,8 @@ struct port_ops {
 	/* A descriptor that is readable when frames wait, or -ENOTSUP: then the engine polls with a
 	 * timer that backs off. May be NULL (same). */
 	int (*sleep_fd)(struct port *port, uint16_t queue);
-	/* About to sleep (on) or awake again (off): enable or disable the interrupt. Returns true if
-	 * frames are waiting already. May be NULL. */
+	/* About to sleep (on) or awake again (off): enable or disable the interrupt. Returns true
+	 * if frames are waiting already. May be NULL. */
 	bool (*arm)(struct port *port, uint16_t queue, bool on);
 	/* The next time at which the port has something to do by itself (delay line, rate), or
 	 * TIMER_NEVER. May be NULL. */
@@ -76,7 +78,7 @@ struct port {
 	uint16_t mtu_bytes; /* largest IP packet on the wire; GSO frames may be larger */
 	uint16_t queues;
 	uint32_t caps;
-	bool up;
+	bool up;	 /* link state, as of port_open() or the last port_stats() */
 	uint8_t ifindex; /* what drivers pass to pkt_entered(); set by inet_netif_add(), 0 before */
 	const char *sleep_how; /* for weir stat: "fd", "interrupt", "timer" */
 	struct port_txq *txq;  /* [queues], dev/port.c's */
@@ -90,8 +92,8 @@ struct port_open_params {
 
 /*
  * Open a port from its specification:
- *   tap,name=weir0[,mtu=1500][,mac=..][,queues=N][,addr=ADDR/LEN for the kernel's side][,offload=0|1]
- *   dpdk,DEVARGS            e.g. dpdk,net_memif0,role=server   dpdk,0000:01:00.0
+ *   tap,name=weir0[,mtu=1500][,mac=..][,queues=N][,addr=ADDR/LEN for the kernel's
+ * side][,offload=0|1] dpdk,DEVARGS            e.g. dpdk,net_memif0,role=server   dpdk,0000:01:00.0
  *   af_packet,iface=X | af_xdp,iface=X | memif,... | vhost,path=.. | pcap,... | ring,...
  *                           short for dpdk,net_<type>0,...
  *   loop
@@ -103,16 +105,19 @@ struct port_open_params {
 int port_open(const char *spec, const struct port_open_params *params, struct port **port,
 	      char error[PORT_ERROR_BYTES]);
 
-/* Drops what is held (PORT_DOWN) and gives every buffer back: before worker_free(). NULL is fine. */
+/* Drops what is held (PORT_DOWN) and gives every buffer back: before worker_free(). NULL is fine.
+ */
 void port_close(struct port *port);
 
 /* Receive a burst: ops->rx with the stage counted. Nothing where the port has no such queue. */
-uint16_t port_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts, uint16_t n);
+uint16_t port_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts,
+		 uint16_t n);
 
 /*
- * Queue a packet for sending on this worker's queue (w->id must be below port->queues); it leaves with port_flush() or when a burst is
- * full. Takes the packet. Does checksum and segmentation in software where the port cannot. What a
- * full ring refuses waits in a bounded backlog (held), then is dropped TX_RING_FULL.
+ * Queue a packet for sending on this worker's queue (w->id must be below port->queues); it leaves
+ * with port_flush() or when a burst is full. Takes the packet. Does checksum and segmentation in
+ * software where the port cannot. What a full ring refuses waits in a bounded backlog (held), then
+ * is dropped TX_RING_FULL.
  */
 void port_send(struct worker *w, struct port *port, struct pkt *p);
 

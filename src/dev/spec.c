@@ -51,8 +51,8 @@ static int spec_unknown(const char *what, const char *key, const char *const *kn
 		at += (size_t)n;
 	}
 	if (!list[0])
-		return port_fail(error, -EINVAL, "%s: takes no options, but \"%.40s\" was given", what,
-				 key);
+		return port_fail(error, -EINVAL, "%s: takes no options, but \"%.40s\" was given",
+				 what, key);
 	return port_fail(error, -EINVAL, "%s: no option \"%.40s\"; there are: %s", what, key, list);
 }
 
@@ -63,8 +63,8 @@ int spec_parse(struct spec *s, const char *what, const char *text, const char *c
 
 	memset(s, 0, sizeof(*s));
 	if (strlen(text) >= sizeof(s->text))
-		return port_fail(error, -E2BIG, "%s: the specification is longer than %u bytes", what,
-				 SPEC_BYTES - 1);
+		return port_fail(error, -E2BIG, "%s: the specification is longer than %u bytes",
+				 what, SPEC_BYTES - 1);
 	strcpy(s->text, text);
 	for (char *word = strtok_r(s->text, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
 		char *equals = strchr(word, '=');
@@ -74,10 +74,12 @@ int spec_parse(struct spec *s, const char *what, const char *text, const char *c
 		if (!spec_is_known(word, known))
 			return spec_unknown(what, word, known, error);
 		if (!equals || !equals[1])
-			return port_fail(error, -EINVAL, "%s: option %.40s needs a value: %.40s=...", what,
-					 word, word);
+			return port_fail(error, -EINVAL,
+					 "%s: option %.40s needs a value: %.40s=...", what, word,
+					 word);
 		if (spec_get(s, word))
-			return port_fail(error, -EINVAL, "%s: option %.40s is given twice", what, word);
+			return port_fail(error, -EINVAL, "%s: option %.40s is given twice", what,
+					 word);
 		if (s->count == SPEC_MAX_OPTIONS)
 			return port_fail(error, -E2BIG, "%s: too many options", what);
 		s->key[s->count] = word;
@@ -98,8 +100,8 @@ int spec_number(const struct spec *s, const char *key, uint64_t min, uint64_t ma
 	errno = 0;
 	number = strtoull(text, &end, 0);
 	if (*end || end == text || errno || strchr(text, '-') || number < min || number > max)
-		return port_fail(error, -EINVAL, "%s=%.40s: must be a number from %llu to %llu", key, text,
-				 (unsigned long long)min, (unsigned long long)max);
+		return port_fail(error, -EINVAL, "%s=%.40s: must be a number from %llu to %llu",
+				 key, text, (unsigned long long)min, (unsigned long long)max);
 	*value = number;
 	return 0;
 }
@@ -124,8 +126,9 @@ int spec_chance(const struct spec *s, const char *key, double *value, char *erro
 		return 0;
 	chance = strtod(text, &end);
 	if (*end || end == text || isnan(chance) || chance < 0 || chance > 1)
-		return port_fail(error, -EINVAL, "%s=%.40s: must be a chance from 0 to 1, as in %s=0.02",
-				 key, text, key);
+		return port_fail(error, -EINVAL,
+				 "%s=%.40s: must be a chance from 0 to 1, as in %s=0.02", key, text,
+				 key);
 	*value = chance;
 	return 0;
 }
@@ -139,12 +142,14 @@ int spec_mac(const struct spec *s, const char *key, uint8_t mac[6], char *error)
 	if (!text)
 		return 0;
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		   &used) != 6 || text[used])
-		return port_fail(error, -EINVAL, "%s=%.40s: not a MAC address like 02:00:00:00:00:01", key,
-				 text);
+		   &used) != 6 ||
+	    text[used])
+		return port_fail(error, -EINVAL,
+				 "%s=%.40s: not a MAC address like 02:00:00:00:00:01", key, text);
 	if ((b[0] & 1) || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
-		return port_fail(error, -EINVAL, "%s=%.40s: a port's own address cannot be a group or zero",
-				 key, text);
+		return port_fail(error, -EINVAL,
+				 "%s=%.40s: a port's own address cannot be a group or zero", key,
+				 text);
 	for (unsigned int i = 0; i < 6; i++)
 		mac[i] = (uint8_t)b[i];
 	return 0;
@@ -163,8 +168,9 @@ int spec_prefix(const struct spec *s, const char *key, uint32_t *addr_be, unsign
 		return 0;
 	if (sscanf(text, "%31[0-9.]/%2u%n", host, &len, &used) != 2 || text[used] || len > 32 ||
 	    inet_pton(AF_INET, host, &addr) != 1)
-		return port_fail(error, -EINVAL, "%s=%.40s: must be ADDRESS/LENGTH, as in 198.18.0.1/24",
-				 key, text);
+		return port_fail(error, -EINVAL,
+				 "%s=%.40s: must be ADDRESS/LENGTH, as in 198.18.0.1/24", key,
+				 text);
 	*addr_be = addr.s_addr;
 	*prefix_len = len;
 	return 0;

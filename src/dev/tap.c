@@ -6,8 +6,8 @@
  * address, and addr= as its address; weir's end has an address of its own. With offloads (the
  * default) checksums stay unfinished and TCP super-segments whole, both ways: the cable is memory.
  *
- * An interface that is there already and persistent (ip tuntap add mode tap user NAME) is used as it
- * is, so weir can run without privileges on one that an administrator made.
+ * An interface that is there already and persistent (ip tuntap add mode tap user NAME) is used as
+ * it is, so weir can run without privileges on one that an administrator made.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +36,9 @@ struct tap_config {
 static int tap_configure(const char *rest, const struct port_open_ctx *ctx, struct spec *spec,
 			 struct tap_config *c)
 {
-	static const char *const known[] = { "name", "mtu",  "mac",	"queues",
-					     "addr", "offload", NULL };
+	static const char *const known[] = {
+		"name", "mtu", "mac", "queues", "addr", "offload", NULL
+	};
 	int err;
 
 	*c = (struct tap_config){ .name = "weir0", .mtu = 1500, .offload = true };
@@ -68,9 +69,10 @@ static int tap_configure(const char *rest, const struct port_open_ctx *ctx, stru
 static int tap_fail_open(int err, char *error)
 {
 	if (err == ENOENT || err == ENODEV || err == ENXIO)
-		return port_fail(error, -err,
-				 "tap: this kernel has no /dev/net/tun: load it (modprobe tun), or give "
-				 "the container the device /dev/net/tun");
+		return port_fail(
+			error, -err,
+			"tap: this kernel has no /dev/net/tun: load it (modprobe tun), or give "
+			"the container the device /dev/net/tun");
 	if (err == EACCES || err == EPERM)
 		return port_fail(error, -err,
 				 "tap: may not open /dev/net/tun: run with sudo, or give this user "
@@ -82,18 +84,24 @@ static int tap_fail_attach(int err, const char *name, char *error)
 {
 	switch (err) {
 	case EPERM:
-		return port_fail(error, -err,
-				 "tap: may not make interface %s: that needs CAP_NET_ADMIN (run weird "
-				 "with sudo, or in a user namespace with a network namespace: unshare -rn), "
-				 "or make it first: ip tuntap add %s mode tap user $USER", name, name);
+		return port_fail(
+			error, -err,
+			"tap: may not make interface %s: that needs CAP_NET_ADMIN (run weird "
+			"with sudo, or in a user namespace with a network namespace: unshare -rn), "
+			"or make it first: ip tuntap add %s mode tap user $USER",
+			name, name);
 	case EBUSY:
-		return port_fail(error, -err,
-				 "tap: interface %s is in use by another process: choose another name=, or "
-				 "stop the one that has it", name);
+		return port_fail(
+			error, -err,
+			"tap: interface %s is in use by another process: choose another name=, or "
+			"stop the one that has it",
+			name);
 	case EINVAL:
-		return port_fail(error, -err,
-				 "tap: there is an interface %s already that is not a tap with as many "
-				 "queues: choose another name=", name);
+		return port_fail(
+			error, -err,
+			"tap: there is an interface %s already that is not a tap with as many "
+			"queues: choose another name=",
+			name);
 	default:
 		return port_fail(error, -err, "tap: cannot make interface %s: %s", name,
 				 strerror(err));
@@ -120,7 +128,8 @@ static int tap_attach(const struct tap_config *c, char ifname[IFNAMSIZ], char *e
 	}
 	memcpy(ifname, ifr.ifr_name, IFNAMSIZ);
 	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr_bytes) || ioctl(fd, TUNSETOFFLOAD, offloads)) {
-		err = port_fail(error, -errno, "tap: %s: this kernel's tun has not the offloads we need: %s",
+		err = port_fail(error, -errno,
+				"tap: %s: this kernel's tun has not the offloads we need: %s",
 				c->name, strerror(errno));
 		goto fail;
 	}
@@ -270,9 +279,10 @@ int tap_open(const char *rest, const struct port_open_ctx *ctx, struct port **ou
 	}
 	err = tap_kernel_side(&config, tap->ifname);
 	if (err) {
-		port_fail(ctx->error, err,
-			  "tap: %s is there, but its kernel side could not be set up (MTU, address, up): %s",
-			  tap->ifname, strerror(-err));
+		port_fail(
+			ctx->error, err,
+			"tap: %s is there, but its kernel side could not be set up (MTU, address, up): %s",
+			tap->ifname, strerror(-err));
 		goto fail;
 	}
 	*out = port;

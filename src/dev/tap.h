@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Our own TAP port; only for files of dev/. tap.c: setting the interface up; tap_io.c: frames in and
- * out; tap_offload.c: the virtio_net_hdr in front of each frame.
+ * Our own TAP port; only for files of dev/. tap.c: setting the interface up; tap_io.c: frames in
+ * and out; tap_offload.c: the virtio_net_hdr in front of each frame.
  */
 #ifndef WEIR_DEV_TAP_H
 #define WEIR_DEV_TAP_H
@@ -14,14 +14,15 @@
 
 /* The first segment has headroom, those behind it none: 2048 + 30 * 2176 > 65536 + 18. */
 #define TAP_MAX_FRAME_BYTES 65554u
-#define TAP_CHAIN_MAX (1u + (TAP_MAX_FRAME_BYTES - PKT_ROOM_BYTES + PKT_HEADROOM_BYTES + \
-			     PKT_ROOM_BYTES - 1) / (PKT_HEADROOM_BYTES + PKT_ROOM_BYTES))
+#define TAP_CHAIN_MAX                                                                              \
+	(1u + (TAP_MAX_FRAME_BYTES - PKT_ROOM_BYTES + PKT_HEADROOM_BYTES + PKT_ROOM_BYTES - 1) /   \
+		      (PKT_HEADROOM_BYTES + PKT_ROOM_BYTES))
 
 struct tap_queue {
 	int fd;
-	uint16_t chain_want;  /* segments that the largest frame needs */
-	uint16_t chain_count; /* of them present: the first chain_count of chain[] */
-	struct pkt *chain[TAP_CHAIN_MAX]; /* raw buffers, owned by the queue */
+	uint16_t chain_want;		     /* segments that the largest frame needs */
+	uint16_t chain_count;		     /* of them present: the first chain_count of chain[] */
+	struct pkt *chain[TAP_CHAIN_MAX];    /* raw buffers, owned by the queue */
 	struct iovec iov[1 + TAP_CHAIN_MAX]; /* [0]: the header, then the chain */
 	struct virtio_net_hdr rx_hdr;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;

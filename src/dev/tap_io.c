@@ -3,10 +3,10 @@
  * Frames in and out of a TAP, one system call each (the kernel has no burst for them).
  *
  * Receive: each queue keeps a chain of empty buffers, enough for the largest frame (64 KB with
- * offloads), with iovecs that point at them. A read fills as many as the frame needs; those leave as
- * the packet's segments, the next read finds new ones in their places. So a small frame costs one
- * buffer, and no byte is copied but by the kernel. Without buffers nothing is read: frames wait in
- * the kernel's queue.
+ * offloads), with iovecs that point at them. A read fills as many as the frame needs; those leave
+ * as the packet's segments, the next read finds new ones in their places. So a small frame costs
+ * one buffer, and no byte is copied but by the kernel. Without buffers nothing is read: frames wait
+ * in the kernel's queue.
  *
  * Send: one iovec a segment.
  */

@@ -3,8 +3,8 @@
  * The in-memory wire port: the caller is the other side of the cable. Single thread.
  *
  * csum=1: the cable cannot corrupt and both ends know it: frames are taken as the stack left them,
- * checksums partial, and frames put are received as PKT_F_CSUM_OK. tso=1 (with csum=1): frames taken
- * and put may be TCP super-segments of up to 64 KB. A wire below a fault link has neither.
+ * checksums partial, and frames put are received as PKT_F_CSUM_OK. tso=1 (with csum=1): frames
+ * taken and put may be TCP super-segments of up to 64 KB. A wire below a fault link has neither.
  * `port` may also be a fault link around a wire.
  */
 #ifndef WEIR_DEV_WIRE_H

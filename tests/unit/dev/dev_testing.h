@@ -69,12 +69,19 @@ static inline struct pkt *dev_tcp(struct worker *w, uint32_t payload, uint8_t fl
 				  uint16_t gso_size)
 {
 	struct pkt *p = pkt_alloc(w);
-	struct eth_hdr eth = { .dst = { 2, 0, 0, 0, 0, 1 }, .src = { 2, 0, 0, 0, 0, 2 },
+	struct eth_hdr eth = { .dst = { 2, 0, 0, 0, 0, 1 },
+			       .src = { 2, 0, 0, 0, 0, 2 },
 			       .type_be = WIRE_BE16(ETH_TYPE_IP4) };
-	struct ip4_hdr ip = { .version_ihl = 0x45, .ttl = 64, .proto = IP_PROTO_TCP,
-			      .frag_be = WIRE_BE16(IP4_DF), .id_be = WIRE_BE16(0xfffe) };
-	struct tcp_hdr tcp = { .src_port_be = WIRE_BE16(1234), .dst_port_be = WIRE_BE16(80),
-			       .offset_reserved = 0x50, .flags = flags, .ack_be = 1 };
+	struct ip4_hdr ip = { .version_ihl = 0x45,
+			      .ttl = 64,
+			      .proto = IP_PROTO_TCP,
+			      .frag_be = WIRE_BE16(IP4_DF),
+			      .id_be = WIRE_BE16(0xfffe) };
+	struct tcp_hdr tcp = { .src_port_be = WIRE_BE16(1234),
+			       .dst_port_be = WIRE_BE16(80),
+			       .offset_reserved = 0x50,
+			       .flags = flags,
+			       .ack_be = 1 };
 	uint8_t pseudo[12] = { 0 };
 	uint32_t l4_len = TCP_HDR_BYTES + payload, sum;
 
@@ -108,7 +115,8 @@ static inline struct pkt *dev_tcp(struct worker *w, uint32_t payload, uint8_t fl
 	return p;
 }
 
-/* A packet of ours of len bytes that begins as an Ethernet frame; its last four bytes hold `tag`. */
+/* A packet of ours of len bytes that begins as an Ethernet frame; its last four bytes hold `tag`.
+ */
 static inline struct pkt *dev_raw(struct worker *w, uint32_t len, uint32_t tag)
 {
 	struct pkt *p = pkt_alloc(w);

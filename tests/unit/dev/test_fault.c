@@ -83,11 +83,13 @@ static void test_transparent(void **state)
 	port_close(port);
 }
 
-/* The same seed loses the same frames; another one loses others; about as many as were asked for. */
+/* The same seed loses the same frames; another one loses others; about as many as were asked for.
+ */
 static void test_loss(void **state)
 {
 	static uint32_t tags[3][10000];
-	static const char *const specs[] = { "fault,loss=0.02,seed=5:wire", "fault,loss=0.02,seed=5:wire",
+	static const char *const specs[] = { "fault,loss=0.02,seed=5:wire",
+					     "fault,loss=0.02,seed=5:wire",
 					     "fault,loss=0.02,seed=6:wire" };
 	struct worker *w = *state;
 	unsigned int count[3] = { 0 };
@@ -306,8 +308,9 @@ static void test_direction(void **state)
 static void test_conservation(void **state)
 {
 	struct worker *w = *state;
-	struct port *port = dev_port(w, "fault,loss=0.05,dup=0.05,reorder=0.05,corrupt=0.05,"
-					"delay_us=300,jitter_us=200,rate_mbit=100,queue=50,seed=99:wire");
+	struct port *port =
+		dev_port(w, "fault,loss=0.05,dup=0.05,reorder=0.05,corrupt=0.05,"
+			    "delay_us=300,jitter_us=200,rate_mbit=100,queue=50,seed=99:wire");
 	struct pkt *pkts[PORT_BURST];
 	struct fault_stats in, out;
 	uint64_t received = 0, taken = 0;
@@ -315,7 +318,8 @@ static void test_conservation(void **state)
 	for (unsigned int round = 0; round < 2000; round++) {
 		uint16_t n;
 
-		send_tags(w, port, round, round + worker_random(w) % 5, 60 + worker_random(w) % 1400);
+		send_tags(w, port, round, round + worker_random(w) % 5,
+			  60 + worker_random(w) % 1400);
 		assert_int_equal(wire_put(port, frame, 14 + worker_random(w) % 1500), 0);
 		w->now_ns += worker_random(w) % 200000;
 		n = port_rx(w, port, 0, pkts, PORT_BURST);

@@ -19,7 +19,8 @@ static int teardown(void **state)
 }
 
 /* Send a super-segment over a wire without offloads and check what comes out. */
-static void check_cut(struct worker *w, uint32_t payload, uint16_t mss, uint8_t flags, uint16_t flag)
+static void check_cut(struct worker *w, uint32_t payload, uint16_t mss, uint8_t flags,
+		      uint16_t flag)
 {
 	struct port *port = dev_port(w, "wire,mtu=9000");
 	uint32_t pieces = payload ? (payload + mss - 1) / mss : 1;
@@ -45,7 +46,7 @@ static void check_cut(struct worker *w, uint32_t payload, uint16_t mss, uint8_t 
 		assert_int_equal(be16_to_host(ip.id_be), (uint16_t)(0xfffe + i));
 		assert_int_equal(be32_to_host(tcp.seq_be), FRAME_SEQ + offset);
 		if (i + 1 < pieces)
-			expected &= (uint8_t)~(TCP_F_PSH | TCP_F_FIN);
+			expected &= (uint8_t) ~(TCP_F_PSH | TCP_F_FIN);
 		if (i)
 			expected &= (uint8_t)~TCP_F_CWR;
 		assert_int_equal(tcp.flags, expected);

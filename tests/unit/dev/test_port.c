@@ -94,8 +94,9 @@ static void test_wire_options(void **state)
 /* Every length that may be put comes in as it was; longer ones and more than 4096 do not. */
 static void test_wire_rx(void **state)
 {
-	static const uint32_t lengths[] = { 0, 1, 13, 14, 60, 1514, 2048, 2049, 2176, 65549,
-					    WIRE_MAX_FRAME_BYTES };
+	static const uint32_t lengths[] = {
+		0, 1, 13, 14, 60, 1514, 2048, 2049, 2176, 65549, WIRE_MAX_FRAME_BYTES
+	};
 	struct worker *w = *state;
 	struct port *port = dev_port(w, "wire");
 	struct port_stats stats;
@@ -243,11 +244,12 @@ static void test_unfit_frames(void **state)
 	port_close(port);
 }
 
-/* Packets whose offsets and flags are nonsense, through every kind of port that needs no privileges. */
+/* Packets whose offsets and flags are nonsense, through every kind of port that needs no
+ * privileges. */
 static void test_nonsense(void **state)
 {
-	static const char *const specs[] = { "wire", "wire,csum=1,tso=1", "fault,corrupt=0.5:wire", "loop",
-					     "fault,dup=0.5:loop" };
+	static const char *const specs[] = { "wire", "wire,csum=1,tso=1", "fault,corrupt=0.5:wire",
+					     "loop", "fault,dup=0.5:loop" };
 	struct worker *w = *state;
 
 	for (unsigned int s = 0; s < sizeof(specs) / sizeof(specs[0]); s++) {
@@ -255,8 +257,8 @@ static void test_nonsense(void **state)
 		struct pkt *pkts[PORT_BURST];
 
 		for (unsigned int i = 0; i < 3000; i++) {
-			struct pkt *p = i & 1 ? dev_tcp(w, worker_random(w) % 300, TCP_F_ACK, 0) :
-						dev_raw(w, worker_random(w) % 1600, i);
+			struct pkt *p = i & 1 ? dev_tcp(w, worker_random(w) % 300, TCP_F_ACK, 0)
+					      : dev_raw(w, worker_random(w) % 1600, i);
 			uint32_t r = worker_random(w);
 			uint16_t n;
 

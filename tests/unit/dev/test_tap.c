@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The TAP port against the kernel's own TCP and UDP, in a network namespace that this test makes.
- * Suite "root": without privileges it is skipped (77). weir's side of each conversation is played by
- * hand, so that each frame's flags can be checked.
+ * Suite "root": without privileges it is skipped (77). weir's side of each conversation is played
+ * by hand, so that each frame's flags can be checked.
  */
 #include "dev_testing.h"
 
@@ -122,8 +122,11 @@ static void send_ip(struct worker *w, struct port *port, struct pkt *p, uint8_t 
 static void send_tcp(struct worker *w, struct port *port, uint32_t seq, uint32_t ack, uint8_t flags,
 		     uint32_t payload, uint16_t gso_size)
 {
-	struct tcp_hdr tcp = { .src_port_be = WIRE_BE16(WEIR_PORT), .dst_port_be = WIRE_BE16(KERNEL_PORT),
-			       .offset_reserved = 0x50, .flags = flags, .window_be = 0xffff };
+	struct tcp_hdr tcp = { .src_port_be = WIRE_BE16(WEIR_PORT),
+			       .dst_port_be = WIRE_BE16(KERNEL_PORT),
+			       .offset_reserved = 0x50,
+			       .flags = flags,
+			       .window_be = 0xffff };
 	struct pkt *p = pkt_alloc(w);
 
 	tcp.seq_be = host_to_be32(seq);
@@ -164,8 +167,7 @@ static void udp_from_kernel(struct worker *w, struct port *port, int fd, bool of
 	pkt_copy_out(p, p->l2, out, pkt_len(p));
 	assert_memory_equal(out + 42, bytes, 1000);
 	if (offload) {
-		assert_int_equal(p->flags,
-				 PKT_F_ENTERED | PKT_F_CSUM_OK | PKT_F_CSUM_PARTIAL);
+		assert_int_equal(p->flags, PKT_F_ENTERED | PKT_F_CSUM_OK | PKT_F_CSUM_PARTIAL);
 		assert_int_equal(p->l4, p->l2 + 34);
 		assert_int_equal(p->csum_at, UDP_CSUM_AT);
 	} else {
@@ -177,7 +179,8 @@ static void udp_from_kernel(struct worker *w, struct port *port, int fd, bool of
 
 static void udp_to_kernel(struct worker *w, struct port *port, int fd, uint32_t len)
 {
-	struct udp_hdr udp = { .src_port_be = WIRE_BE16(WEIR_PORT), .dst_port_be = WIRE_BE16(KERNEL_PORT) };
+	struct udp_hdr udp = { .src_port_be = WIRE_BE16(WEIR_PORT),
+			       .dst_port_be = WIRE_BE16(KERNEL_PORT) };
 	struct pkt *p = pkt_alloc(w);
 	uint8_t out[2000];
 
@@ -194,8 +197,9 @@ static void test_udp(void **state)
 	struct worker *w = *state;
 
 	for (int offload = 1; offload >= 0; offload--) {
-		struct port *port = dev_port(w, offload ? "tap,name=weirt0,addr=198.18.0.1/24" :
-							  "tap,name=weirt0,addr=198.18.0.1/24,offload=0");
+		struct port *port =
+			dev_port(w, offload ? "tap,name=weirt0,addr=198.18.0.1/24"
+					    : "tap,name=weirt0,addr=198.18.0.1/24,offload=0");
 		int fd = kernel_socket(SOCK_DGRAM, true);
 
 		udp_from_kernel(w, port, fd, offload);
@@ -352,8 +356,10 @@ static void test_options_and_errors(void **state)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	/* Two queues; the kernel's side as asked for; weir's own address. */
-	assert_int_equal(port_open("tap,name=weirt1,mtu=9000,mac=02:00:00:00:00:09,addr=198.18.5.1/25",
-				   &params, &port, error), 0);
+	assert_int_equal(
+		port_open("tap,name=weirt1,mtu=9000,mac=02:00:00:00:00:09,addr=198.18.5.1/25",
+			  &params, &port, error),
+		0);
 	assert_int_equal(port->queues, 2);
 	assert_memory_equal(port->mac, "\x02\0\0\0\0\x09", 6);
 	assert_int_equal(ioctl(fd, SIOCGIFMTU, &ifr), 0);
