@@ -15,38 +15,9 @@
 #include <string.h>
 
 #include "dev/driver.h"
-#include "dev/fault.h"
+#include "dev/fault_line.h"
 
-#define LINE_PACKETS 16384u
 #define NS_PER_US 1000ull
-
-struct fault_config {
-	uint64_t loss, dup, reorder, corrupt; /* chances, of 2^32 */
-	uint64_t delay_ns, jitter_ns, reorder_ns;
-	uint64_t rate_mbit;
-	uint64_t queue;
-	bool in, out;
-};
-
-struct line_entry {
-	uint64_t due_ns;
-	uint64_t order;
-	struct pkt *pkt;
-};
-
-struct fault_line {
-	bool active;
-	uint64_t rng;
-	uint64_t next_order;
-	uint64_t last_due_ns; /* of frames in order: jitter keeps it */
-	uint64_t busy_ns;     /* the rate's server is busy until then */
-	uint32_t server_head; /* of done_ns[]; runs freely */
-	uint32_t server_tail;
-	uint64_t *done_ns; /* [queue]: when each frame in the server is through; NULL: no rate */
-	uint32_t count;
-	struct line_entry *heap; /* [LINE_PACKETS] */
-	struct fault_stats stats;
-};
 
 struct fault_queue {
 	struct worker *w;
@@ -59,181 +30,18 @@ struct fault {
 	struct fault_queue *queue; /* [queues] */
 };
 
-/* ---- the heap ---- */
-
-static bool entry_before(const struct line_entry *a, const struct line_entry *b)
-{
-	return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
-}
-
-static void line_push(struct fault_line *l, struct line_entry entry)
-{
-	uint32_t at = l->count++;
-
-	while (at && entry_before(&entry, &l->heap[(at - 1) / 2])) {
-		l->heap[at] = l->heap[(at - 1) / 2];
-		at = (at - 1) / 2;
-	}
-	l->heap[at] = entry;
-}
-
-static void line_pop(struct fault_line *l)
-{
-	struct line_entry last = l->heap[--l->count];
-	uint32_t at = 0;
-
-	for (;;) {
-		uint32_t child = 2 * at + 1;
-
-		if (child >= l->count)
-			break;
-		if (child + 1 < l->count && entry_before(&l->heap[child + 1], &l->heap[child]))
-			child++;
-		if (!entry_before(&l->heap[child], &last))
-			break;
-		l->heap[at] = l->heap[child];
-		at = child;
-	}
-	l->heap[at] = last;
-}
-
-/* ---- faults ---- */
-
-/* splitmix64 */
-static uint64_t line_random(struct fault_line *l)
-{
-	uint64_t z = l->rng += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
-
-static bool line_chance(struct fault_line *l, uint64_t chance)
-{
-	return chance && line_random(l) >> 32 < chance;
-}
-
-/* Flip one to three bits anywhere in the frame. */
-static void line_corrupt(struct fault_line *l, struct pkt *p)
-{
-	uint64_t flips = 1 + line_random(l) % 3;
-
-	if (!pkt_len(p))
-		return;
-	l->stats.corrupted++;
-	p->flags &= (uint16_t)~PKT_F_CSUM_OK;
-	while (flips--) {
-		uint64_t bit = line_random(l) % (8ull * pkt_len(p));
-		uint32_t at = (uint32_t)(bit / 8);
-		struct rte_mbuf *m = &p->mbuf;
-
-		for (; at >= m->data_len; m = m->next)
-			at -= m->data_len;
-		*rte_pktmbuf_mtod_offset(m, uint8_t *, at) ^= (uint8_t)(1u << bit % 8);
-	}
-}
-
-/* The time at which the rate's server is through with len bytes; false: its queue is full. */
-static bool line_serve(const struct fault_config *c, struct fault_line *l, uint64_t now_ns,
-		       uint32_t len, uint64_t *done_ns)
-{
-	*done_ns = now_ns;
-	if (!l->done_ns)
-		return true;
-	while (l->server_head != l->server_tail && l->done_ns[l->server_head % c->queue] <= now_ns)
-		l->server_head++;
-	if (l->server_tail - l->server_head == c->queue)
-		return false;
-	if (l->busy_ns < now_ns)
-		l->busy_ns = now_ns;
-	l->busy_ns += (uint64_t)len * 8 * 1000 / c->rate_mbit;
-	l->done_ns[l->server_tail++ % c->queue] = l->busy_ns;
-	*done_ns = l->busy_ns;
-	return true;
-}
-
-static uint64_t line_due(const struct fault_config *c, struct fault_line *l, uint64_t start_ns)
-{
-	uint64_t due_ns = start_ns + c->delay_ns;
-
-	if (c->jitter_ns) {
-		uint64_t swing = line_random(l) % (2 * c->jitter_ns + 1);
-
-		due_ns = due_ns + swing > start_ns + c->jitter_ns ? due_ns + swing - c->jitter_ns
-								  : start_ns;
-	}
-	if (line_chance(l, c->reorder)) {
-		l->stats.reordered++;
-		return due_ns + c->reorder_ns;
-	}
-	if (due_ns < l->last_due_ns)
-		due_ns = l->last_due_ns;
-	l->last_due_ns = due_ns;
-	return due_ns;
-}
-
-static void line_enter(struct worker *w, const struct fault_config *c, struct fault_line *l,
-		       struct pkt *p)
-{
-	struct line_entry entry = { .pkt = p };
-	uint64_t start_ns;
-
-	l->stats.frames++;
-	if (line_chance(l, c->loss)) {
-		l->stats.lost++;
-		pkt_drop(w, p, DROP_LINK_LOSS);
-		return;
-	}
-	if (line_chance(l, c->corrupt))
-		line_corrupt(l, p);
-	if (l->count == LINE_PACKETS || !line_serve(c, l, w->now_ns, pkt_len(p), &start_ns)) {
-		l->stats.queue_full++;
-		pkt_drop(w, p, DROP_LINK_QUEUE);
-		return;
-	}
-	entry.due_ns = line_due(c, l, start_ns);
-	entry.order = l->next_order++;
-	ledger_hold(w, 1);
-	line_push(l, entry);
-	if (l->count < LINE_PACKETS && line_chance(l, c->dup)) {
-		entry.pkt = pkt_copy(w, p);
-		if (!entry.pkt)
-			return;
-		l->stats.duplicated++;
-		entry.order = l->next_order++;
-		ledger_hold(w, 1);
-		line_push(l, entry);
-	}
-}
-
-/* Take what is due out of the line, at most n. */
-static uint16_t line_leave(struct worker *w, struct fault_line *l, struct pkt **pkts, uint16_t n)
-{
-	uint16_t got = 0;
-
-	for (; got < n && l->count && l->heap[0].due_ns <= w->now_ns; got++) {
-		pkts[got] = l->heap[0].pkt;
-		line_pop(l);
-	}
-	ledger_release(w, got);
-	return got;
-}
-
 /* ---- the port ---- */
 
-/* Give the port below what is due. What it refuses goes back to the front of the line. */
+/* Give the port below what is due. What it refuses stays in front. */
 static void fault_pump_out(struct worker *w, struct fault *f, uint16_t queue)
 {
 	struct fault_line *l = &f->queue[queue].out;
+	struct pkt *p;
 
-	while (l->count && l->heap[0].due_ns <= w->now_ns) {
-		struct pkt *p = l->heap[0].pkt;
-
+	while ((p = line_due_packet(w, l))) {
 		if (!f->inner->ops->tx(w, f->inner, queue, &p, 1))
 			return;
-		line_pop(l);
-		ledger_release(w, 1);
+		line_leave(w, l);
 	}
 }
 
@@ -267,12 +75,9 @@ static uint16_t fault_rx(struct worker *w, struct port *port, uint16_t queue, st
 		return got;
 	for (uint16_t i = 0; i < got; i++)
 		line_enter(w, &f->config, &q->in, pkts[i]);
-	return line_leave(w, &q->in, pkts, n);
-}
-
-static uint64_t line_next_ns(const struct fault_line *l)
-{
-	return l->count ? l->heap[0].due_ns : TIMER_NEVER;
+	for (got = 0; got < n && (pkts[got] = line_due_packet(w, &q->in)); got++)
+		line_leave(w, &q->in);
+	return got;
 }
 
 static uint64_t fault_next_ns(struct port *port, uint16_t queue)
@@ -306,29 +111,13 @@ static void fault_port_stats(struct port *port, struct port_stats *stats)
 	inner->ops->stats(inner, stats);
 }
 
-static void line_close(struct worker *w, struct fault_line *l)
-{
-	ledger_release(w, l->count);
-	for (uint32_t i = 0; i < l->count; i++)
-		pkt_drop(w, l->heap[i].pkt, DROP_PORT_DOWN);
-	l->count = 0;
-}
-
 static void fault_close(struct port *port)
 {
 	struct fault *f = port->driver;
 
 	for (uint16_t q = 0; f->queue && q < port->queues; q++) {
-		struct fault_queue *fq = &f->queue[q];
-
-		if (fq->w) {
-			line_close(fq->w, &fq->in);
-			line_close(fq->w, &fq->out);
-		}
-		free(fq->in.heap);
-		free(fq->out.heap);
-		free(fq->in.done_ns);
-		free(fq->out.done_ns);
+		line_close(f->queue[q].w, &f->queue[q].in);
+		line_close(f->queue[q].w, &f->queue[q].out);
 	}
 	f->inner->ops->close(f->inner);
 	free(f->queue);
@@ -414,18 +203,6 @@ static int fault_configure(const struct spec *s, struct fault_config *c, uint64_
 	c->jitter_ns = jitter_us * NS_PER_US;
 	c->reorder_ns = reorder_us * NS_PER_US;
 	return 0;
-}
-
-static int line_open(struct fault_line *l, const struct fault_config *c, bool active, uint64_t seed)
-{
-	l->active = active;
-	l->rng = seed;
-	if (!active)
-		return 0;
-	l->heap = calloc(LINE_PACKETS, sizeof(l->heap[0]));
-	if (c->rate_mbit)
-		l->done_ns = calloc(c->queue, sizeof(l->done_ns[0]));
-	return l->heap && (l->done_ns || !c->rate_mbit) ? 0 : -ENOMEM;
 }
 
 static int fault_open_lines(struct port *port, struct fault *f, uint64_t seed)
