@@ -40,6 +40,7 @@ int tcp_open(struct worker *w, struct tcp_pcb **result, void *user)
 	if (pcb == NULL)
 		return -ENOMEM;
 	pcb->pub.user = user;
+	pcb->w = w;
 	pcb->next = fake_pcbs;
 	fake_pcbs = pcb;
 	fake_pcb_count++;
@@ -68,7 +69,7 @@ static void gone(struct worker *w, struct tcp_pcb *pcb)
 int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local)
 {
 	for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = p->next)
-		if (p != pcb && local->port_be != 0 && p->pub.local.port_be == local->port_be &&
+		if (p != pcb && p->w == w && local->port_be != 0 && p->pub.local.port_be == local->port_be &&
 		    p->pub.state == TCP_LISTEN)
 			return -EADDRINUSE;
 	pcb->pub.local = *local;
@@ -96,7 +97,7 @@ static void dial(struct worker *w, struct tcp_pcb *pcb)
 {
 	struct tcp_pcb *l = fake_pcbs, *child = NULL;
 
-	while (l != NULL && !(l->pub.state == TCP_LISTEN &&
+	while (l != NULL && !(l->pub.state == TCP_LISTEN && l->w == w &&
 			      l->pub.local.port_be == pcb->pub.remote.port_be))
 		l = l->next;
 	if (l == NULL) {
@@ -166,6 +167,8 @@ void fake_run(struct worker *w)
 		again = false;
 		for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = next) {
 			next = p->next;
+			if (p->w != w)
+				continue;
 			if (p->pub.state == TCP_SYN_SENT) {
 				dial(w, p);
 				again = again || p->pub.state == TCP_ESTABLISHED;
@@ -174,7 +177,7 @@ void fake_run(struct worker *w)
 		}
 		for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = next) {
 			next = p->next;
-			if (p->closed && (p->peer == NULL || p->fin_seen)) {
+			if (p->w == w && p->closed && (p->peer == NULL || p->fin_seen)) {
 				gone(w, p);
 				again = true;
 				break;

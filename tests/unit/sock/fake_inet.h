@@ -12,6 +12,7 @@
 
 struct tcp_pcb {
 	struct tcp_public pub;
+	struct worker *w;
 	struct tcp_pcb *next, *peer;
 	struct tcp_pcb *dial;  /* connecting to this listener */
 	bool fin, fin_seen;    /* ours is behind snd; the peer was told */
