@@ -8,10 +8,10 @@
 #include "core/pool.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_malloc.h>
 
 #include "core/pkt.h"
 
@@ -31,7 +31,8 @@ void pool_unpoison(const struct rte_mempool *pool, void *object)
 
 static int pool_alloc_stack(struct rte_mempool *pool)
 {
-	struct pool_stack *s = calloc(1, sizeof(*s) + pool->size * sizeof(s->object[0]));
+	struct pool_stack *s =
+		rte_zmalloc("pool_stack", sizeof(*s) + pool->size * sizeof(s->object[0]), 0);
 
 	if (!s)
 		return -ENOMEM;
@@ -42,7 +43,7 @@ static int pool_alloc_stack(struct rte_mempool *pool)
 
 static void pool_free_stack(struct rte_mempool *pool)
 {
-	free(pool->pool_data);
+	rte_free(pool->pool_data);
 	pool->pool_data = NULL;
 }
 
