@@ -132,24 +132,32 @@ static int configure(struct engine *engine, const struct weird_config *config, c
 	return 0;
 }
 
-static int become_user(const struct weird_config *config, struct rundir *rundir, char *error)
+/* --user: who that is, before anything is opened. */
+static int find_user(const struct weird_config *config, struct privs_user *user, char *error)
 {
-	struct privs_user user;
+	int err = config->user[0] ? privs_find_user(config->user, user) : 0;
+
+	if (!err && config->user[0] && geteuid() != 0)
+		err = -EPERM;
+	if (err)
+		snprintf(error, CONFIG_ERROR_BYTES, "cannot become user '%s': %s", config->user,
+			 err == -ENOENT ? "there is no such user" : "only root can");
+	return err;
+}
+
+static int become_user(const struct weird_config *config, const struct privs_user *user,
+		       struct rundir *rundir, char *error)
+{
 	int err;
 
 	if (!config->user[0])
 		return 0;
-	err = privs_find_user(config->user, &user);
-	if (err) {
-		snprintf(error, CONFIG_ERROR_BYTES, "there is no user '%s'", config->user);
-		return err;
-	}
-	err = rundir_chown(rundir, user.uid, user.gid);
+	err = rundir_chown(rundir, user->uid, user->gid);
 	if (!err)
-		err = privs_become(&user);
+		err = privs_become(user);
 	if (err)
-		snprintf(error, CONFIG_ERROR_BYTES, "cannot become user '%s': %s (only root can)",
-			 config->user, strerror(-err));
+		snprintf(error, CONFIG_ERROR_BYTES, "cannot become user '%s': %s", config->user,
+			 strerror(-err));
 	return err;
 }
 
@@ -224,16 +232,19 @@ static int run_engine(const struct weird_config *config, struct rundir *rundir, 
 		.workers = config->workers,
 		.packets = config->packets,
 	};
+	struct privs_user user;
 	struct engine *engine;
-	int err = engine_open(&engine_config, &engine, error);
+	int err = find_user(config, &user, error);
 
+	if (!err)
+		err = engine_open(&engine_config, &engine, error);
 	if (err)
 		return err;
 	err = configure(engine, config, error);
 	if (!err)
 		err = rundir_listen(rundir, error);
 	if (!err)
-		err = become_user(config, rundir, error);
+		err = become_user(config, &user, rundir, error);
 	if (!err)
 		err = start_serving(engine, config, rundir, error);
 	if (!err) {
