@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP's way in: a burst of packets, each parsed into a struct tcp_seg, checked, and given to the
+ * connection, TIME_WAIT or listener it is for. See tcp_pcb.h for what happens at the burst's end.
+ */
+#include "inet/tcp/tcp_impl.h"
+#include "wire/csum.h"
+#include "wire/ip4.h"
+
+/* Addresses from the IP header in front. False: not IPv4 (the layer below lets nothing else by). */
+static bool addresses(struct tcp_seg *seg)
+{
+	const struct ip4_hdr *ip = pkt_header(seg->p, seg->p->l3, IP4_HDR_BYTES);
+
+	if (!ip || ip4_version(ip) != 4)
+		return false;
+	seg->local.addr = ipaddr_from_ip4(ip->dst_be);
+	seg->remote.addr = ipaddr_from_ip4(ip->src_be);
+	return true;
+}
+
+static bool csum_good(const struct tcp_seg *seg)
+{
+	const struct pkt *p = seg->p;
+	uint32_t len = pkt_len_from(p, p->l4);
+	uint64_t pseudo;
+
+	if (p->flags & (PKT_F_CSUM_OK | PKT_F_CSUM_PARTIAL))
+		return true;
+	pseudo = csum_pseudo_ip4(ipaddr_ip4(&seg->remote.addr), ipaddr_ip4(&seg->local.addr),
+				 IP_PROTO_TCP, len);
+	return pkt_csum(p, p->l4, len, csum_fold(pseudo)) == 0xffff;
+}
+
+/* No state has a use for SYN with FIN or RST. */
+static bool flags_make_sense(uint8_t flags)
+{
+	return !(flags & TCP_F_SYN) || !(flags & (TCP_F_RST | TCP_F_FIN));
+}
+
+/* Fill seg from the packet. False: it was dropped. */
+static bool parse(struct worker *w, struct pkt *p, struct tcp_seg *seg)
+{
+	const struct tcp_hdr *h = pkt_header(p, p->l4, TCP_HDR_BYTES);
+	unsigned int hdr_bytes;
+
+	seg->p = p;
+	if (!h || tcp_hdr_bytes(h) < TCP_HDR_BYTES || !pkt_header(p, p->l4, tcp_hdr_bytes(h)) ||
+	    !addresses(seg))
+		goto malformed;
+	if (!csum_good(seg)) {
+		pkt_drop(w, p, DROP_TCP_CSUM);
+		return false;
+	}
+	hdr_bytes = tcp_hdr_bytes(h);
+	seg->local.port_be = h->dst_port_be;
+	seg->remote.port_be = h->src_port_be;
+	seg->seq = be32_to_host(h->seq_be);
+	seg->ack = be32_to_host(h->ack_be);
+	seg->wnd = be16_to_host(h->window_be);
+	seg->flags = h->flags & (TCP_F_FIN | TCP_F_SYN | TCP_F_RST | TCP_F_PSH | TCP_F_ACK);
+	seg->payload = (uint16_t)(p->l4 + hdr_bytes);
+	seg->len = pkt_len_from(p, seg->payload);
+	p->l7 = seg->payload;
+	seg->has_ts = seg->has_wscale = seg->sack_ok = false;
+	seg->sack_n = 0;
+	seg->mss = 0;
+	if (hdr_bytes > TCP_HDR_BYTES &&
+	    !tcp_options_parse(seg, (const uint8_t *)(h + 1), hdr_bytes - TCP_HDR_BYTES))
+		goto malformed;
+	if (!flags_make_sense(seg->flags)) {
+		pkt_drop(w, p, DROP_TCP_FLAGS);
+		return false;
+	}
+	return true;
+malformed:
+	pkt_drop(w, p, DROP_TCP_MALFORMED);
+	return false;
+}
+
+static void pcb_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	pcb->segs_in++;
+	pcb->last_rcv_ns = w->now_ns;
+	pcb->keep_probes = 0;
+	if (tcp_segment_fast(w, pcb, seg))
+		return;
+	switch (pcb->pub.state) {
+	case TCP_SYN_SENT:
+		tcp_syn_sent(w, pcb, seg);
+		break;
+	case TCP_SYN_RECEIVED:
+		tcp_syn_received(w, pcb, seg);
+		break;
+	default:
+		tcp_segment(w, pcb, seg);
+		break;
+	}
+}
+
+/* To nobody: RFC 9293 section 3.10.7.1. */
+static void no_pcb(struct worker *w, struct tcp_seg *seg)
+{
+	tcp_reset_for(w, seg);
+	pkt_drop(w, seg->p, DROP_NO_SOCKET);
+}
+
+static void segment_input(struct worker *w, struct tcp_seg *seg)
+{
+	struct tcp_node *node = tcp_lookup(w, &seg->local, &seg->remote);
+	struct tcp_pcb *listener;
+
+	if (node && node->kind == TCP_NODE_PCB) {
+		pcb_input(w, tcp_node_pcb(node), seg);
+		return;
+	}
+	if (node) {
+		tcp_tw_input(w, tcp_node_tw(node), seg);
+		return;
+	}
+	listener = tcp_lookup_listener(w, &seg->local, &seg->remote);
+	if (listener)
+		tcp_listen_input(w, listener, seg, 0);
+	else
+		no_pcb(w, seg);
+}
+
+void tcp_input(struct worker *w, struct pkt **pkts, unsigned int n)
+{
+	stage_enter(w, STAGE_TCP_INPUT, pkts, n);
+	tcp_enter(w);
+	for (unsigned int i = 0; i < n; i++) {
+		struct tcp_seg seg;
+
+		if (i + 1 < n)
+			rte_prefetch0(pkt_at(pkts[i + 1], pkts[i + 1]->l3));
+		if (pkts[i]->flags & (PKT_F_BROADCAST | PKT_F_MULTICAST)) {
+			/* TCP is between two (RFC 1122 section 4.2.3.10) */
+			pkt_drop(w, pkts[i], DROP_OTHERHOST);
+			continue;
+		}
+		if (parse(w, pkts[i], &seg))
+			segment_input(w, &seg);
+	}
+	tcp_leave(w);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP options, read and written: MSS (RFC 9293), window scale and time stamps (RFC 7323), SACK
+ * (RFC 2018), D-SACK (RFC 2883). What is not known is skipped by its length (RFC 9293 MUST-6).
+ */
+#include "inet/tcp/tcp_impl.h"
+
+#define TS_WORD (TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_TIMESTAMP << 8 | TCP_OPT_TIMESTAMP_BYTES)
+
+static void sack_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
+{
+	uint32_t n = (len - TCP_OPT_SACK_BASE_BYTES) / TCP_OPT_SACK_BLOCK_BYTES;
+
+	if ((len - TCP_OPT_SACK_BASE_BYTES) % TCP_OPT_SACK_BLOCK_BYTES)
+		return;
+	for (uint32_t i = 0; i < n && i < 4; i++) {
+		seg->sack[i].start = be32_load(at + 2 + 8 * i);
+		seg->sack[i].end = be32_load(at + 6 + 8 * i);
+		seg->sack_n = (uint8_t)(i + 1);
+	}
+}
+
+static void option_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
+{
+	bool syn = seg->flags & TCP_F_SYN;
+
+	switch (at[0]) {
+	case TCP_OPT_MSS:
+		if (syn && len == TCP_OPT_MSS_BYTES)
+			seg->mss = be16_load(at + 2);
+		break;
+	case TCP_OPT_WSCALE:
+		if (syn && len == TCP_OPT_WSCALE_BYTES) {
+			seg->has_wscale = true;
+			seg->wscale = at[2] > TCP_WSCALE_MAX ? TCP_WSCALE_MAX : at[2];
+		}
+		break;
+	case TCP_OPT_SACK_OK:
+		if (syn && len == TCP_OPT_SACK_OK_BYTES)
+			seg->sack_ok = true;
+		break;
+	case TCP_OPT_SACK:
+		if (!syn && len >= TCP_OPT_SACK_BASE_BYTES + TCP_OPT_SACK_BLOCK_BYTES)
+			sack_parse(seg, at, len);
+		break;
+	case TCP_OPT_TIMESTAMP:
+		if (len == TCP_OPT_TIMESTAMP_BYTES) {
+			seg->has_ts = true;
+			seg->ts_val = be32_load(at + 2);
+			seg->ts_ecr = be32_load(at + 6);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+bool tcp_options_parse(struct tcp_seg *seg, const uint8_t *opt, uint32_t len)
+{
+	/* As nearly every segment has them (RFC 7323 appendix A). */
+	if (len == 12 && be32_load(opt) == TS_WORD) {
+		seg->has_ts = true;
+		seg->ts_val = be32_load(opt + 4);
+		seg->ts_ecr = be32_load(opt + 8);
+		return true;
+	}
+	while (len) {
+		uint32_t bytes;
+
+		if (opt[0] == TCP_OPT_END)
+			return true;
+		if (opt[0] == TCP_OPT_NOP) {
+			opt++;
+			len--;
+			continue;
+		}
+		if (len < 2 || opt[1] < 2 || opt[1] > len)
+			return false;
+		bytes = opt[1];
+		option_parse(seg, opt, bytes);
+		opt += bytes;
+		len -= bytes;
+	}
+	return true;
+}
+
+static uint32_t put_ts(const struct worker *w, const struct tcp_pcb *pcb, uint8_t *opt)
+{
+	be32_store(opt, TS_WORD);
+	be32_store(opt + 4, tcp_ts_now(w, pcb->ts_offset));
+	be32_store(opt + 8, pcb->ts_recent);
+	return 12;
+}
+
+/* On a SYN we offer everything; on a SYN,ACK what the peer offered too. */
+static uint32_t syn_options(const struct worker *w, const struct tcp_pcb *pcb, uint8_t flags,
+			    uint8_t *opt)
+{
+	bool offer = !(flags & TCP_F_ACK);
+	uint32_t n = TCP_OPT_MSS_BYTES;
+
+	opt[0] = TCP_OPT_MSS;
+	opt[1] = TCP_OPT_MSS_BYTES;
+	be16_store(opt + 2, pcb->adv_mss);
+	if (offer || (pcb->flags & F_SACK_OK)) {
+		opt[n++] = TCP_OPT_NOP;
+		opt[n++] = TCP_OPT_NOP;
+		opt[n++] = TCP_OPT_SACK_OK;
+		opt[n++] = TCP_OPT_SACK_OK_BYTES;
+	}
+	if (offer || (pcb->flags & F_TS_OK))
+		n += put_ts(w, pcb, opt + n);
+	if (offer || (pcb->flags & F_WSCALE_OK)) {
+		opt[n++] = TCP_OPT_NOP;
+		opt[n++] = TCP_OPT_WSCALE;
+		opt[n++] = TCP_OPT_WSCALE_BYTES;
+		opt[n++] = pcb->rcv_wscale;
+	}
+	return n;
+}
+
+/* How many SACK blocks the next segment carries, a D-SACK first. */
+static uint32_t sack_blocks(const struct tcp_pcb *pcb)
+{
+	uint32_t n = pcb->ooo ? tcp_min(pcb->ooo->n, 3) : 0;
+
+	if (!(pcb->flags & F_SACK_OK))
+		return 0;
+	n += !!(pcb->flags & F_DSACK);
+	return tcp_min(n, pcb->flags & F_TS_OK ? 3 : 4);
+}
+
+uint32_t tcp_options_len(const struct tcp_pcb *pcb)
+{
+	uint32_t n = sack_blocks(pcb);
+
+	return (pcb->flags & F_TS_OK ? 12 : 0) + (n ? 4 + 8 * n : 0);
+}
+
+static const struct tcp_range *range_with(const struct tcp_ranges *s, uint32_t seq)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (tcp_seq_leq(s->r[i].start, seq) && tcp_seq_lt(seq, s->r[i].end))
+			return &s->r[i];
+	}
+	return NULL;
+}
+
+/* The ranges that changed last come first (RFC 2018 section 4), then from the lowest on. */
+static uint32_t sack_choose(const struct tcp_ranges *s, const struct tcp_range **chosen, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->recent_n + s->n && n < max; i++) {
+		const struct tcp_range *r =
+			i < s->recent_n ? range_with(s, s->recent[i]) : &s->r[i - s->recent_n];
+		bool have = false;
+
+		for (uint32_t j = 0; j < n; j++)
+			have |= chosen[j] == r;
+		if (r && !have)
+			chosen[n++] = r;
+	}
+	return n;
+}
+
+static uint32_t put_sack(struct tcp_pcb *pcb, uint8_t *opt)
+{
+	const struct tcp_range *chosen[4];
+	uint32_t n = 0, max = sack_blocks(pcb);
+
+	if (max == 0)
+		return 0;
+	if (pcb->flags & F_DSACK)
+		chosen[n++] = &pcb->dsack;
+	if (pcb->ooo)
+		n += sack_choose(pcb->ooo, chosen + n, max - n);
+	opt[0] = TCP_OPT_NOP;
+	opt[1] = TCP_OPT_NOP;
+	opt[2] = TCP_OPT_SACK;
+	opt[3] = (uint8_t)(2 + 8 * n);
+	for (uint32_t i = 0; i < n; i++) {
+		be32_store(opt + 4 + 8 * i, chosen[i]->start);
+		be32_store(opt + 8 + 8 * i, chosen[i]->end);
+	}
+	pcb->flags &= ~F_DSACK;
+	return 4 + 8 * n;
+}
+
+uint32_t tcp_options_build(const struct worker *w, struct tcp_pcb *pcb, uint8_t flags, uint8_t *opt)
+{
+	uint32_t n = 0;
+
+	if (flags & TCP_F_SYN)
+		return syn_options(w, pcb, flags, opt);
+	if (pcb->flags & F_TS_OK)
+		n = put_ts(w, pcb, opt);
+	if (!(flags & TCP_F_RST))
+		n += put_sack(pcb, opt + n);
+	return n;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The text of a segment, and its FIN (RFC 9293 section 3.10.7.4, "seventh" and "eighth"). In order: to the
+ * tail of the receive ring. Out of order: to the place where it will belong once what is before it has
+ * come; the packet is then done with, and the range remembered in pcb->ooo.
+ */
+#include "inet/tcp/tcp_impl.h"
+
+/* len bytes of the payload, from its byte `skip` on, to their place in the receive ring. */
+void tcp_data_copy(struct tcp_pcb *pcb, const struct tcp_seg *seg, uint32_t skip, uint32_t len)
+{
+	struct byte_ring *rcv = &pcb->pub.rcv;
+	uint32_t pos = rcv->tail + (seg->seq + skip - pcb->rcv_nxt);
+	uint32_t at = seg->payload + skip, run;
+
+	while (len) {
+		uint8_t *dst = byte_ring_run(rcv, pos, len, &run);
+
+		pkt_copy_out(seg->p, (uint16_t)at, dst, run);
+		pos += run;
+		at += run;
+		len -= run;
+	}
+}
+
+static uint32_t segment_bytes(const struct tcp_seg *seg)
+{
+	return seg->p->gso_size ? seg->p->gso_size : seg->len;
+}
+
+static bool ring_ready(struct worker *w, struct tcp_pcb *pcb)
+{
+	return pcb->pub.rcv.data || w->tcp->up->tcp_need_rcv(w, pcb) == 0;
+}
+
+/* How much of what comes at rcv_nxt may be taken. */
+static uint32_t room(const struct tcp_pcb *pcb)
+{
+	uint32_t window = (int32_t)(pcb->rcv_adv - pcb->rcv_nxt) > 0 ? pcb->rcv_adv - pcb->rcv_nxt : 0;
+
+	return tcp_min(window, byte_ring_free(&pcb->pub.rcv));
+}
+
+/* rcv_nxt reached the first ranges: they are in order now. */
+static void merge(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_ranges *o = pcb->ooo;
+
+	if (o->n && tcp_seq_leq(o->r[0].start, pcb->rcv_nxt)) {
+		if (tcp_seq_gt(o->r[0].end, pcb->rcv_nxt)) {
+			pcb->pub.rcv.tail += o->r[0].end - pcb->rcv_nxt;
+			pcb->rcv_nxt = o->r[0].end;
+		}
+		tcp_range_below(o, pcb->rcv_nxt);
+	}
+	if (o->n == 0)
+		tcp_ranges_free(w, &pcb->ooo);
+	tcp_ack_now(w, pcb); /* RFC 5681 section 4.2: a hole was filled */
+}
+
+static void fin_check(struct worker *w, struct tcp_pcb *pcb)
+{
+	if ((pcb->flags & F_FIN_SEEN) && pcb->rcv_nxt == pcb->peer_fin)
+		tcp_fin_received(w, pcb);
+}
+
+/* What begins at or before rcv_nxt and reaches beyond it. */
+static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	uint32_t skip = pcb->rcv_nxt - seg->seq, len = seg->len > skip ? seg->len - skip : 0;
+	uint32_t take = tcp_min(len, room(pcb));
+
+	if (len && take == 0) {
+		tcp_ack_now(w, pcb);
+		pkt_drop(w, seg->p, DROP_TCP_ZEROWINDOW);
+		return;
+	}
+	if ((seg->flags & TCP_F_FIN) && take == len) {
+		pcb->peer_fin = seg->seq + seg->len;
+		pcb->flags |= F_FIN_SEEN;
+	}
+	if (take) {
+		tcp_data_copy(pcb, seg, skip, take);
+		pcb->pub.rcv.tail += take;
+		pcb->rcv_nxt += take;
+		pcb->bytes_received += take;
+		pcb->flags |= F_READABLE;
+		tcp_ack_data(w, pcb, take, segment_bytes(seg));
+		if (take < len)
+			tcp_ack_now(w, pcb);
+		if (pcb->ooo)
+			merge(w, pcb);
+	}
+	pkt_consume(w, seg->p, seg->len ? FATE_DELIVERED : FATE_ABSORBED);
+	fin_check(w, pcb);
+}
+
+/* Text behind a hole, within the window. */
+static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	uint32_t ahead = seg->seq - pcb->rcv_nxt, space = room(pcb), len;
+	enum tcp_range_result result = TCP_RANGE_FULL;
+
+	pcb->ooo_packets++;
+	tcp_ack_now(w, pcb);
+	len = ahead < space ? tcp_min(seg->len, space - ahead) : 0;
+	if ((seg->flags & TCP_F_FIN) && len == seg->len) {
+		pcb->peer_fin = seg->seq + seg->len;
+		pcb->flags |= F_FIN_SEEN;
+	}
+	if (seg->len == 0) {
+		pkt_consume(w, seg->p, FATE_ABSORBED);
+		return;
+	}
+	if (len == 0) {
+		pkt_drop(w, seg->p, DROP_TCP_OVERWINDOW);
+		return;
+	}
+	if (!pcb->ooo)
+		pcb->ooo = tcp_ranges_new(w);
+	if (pcb->ooo)
+		result = tcp_range_add(pcb->ooo, seg->seq, seg->seq + len);
+	if (result == TCP_RANGE_FULL) {
+		pkt_drop(w, seg->p, DROP_TCP_OFO_QUEUE_PRUNE);
+		return;
+	}
+	tcp_range_recent(pcb->ooo, seg->seq);
+	if (result == TCP_RANGE_KNOWN) {
+		pcb->dsack = (struct tcp_range){ seg->seq, seg->seq + len };
+		pcb->flags |= F_DSACK;
+		pkt_drop(w, seg->p, DROP_TCP_OFOMERGE);
+		return;
+	}
+	tcp_data_copy(pcb, seg, 0, len);
+	pcb->bytes_received += len;
+	pkt_consume(w, seg->p, FATE_DELIVERED);
+}
+
+/* The program let go, and the peer still talks (RFC 9293 section 3.10.4, RFC 2525 section 2.17). */
+static void nobody_reads(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	pkt_drop(w, seg->p, DROP_TCP_ABORT_ON_DATA);
+	tcp_reset_send(w, pcb);
+	tcp_fail(w, pcb, 0);
+}
+
+void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	uint32_t end = seg->seq + seg->len;
+
+	if (seg->len == 0 && !(seg->flags & TCP_F_FIN)) {
+		pkt_consume(w, seg->p, FATE_ABSORBED);
+		return;
+	}
+	if (!tcp_may_receive(pcb) ||
+	    ((pcb->flags & F_FIN_SEEN) && tcp_seq_gt(end, pcb->peer_fin))) {
+		tcp_ack_now(w, pcb);
+		pkt_drop(w, seg->p, DROP_TCP_CLOSE); /* behind the peer's own FIN */
+		return;
+	}
+	if (seg->len) {
+		pcb->data_segs_in++;
+		if (pcb->flags & F_DETACHED) {
+			nobody_reads(w, pcb, seg);
+			return;
+		}
+		if (!ring_ready(w, pcb)) {
+			tcp_ack_now(w, pcb);
+			pkt_drop(w, seg->p, DROP_SOCKET_RCVBUFF);
+			return;
+		}
+	}
+	if (tcp_seq_leq(seg->seq, pcb->rcv_nxt))
+		in_order(w, pcb, seg);
+	else
+		out_of_order(w, pcb, seg);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * RST and challenge ACKs (RFC 9293 section 3.5.2, RFC 5961).
+ */
+#include <string.h>
+
+#include "inet/tcp/tcp_impl.h"
+
+void tcp_reply(struct worker *w, const struct endpoint *local, const struct endpoint *remote,
+	       const struct tcp_hdr *hdr, const uint8_t *opt, uint32_t opt_len)
+{
+	struct ip_flow flow = { .src = local->addr, .dst = remote->addr, .proto = 6, .df = true };
+	uint32_t len = TCP_HDR_BYTES + opt_len;
+	struct pkt *p = pkt_alloc(w);
+	struct tcp_hdr *h;
+
+	if (!p)
+		return;
+	stage_enter_one(w, STAGE_TCP_OUTPUT, p);
+	h = pkt_push(p, (uint16_t)len);
+	if (!h) {
+		pkt_drop(w, p, DROP_NOMEM);
+		return;
+	}
+	p->l4 = p->mbuf.data_off;
+	p->l7 = (uint16_t)(p->l4 + len);
+	*h = *hdr;
+	h->src_port_be = local->port_be;
+	h->dst_port_be = remote->port_be;
+	h->offset_reserved = tcp_offset_of(len);
+	h->urgent_be = 0;
+	memcpy(h + 1, opt, opt_len);
+	if (ip_flow_route(w, &flow) != 0) {
+		pkt_drop(w, p, DROP_IP_OUTNOROUTES);
+		return;
+	}
+	h->csum_be = ip_pseudo_csum(&flow, len);
+	p->flags |= PKT_F_CSUM_PARTIAL;
+	p->csum_at = TCP_CSUM_AT;
+	ip_output(w, p, &flow);
+}
+
+/* For a segment that no connection of ours expects. Never for a RST, nor for what was not sent to us
+ * alone (RFC 1122 section 4.2.3.10). */
+void tcp_reset_for(struct worker *w, const struct tcp_seg *seg)
+{
+	struct tcp_hdr h = { .flags = TCP_F_RST };
+	uint32_t len = seg->len + !!(seg->flags & TCP_F_SYN) + !!(seg->flags & TCP_F_FIN);
+
+	if ((seg->flags & TCP_F_RST) || (seg->p->flags & (PKT_F_BROADCAST | PKT_F_MULTICAST)))
+		return;
+	if (seg->flags & TCP_F_ACK) {
+		h.seq_be = host_to_be32(seg->ack);
+	} else {
+		h.flags |= TCP_F_ACK;
+		h.ack_be = host_to_be32(seg->seq + len);
+	}
+	tcp_reply(w, &seg->local, &seg->remote, &h, NULL, 0);
+}
+
+void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb)
+{
+	tcp_xmit(w, pcb, pcb->snd_nxt, 0, TCP_F_RST | TCP_F_ACK);
+}
+
+bool tcp_challenge_allowed(struct worker *w)
+{
+	struct tcp_stack *s = w->tcp;
+	uint64_t now_s = w->now_ns / TCP_S_NS;
+
+	if (s->challenge_s != now_s) {
+		s->challenge_s = now_s;
+		/* Not the same each second: else counting them tells of other connections. */
+		s->challenge_left =
+			TCP_CHALLENGE_PER_S / 2 + worker_random(w) % TCP_CHALLENGE_PER_S;
+	}
+	if (s->challenge_left == 0)
+		return false;
+	s->challenge_left--;
+	return true;
+}
+
+void tcp_challenge(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->oow_ack_ns && w->now_ns - pcb->oow_ack_ns < TCP_OOW_ACK_NS)
+		return;
+	if (tcp_challenge_allowed(w))
+		tcp_ack_oow(w, pcb);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Round trip time and retransmission time-out (RFC 6298), with Linux's minimum: the variance counts
+ * for 200 ms at least. One segment a round trip is timed, in nanoseconds; where retransmission makes
+ * that ambiguous (Karn), the echoed time stamp is used (RFC 7323 section 4).
+ */
+#include "inet/tcp/tcp_impl.h"
+
+void tcp_rtt_sample(struct tcp_pcb *pcb, uint64_t rtt_us)
+{
+	uint32_t r = rtt_us > 60000000 ? 60000000 : (uint32_t)rtt_us, min_us, var_us;
+
+	if (r == 0)
+		r = 1;
+	if (pcb->srtt_us8 == 0) {
+		pcb->srtt_us8 = r * 8;
+		pcb->rttvar_us4 = r * 2;
+		pcb->rtt_min_us = r;
+	} else {
+		uint32_t srtt = pcb->srtt_us8 / 8, diff = srtt > r ? srtt - r : r - srtt;
+
+		pcb->rttvar_us4 += diff - pcb->rttvar_us4 / 4;
+		pcb->srtt_us8 += r - srtt;
+		pcb->rtt_min_us = tcp_min(pcb->rtt_min_us, r);
+	}
+	min_us = (uint32_t)(TCP_RTO_MIN_NS / 1000);
+	var_us = tcp_max(pcb->rttvar_us4, min_us);
+	pcb->rto_us = tcp_min(pcb->srtt_us8 / 8 + var_us, (uint32_t)(TCP_RTO_MAX_NS / 1000));
+	pcb->backoff = 0;
+}
+
+void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+	if (pcb->flags & F_RTT_TIMED) {
+		if (tcp_seq_leq(seg->ack, pcb->rtt_seq))
+			return;
+		pcb->flags &= ~F_RTT_TIMED;
+		tcp_rtt_sample(pcb, (w->now_ns - pcb->rtt_start_ns) / 1000);
+		return;
+	}
+	if (seg->has_ts && seg->ts_ecr && (pcb->flags & F_TS_OK)) {
+		uint32_t ms = tcp_ts_now(w, pcb->ts_offset) - seg->ts_ecr;
+
+		if (ms < TCP_RTO_MAX_NS / TCP_MS_NS)
+			tcp_rtt_sample(pcb, ms * 1000ull);
+	}
+}
+
+uint64_t tcp_rto_ns(const struct tcp_pcb *pcb)
+{
+	uint64_t rto_ns = pcb->rto_us * 1000ull;
+
+	for (unsigned int i = 0; i < pcb->backoff && rto_ns < TCP_RTO_MAX_NS; i++)
+		rto_ns *= 2;
+	return rto_ns < TCP_RTO_MAX_NS ? rto_ns : TCP_RTO_MAX_NS;
+}

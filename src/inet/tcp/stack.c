@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * TCP's state of one worker: its start and end, the flush list that every door visits on the way
+ * out, and the life of a pcb's memory.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inet/state.h"
+#include "inet/tcp/cc.h"
+#include "inet/tcp/tcp_impl.h"
+
+static const char *const state_names[TCP_STATE_MAX] = {
+	[TCP_CLOSED] = "UNCONN",	 [TCP_LISTEN] = "LISTEN",
+	[TCP_SYN_SENT] = "SYN-SENT",	 [TCP_SYN_RECEIVED] = "SYN-RECV",
+	[TCP_ESTABLISHED] = "ESTAB",	 [TCP_FIN_WAIT_1] = "FIN-WAIT-1",
+	[TCP_FIN_WAIT_2] = "FIN-WAIT-2", [TCP_CLOSE_WAIT] = "CLOSE-WAIT",
+	[TCP_CLOSING] = "CLOSING",	 [TCP_LAST_ACK] = "LAST-ACK",
+	[TCP_TIME_WAIT] = "TIME-WAIT",
+};
+
+const char *tcp_state_name(enum tcp_state state)
+{
+	return (unsigned int)state < TCP_STATE_MAX ? state_names[state] : "?";
+}
+
+int tcp_init(struct worker *w)
+{
+	struct tcp_stack *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->w = w;
+	s->up = &w->inet->up;
+	s->flush_last = &s->flush_first;
+	tcp_slab_init(&s->pcbs, sizeof(struct tcp_pcb), 64, TCP_MAX_PCBS);
+	tcp_slab_init(&s->tws, sizeof(struct tcp_tw), 256, TCP_MAX_TIME_WAIT);
+	tcp_slab_init(&s->ranges, sizeof(struct tcp_ranges), 128, TCP_MAX_PCBS);
+	w->tcp = s;
+	err = tcp_demux_init(s);
+	if (!err)
+		err = tcp_slab_reserve(&s->pcbs, 64);
+	if (!err)
+		err = tcp_slab_reserve(&s->tws, 256);
+	if (!err)
+		err = tcp_slab_reserve(&s->ranges, 256);
+	if (err)
+		tcp_free(w);
+	return err;
+}
+
+static void end_pcb(void *object, void *arg)
+{
+	struct tcp_pcb *pcb = object;
+
+	if (pcb->node.in_use && !(pcb->flags & F_DEAD))
+		tcp_pcb_free(arg, pcb);
+}
+
+static void end_tw(void *object, void *arg)
+{
+	struct tcp_tw *tw = object;
+
+	if (tw->node.in_use)
+		tcp_tw_free(arg, tw);
+}
+
+void tcp_free(struct worker *w)
+{
+	struct tcp_stack *s = w->tcp;
+
+	if (!s)
+		return;
+	tcp_enter(w);
+	tcp_slab_each(&s->pcbs, end_pcb, w);
+	tcp_slab_each(&s->tws, end_tw, w);
+	tcp_leave(w);
+	tcp_demux_free(w);
+	tcp_slab_free(&s->pcbs);
+	tcp_slab_free(&s->tws);
+	tcp_slab_free(&s->ranges);
+	free(s);
+	w->tcp = NULL;
+}
+
+void tcp_list(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_stack *s = w->tcp;
+
+	if (pcb->flags & (F_LISTED | F_DEAD))
+		return;
+	pcb->flags |= F_LISTED;
+	pcb->flush_next = NULL;
+	*s->flush_last = pcb;
+	s->flush_last = &pcb->flush_next;
+}
+
+static void dead_push(struct tcp_stack *s, struct tcp_pcb *pcb)
+{
+	pcb->flush_next = s->dead;
+	s->dead = pcb;
+}
+
+/* One visit: upcalls first, because what they write goes out in the same pass. */
+static void flush_pcb(struct worker *w, struct tcp_pcb *pcb)
+{
+	const struct inet_upcalls *up = w->tcp->up;
+	uint32_t due = pcb->flags & (F_READABLE | F_ACKED);
+
+	pcb->flags &= ~(F_READABLE | F_ACKED);
+	if (due & F_ACKED)
+		up->tcp_acked(w, pcb);
+	if ((due & F_READABLE) && !(pcb->flags & (F_DETACHED | F_DEAD)))
+		up->tcp_readable(w, pcb);
+	if (tcp_may_transmit(pcb) && (pcb->flags & F_OUTPUT)) {
+		pcb->flags &= ~F_OUTPUT;
+		tcp_output(w, pcb);
+	}
+	if (pcb->flags & (F_ACK_NOW | F_ACK_LATER))
+		tcp_ack_flush(w, pcb);
+}
+
+void tcp_leave(struct worker *w)
+{
+	struct tcp_stack *s = w->tcp;
+	struct tcp_pcb *pcb;
+
+	if (s->depth > 1) {
+		s->depth--;
+		return;
+	}
+	while ((pcb = s->flush_first)) {
+		s->flush_first = pcb->flush_next;
+		if (!s->flush_first)
+			s->flush_last = &s->flush_first;
+		pcb->flags &= ~F_LISTED;
+		if (pcb->flags & F_DEAD)
+			dead_push(s, pcb);
+		else
+			flush_pcb(w, pcb);
+	}
+	while ((pcb = s->dead)) {
+		s->dead = pcb->flush_next;
+		pcb->node.in_use = false;
+		tcp_slab_put(&s->pcbs, pcb);
+	}
+	s->depth--;
+}
+
+struct tcp_pcb *tcp_pcb_new(struct worker *w)
+{
+	struct tcp_stack *s = w->tcp;
+	struct tcp_pcb *pcb;
+
+	/* Blocks of ranges are kept ready for one connection in eight. */
+	if (tcp_slab_reserve(&s->pcbs, 1) != 0 ||
+	    tcp_slab_reserve(&s->ranges, tcp_min(128 + s->pcbs.used / 8, 16384)) != 0)
+		return NULL;
+	pcb = tcp_slab_get(&s->pcbs);
+	if (!pcb)
+		return NULL;
+	pcb->node.in_use = true;
+	pcb->node.kind = TCP_NODE_PCB;
+	pcb->timer.fn = tcp_timer_fired;
+	pcb->cc = &tcp_reno;
+	pcb->rto_us = (uint32_t)(TCP_RTO_INIT_NS / 1000);
+	pcb->flow.proto = 6;
+	pcb->flow.df = true;
+	pcb->quickacks = TCP_QUICKACKS;
+	pcb->rcv_mss = TCP_DEFAULT_MSS;
+	return pcb;
+}
+
+void tcp_set_state(struct worker *w, struct tcp_pcb *pcb, enum tcp_state state)
+{
+	pcb->pub.state = state;
+}
+
+struct tcp_ranges *tcp_ranges_new(struct worker *w)
+{
+	return tcp_slab_get(&w->tcp->ranges);
+}
+
+void tcp_ranges_free(struct worker *w, struct tcp_ranges **ranges)
+{
+	if (*ranges)
+		tcp_slab_put(&w->tcp->ranges, *ranges);
+	*ranges = NULL;
+}
+
+void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_stack *s = w->tcp;
+
+	if (s->last == pcb)
+		s->last = NULL;
+	if (pcb->pub.state == TCP_LISTEN)
+		tcp_listener_remove(w, pcb);
+	if (pcb->parent)
+		tcp_half_open_remove(pcb);
+	if (pcb->flags & F_HASHED)
+		tcp_hash_remove(w, &pcb->node);
+	if (pcb->pub.state == TCP_TIME_WAIT) {
+		struct tcp_node *node = tcp_lookup(w, &pcb->pub.local, &pcb->pub.remote);
+
+		if (node && node->kind == TCP_NODE_TW && tcp_node_tw(node)->pcb == pcb)
+			tcp_node_tw(node)->pcb = NULL;
+	}
+	if (pcb->flags & F_BOUND)
+		tcp_port_unlink(w, pcb);
+	timer_cancel(&w->timers, &pcb->timer);
+	pcb->rtx_ns = pcb->ack_ns = pcb->long_ns = 0;
+	tcp_ranges_free(w, &pcb->ooo);
+	tcp_ranges_free(w, &pcb->board);
+	pcb->flags &= ~(F_HASHED | F_ACK_NOW | F_ACK_LATER | F_OUTPUT);
+	tcp_set_state(w, pcb, TCP_CLOSED);
+}
+
+void tcp_pcb_free(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->flags & F_DEAD)
+		return;
+	if (pcb->pub.state == TCP_LISTEN)
+		tcp_listen_stop(w, pcb);
+	tcp_pcb_end(w, pcb);
+	pcb->flags |= F_DEAD;
+	/* A child that no socket took is nobody's business. */
+	if (pcb->flags & F_KNOWN)
+		w->tcp->up->tcp_gone(w, pcb);
+	if (!(pcb->flags & F_LISTED))
+		dead_push(w->tcp, pcb);
+}
+
+void tcp_fail(struct worker *w, struct tcp_pcb *pcb, int error)
+{
+	if ((pcb->flags & F_DETACHED) || !(pcb->flags & F_KNOWN)) {
+		tcp_pcb_free(w, pcb);
+		return;
+	}
+	tcp_pcb_end(w, pcb);
+	if (pcb->flags & F_ENDED)
+		return;
+	pcb->flags |= F_ENDED;
+	/* What came before is told before. */
+	if (pcb->flags & F_READABLE) {
+		pcb->flags &= ~F_READABLE;
+		w->tcp->up->tcp_readable(w, pcb);
+	}
+	if (!(pcb->flags & F_DEAD))
+		w->tcp->up->tcp_error(w, pcb, error, false);
+}
+
+void tcp_finish(struct worker *w, struct tcp_pcb *pcb)
+{
+	tcp_fail(w, pcb, 0);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SYN_RECEIVED (RFC 9293 section 3.10.7.4): a listener's child that waits for the last ACK of the
+ * handshake, or one of two sides that opened at once.
+ */
+#include <errno.h>
+
+#include "inet/tcp/tcp_impl.h"
+
+static void rst_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	if (seg->seq == pcb->rcv_nxt) {
+		pkt_consume(w, seg->p, FATE_ABSORBED);
+		tcp_fail(w, pcb, ECONNREFUSED);
+		return;
+	}
+	pkt_drop(w, seg->p, DROP_TCP_RESET);
+}
+
+/* Our SYN,ACK was lost, or theirs came twice: say it again. */
+static void syn_repeated(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	pcb->flags &= ~F_RTT_TIMED;
+	pkt_consume(w, seg->p, FATE_ABSORBED);
+	if (tcp_route(w, pcb) == 0)
+		tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN | TCP_F_ACK);
+}
+
+static bool in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+	return tcp_seq_geq(seg->seq, pcb->rcv_nxt) && tcp_seq_leq(seg->seq, pcb->rcv_adv);
+}
+
+/* A plain ACK of ours: the handshake's state is not lost by it. */
+static void answer(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->oow_ack_ns && w->now_ns - pcb->oow_ack_ns < TCP_OOW_ACK_NS)
+		return;
+	pcb->oow_ack_ns = w->now_ns;
+	tcp_xmit(w, pcb, pcb->snd_nxt, 0, TCP_F_ACK);
+}
+
+static void last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	if (pcb->parent && !w->tcp->up->tcp_backlog_room(w, pcb->parent)) {
+		/* As Linux: the SYN,ACK is sent again later, and this ACK with it. */
+		pkt_drop(w, seg->p, DROP_TCP_LISTEN_OVERFLOW);
+		return;
+	}
+	tcp_ts_update(w, pcb, seg);
+	pcb->snd_wnd = seg->wnd << pcb->snd_wscale;
+	pcb->snd_max_wnd = tcp_max(pcb->snd_max_wnd, pcb->snd_wnd);
+	pcb->snd_wl1 = seg->seq;
+	pcb->snd_wl2 = seg->ack;
+	tcp_established(w, pcb, seg);
+	if (!tcp_synchronised(pcb)) {
+		pkt_consume(w, seg->p, FATE_ABSORBED);
+		return;
+	}
+	tcp_segment_rest(w, pcb, seg);
+}
+
+void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	if (seg->flags & TCP_F_RST) {
+		rst_input(w, pcb, seg);
+		return;
+	}
+	if (tcp_paws_old(w, pcb, seg)) {
+		answer(w, pcb);
+		pkt_drop(w, seg->p, DROP_TCP_RFC7323_PAWS);
+		return;
+	}
+	if ((seg->flags & TCP_F_SYN) && seg->seq == pcb->irs) {
+		if (!(seg->flags & TCP_F_ACK)) {
+			syn_repeated(w, pcb, seg);
+			return;
+		}
+		/* Both opened: the other's SYN,ACK is its ACK of ours. */
+		seg->flags &= (uint8_t)~TCP_F_SYN;
+		seg->seq++;
+	}
+	if (seg->flags & TCP_F_SYN) {
+		answer(w, pcb);
+		pkt_drop(w, seg->p, DROP_TCP_INVALID_SYN);
+		return;
+	}
+	if (!in_window(pcb, seg)) {
+		answer(w, pcb);
+		pkt_drop(w, seg->p, DROP_TCP_INVALID_SEQUENCE);
+		return;
+	}
+	if (!(seg->flags & TCP_F_ACK)) {
+		pkt_drop(w, seg->p, DROP_TCP_NO_ACK);
+		return;
+	}
+	if (seg->ack != pcb->snd_nxt) {
+		tcp_reset_for(w, seg);
+		pkt_drop(w, seg->p, DROP_TCP_INVALID_ACK_SEQUENCE);
+		return;
+	}
+	last_ack(w, pcb, seg);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of inet/tcp call of each other. Every function runs on the pcb's worker, between
+ * tcp_enter() and tcp_leave(), except where said.
+ */
+#ifndef WEIR_INET_TCP_TCP_IMPL_H
+#define WEIR_INET_TCP_TCP_IMPL_H
+
+#include "core/worker.h"
+#include "inet/tcp/slab.h"
+#include "inet/tcp/tcp_pcb.h"
+#include "wire/tcp.h"
+
+#define TCP_LISTEN_BUCKETS 256u
+#define TCP_BIND_BUCKETS 4096u
+#define TCP_MIN_BUCKETS 65536u
+
+struct tcp_stack {
+	const struct inet_upcalls *up;
+	unsigned int depth; /* of tcp_enter() */
+	struct tcp_pcb *flush_first, **flush_last;
+	struct tcp_pcb *dead; /* by flush_next */
+	struct tcp_pcb *last; /* who got the last segment, or NULL */
+	/* connections */
+	struct tcp_node **bucket;
+	uint32_t bucket_mask, connections;
+	struct timer grow_timer;
+	struct worker *w;
+	/* listeners, local ports */
+	struct tcp_node *listener[TCP_LISTEN_BUCKETS];
+	struct tcp_node *bind[TCP_BIND_BUCKETS];
+	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
+	/* memory */
+	struct tcp_slab pcbs, tws, ranges;
+	/* challenge ACKs */
+	uint64_t challenge_s;
+	uint32_t challenge_left;
+};
+
+static inline struct tcp_pcb *tcp_node_pcb(struct tcp_node *node)
+{
+	return (struct tcp_pcb *)((char *)node - offsetof(struct tcp_pcb, node));
+}
+
+static inline struct tcp_tw *tcp_node_tw(struct tcp_node *node)
+{
+	return (struct tcp_tw *)((char *)node - offsetof(struct tcp_tw, node));
+}
+
+/* stack.c: the doors, the flush list, memory */
+static inline void tcp_enter(struct worker *w)
+{
+	w->tcp->depth++;
+}
+void tcp_leave(struct worker *w);
+void tcp_list(struct worker *w, struct tcp_pcb *pcb); /* visit it at the end */
+struct tcp_pcb *tcp_pcb_new(struct worker *w);         /* NULL: no memory */
+void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb); /* unlinks; CLOSED; what is left is memory */
+void tcp_pcb_free(struct worker *w, struct tcp_pcb *pcb); /* tcp_pcb_end(), tcp_gone, memory */
+void tcp_set_state(struct worker *w, struct tcp_pcb *pcb, enum tcp_state state);
+struct tcp_ranges *tcp_ranges_new(struct worker *w); /* NULL: none left */
+void tcp_ranges_free(struct worker *w, struct tcp_ranges **ranges);
+/* The connection failed: the socket is told error, the pcb is CLOSED (free where nobody holds it). */
+void tcp_fail(struct worker *w, struct tcp_pcb *pcb, int error);
+/* Both directions ended in order. */
+void tcp_finish(struct worker *w, struct tcp_pcb *pcb);
+
+/* demux.c */
+int tcp_demux_init(struct tcp_stack *s);
+void tcp_demux_free(struct worker *w);
+uint32_t tcp_tuple_hash(const struct worker *w, const struct endpoint *local,
+			const struct endpoint *remote);
+struct tcp_node *tcp_lookup(struct worker *w, const struct endpoint *local,
+			    const struct endpoint *remote);
+struct tcp_pcb *tcp_lookup_listener(struct worker *w, const struct endpoint *local,
+				    const struct endpoint *remote);
+void tcp_hash_insert(struct worker *w, struct tcp_node *node, uint32_t hash);
+void tcp_hash_remove(struct worker *w, struct tcp_node *node);
+void tcp_listener_insert(struct worker *w, struct tcp_pcb *pcb);
+void tcp_listener_remove(struct worker *w, struct tcp_pcb *pcb);
+
+/* bind.c */
+void tcp_port_link(struct worker *w, struct tcp_node *node, uint16_t port_be);
+void tcp_port_unlink(struct worker *w, struct tcp_pcb *pcb);
+void tcp_port_unlink_node(struct tcp_node *node);
+bool tcp_port_listens(struct worker *w, const struct tcp_pcb *pcb);
+int tcp_port_ephemeral(struct worker *w, struct tcp_pcb *pcb); /* for tcp_connect(): sets local port */
+int tcp_port_any(struct worker *w, struct tcp_pcb *pcb);       /* for tcp_listen(), tcp_bind() */
+
+/* isn.c */
+uint32_t tcp_isn(struct worker *w, const struct endpoint *local, const struct endpoint *remote);
+uint32_t tcp_ts_offset(struct worker *w, const struct endpoint *local,
+		       const struct endpoint *remote);
+
+/* options.c */
+bool tcp_options_parse(struct tcp_seg *seg, const uint8_t *opt, uint32_t len); /* false: malformed */
+uint32_t tcp_options_build(const struct worker *w, struct tcp_pcb *pcb, uint8_t flags, uint8_t *opt);
+uint32_t tcp_options_len(const struct tcp_pcb *pcb); /* of a segment with data, sent now */
+static inline uint32_t tcp_ts_now(const struct worker *w, uint32_t offset)
+{
+	return (uint32_t)(w->now_ns / TCP_MS_NS) + offset;
+}
+
+/* segment.c: a segment for a synchronised connection. Takes the packet. */
+void tcp_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+void tcp_segment_rest(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg); /* ack and on */
+bool tcp_paws_old(const struct worker *w, const struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_ts_update(const struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_fin_received(struct worker *w, struct tcp_pcb *pcb);
+/* fastpath.c: true: it took the packet. */
+bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+/* syn_sent.c, syn_received.c, listen.c, timewait.c: take the packet. */
+void tcp_syn_sent(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg, uint32_t iss);
+void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener);
+void tcp_half_open_remove(struct tcp_pcb *child);
+void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_tw_input(struct worker *w, struct tcp_tw *tw, struct tcp_seg *seg);
+void tcp_time_wait(struct worker *w, struct tcp_pcb *pcb);
+void tcp_tw_free(struct worker *w, struct tcp_tw *tw);
+bool tcp_tw_may_reuse(const struct worker *w, const struct tcp_tw *tw);
+
+/* ack.c. True: go on with the segment's text; false: it took the packet. */
+bool tcp_ack_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+void tcp_ack_advance(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_window_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+
+/* recovery.c, board.c */
+uint32_t tcp_pipe(const struct tcp_pcb *pcb);
+bool tcp_next_lost(const struct tcp_pcb *pcb, uint32_t *seq, uint32_t *len);
+void tcp_recovery_dupack(struct worker *w, struct tcp_pcb *pcb, bool sacked);
+void tcp_recovery_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes);
+void tcp_recovery_timeout(struct worker *w, struct tcp_pcb *pcb);
+bool tcp_board_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_board_acked(struct worker *w, struct tcp_pcb *pcb);
+void tcp_board_clear(struct worker *w, struct tcp_pcb *pcb);
+uint32_t tcp_board_lost_end(const struct tcp_pcb *pcb);
+
+/* reass.c; ranges.c */
+void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg); /* takes the packet */
+void tcp_data_copy(struct tcp_pcb *pcb, const struct tcp_seg *seg, uint32_t skip, uint32_t len);
+enum tcp_range_result { TCP_RANGE_NEW, TCP_RANGE_KNOWN, TCP_RANGE_FULL };
+enum tcp_range_result tcp_range_add(struct tcp_ranges *s, uint32_t start, uint32_t end);
+void tcp_range_recent(struct tcp_ranges *s, uint32_t seq);
+void tcp_range_below(struct tcp_ranges *s, uint32_t seq); /* forget what is below seq */
+
+/* rto.c */
+void tcp_rtt_sample(struct tcp_pcb *pcb, uint64_t rtt_us);
+void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+uint64_t tcp_rto_ns(const struct tcp_pcb *pcb); /* with backoff */
+
+/* timers.c */
+void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns);
+void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb);
+void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb);
+void tcp_keepalive_update(struct worker *w, struct tcp_pcb *pcb);
+void tcp_timer_fired(struct worker *w, struct timer *t);
+
+/* output.c: what may be sent, is */
+void tcp_output(struct worker *w, struct tcp_pcb *pcb);
+void tcp_snd_map(struct tcp_pcb *pcb);
+uint32_t tcp_data_end(const struct tcp_pcb *pcb); /* number behind the last byte the program wrote */
+
+/* xmit.c: make one segment and give it to IP. 0 or -errno. */
+int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, uint8_t flags);
+int tcp_route(struct worker *w, struct tcp_pcb *pcb);
+void tcp_mss_update(struct tcp_pcb *pcb);
+uint16_t tcp_adv_mss(const struct tcp_pcb *pcb);
+
+/* ack_out.c: acknowledgments and the window that we offer */
+void tcp_ack_now(struct worker *w, struct tcp_pcb *pcb);
+void tcp_ack_oow(struct worker *w, struct tcp_pcb *pcb); /* rate limited: nothing new was in it */
+void tcp_ack_data(struct worker *w, struct tcp_pcb *pcb, uint32_t len, uint32_t segment_bytes);
+void tcp_ack_flush(struct worker *w, struct tcp_pcb *pcb);
+void tcp_ack_send(struct worker *w, struct tcp_pcb *pcb);
+uint32_t tcp_rcv_window(struct worker *w, struct tcp_pcb *pcb); /* moves rcv_adv */
+uint8_t tcp_rcv_wscale_of(uint32_t space_bytes);
+
+/* reset.c */
+void tcp_reset_for(struct worker *w, const struct tcp_seg *seg); /* RST in answer to a segment */
+void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb);      /* RST of ours */
+void tcp_challenge(struct worker *w, struct tcp_pcb *pcb);       /* RFC 5961, rate limited */
+bool tcp_challenge_allowed(struct worker *w);
+/* A segment without a pcb, from local to remote. */
+void tcp_reply(struct worker *w, const struct endpoint *local, const struct endpoint *remote,
+	       const struct tcp_hdr *hdr, const uint8_t *opt, uint32_t opt_len);
+
+/* close.c */
+void tcp_fin_queue(struct worker *w, struct tcp_pcb *pcb);
+
+static inline uint32_t tcp_min(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint32_t tcp_max(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* States in which both sides know each other's numbers. */
+static inline bool tcp_synchronised(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.state >= TCP_ESTABLISHED && pcb->pub.state <= TCP_LAST_ACK;
+}
+
+/* States in which data or a FIN of ours may still be on the way. */
+static inline bool tcp_may_transmit(const struct tcp_pcb *pcb)
+{
+	return tcp_synchronised(pcb) && pcb->pub.state != TCP_FIN_WAIT_2;
+}
+
+/* May the peer's data still come? */
+static inline bool tcp_may_receive(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.state == TCP_ESTABLISHED || pcb->pub.state == TCP_FIN_WAIT_1 ||
+	       pcb->pub.state == TCP_FIN_WAIT_2;
+}
+
+static inline bool tcp_endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port_be == b->port_be && ipaddr_equal(&a->addr, &b->addr);
+}
+
+static inline uint32_t tcp_now_s(const struct worker *w)
+{
+	return (uint32_t)(w->now_ns / TCP_S_NS);
+}
+
+#endif

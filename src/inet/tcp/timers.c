@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Everything that happens because time has passed. A pcb has one timer in the wheel and three
+ * deadlines: rtx_ns (retransmission, or persist), ack_ns (delayed ACK), long_ns (keepalive, FIN_WAIT_2).
+ * A deadline that moves later, as rtx_ns does with each ACK, is a store and no more.
+ */
+#include <errno.h>
+
+#include "inet/tcp/tcp_impl.h"
+
+void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns)
+{
+	if (!timer_armed(&pcb->timer) || pcb->timer.expires_ns > at_ns)
+		timer_set(&w->timers, &pcb->timer, at_ns);
+}
+
+void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->flags &= ~F_PERSIST;
+	pcb->rtx_ns = w->now_ns + tcp_rto_ns(pcb);
+	tcp_timer_arm(w, pcb, pcb->rtx_ns);
+}
+
+void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb)
+{
+	tcp_rtx_start(w, pcb);
+	pcb->flags |= F_PERSIST;
+}
+
+static uint64_t keep_idle_ns(const struct tcp_pcb *pcb)
+{
+	return (pcb->pub.keep_idle_s ? pcb->pub.keep_idle_s : TCP_KEEP_IDLE_S) * TCP_S_NS;
+}
+
+static uint64_t keep_interval_ns(const struct tcp_pcb *pcb)
+{
+	return (pcb->pub.keep_interval_s ? pcb->pub.keep_interval_s : TCP_KEEP_INTERVAL_S) * TCP_S_NS;
+}
+
+static bool keepalive_runs(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.keepalive && tcp_synchronised(pcb) && !(pcb->flags & F_DETACHED);
+}
+
+static uint64_t user_timeout_ns(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.user_timeout_ms * TCP_MS_NS;
+}
+
+/* keepalive, or one of its times, may have changed. */
+void tcp_keepalive_update(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->pub.state == TCP_FIN_WAIT_2 && (pcb->flags & F_DETACHED))
+		return; /* long_ns is the end of the wait for the peer's FIN */
+	if (!keepalive_runs(pcb)) {
+		pcb->long_ns = 0;
+		pcb->keep_probes = 0;
+		return;
+	}
+	pcb->long_ns = pcb->last_rcv_ns + keep_idle_ns(pcb);
+	if (pcb->keep_probes)
+		pcb->long_ns = w->now_ns + keep_interval_ns(pcb);
+	tcp_timer_arm(w, pcb, pcb->long_ns);
+}
+
+/* A segment that nobody can accept, so that the peer answers [tcp_xmit_probe_skb]. */
+static void probe(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (tcp_route(w, pcb) == 0)
+		tcp_xmit(w, pcb, pcb->snd_una - 1, 0, TCP_F_ACK);
+}
+
+static void time_out(struct worker *w, struct tcp_pcb *pcb)
+{
+	tcp_fail(w, pcb, pcb->soft_error ? pcb->soft_error : ETIMEDOUT);
+}
+
+static void keepalive_fired(struct worker *w, struct tcp_pcb *pcb)
+{
+	uint64_t idle_ns = w->now_ns - pcb->last_rcv_ns;
+	uint32_t count = pcb->pub.keep_count ? pcb->pub.keep_count : TCP_KEEP_COUNT;
+
+	if (!keepalive_runs(pcb))
+		return;
+	/* Data on the way tests the connection by itself. */
+	if (pcb->snd_una != pcb->snd_nxt || idle_ns < keep_idle_ns(pcb)) {
+		pcb->keep_probes = 0;
+		pcb->long_ns = (pcb->snd_una != pcb->snd_nxt ? w->now_ns : pcb->last_rcv_ns) +
+			       keep_idle_ns(pcb);
+		return;
+	}
+	if (user_timeout_ns(pcb) ? idle_ns >= user_timeout_ns(pcb) && pcb->keep_probes > 0 :
+				   pcb->keep_probes >= count) {
+		tcp_reset_send(w, pcb);
+		time_out(w, pcb);
+		return;
+	}
+	pcb->keep_probes++;
+	probe(w, pcb);
+	pcb->long_ns = w->now_ns + keep_interval_ns(pcb);
+}
+
+static void long_fired(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->pub.state == TCP_FIN_WAIT_2 && (pcb->flags & F_DETACHED))
+		tcp_pcb_free(w, pcb);
+	else
+		keepalive_fired(w, pcb);
+}
+
+static void syn_again(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigned int max)
+{
+	uint64_t limit_ns = user_timeout_ns(pcb);
+
+	if (pcb->retries >= max ||
+	    (limit_ns && w->now_ns - pcb->unacked_since_ns >= limit_ns)) {
+		time_out(w, pcb);
+		return;
+	}
+	pcb->retries++;
+	pcb->backoff++;
+	pcb->total_retrans++;
+	pcb->flags &= ~F_RTT_TIMED;
+	if (tcp_route(w, pcb) == 0)
+		tcp_xmit(w, pcb, pcb->iss, 0, flags);
+	tcp_rtx_start(w, pcb);
+}
+
+static bool too_long(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	uint64_t limit_ns = user_timeout_ns(pcb);
+	unsigned int max = pcb->flags & F_DETACHED ? TCP_ORPHAN_RETRIES : TCP_DATA_RETRIES;
+
+	if (limit_ns && pcb->unacked_since_ns)
+		return w->now_ns - pcb->unacked_since_ns >= limit_ns;
+	/* A peer that closed its window is patient as long as it answers. */
+	if (pcb->snd_wnd == 0 && w->now_ns - pcb->last_rcv_ns < TCP_RTO_MAX_NS &&
+	    !(pcb->flags & F_DETACHED))
+		return false;
+	return pcb->retries >= max;
+}
+
+static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
+{
+	int32_t window = (int32_t)(pcb->snd_una + pcb->snd_wnd - pcb->snd_nxt);
+
+	pcb->flags &= ~F_PERSIST;
+	tcp_snd_map(pcb);
+	if (pcb->snd_nxt == tcp_data_end(pcb) && !(pcb->flags & F_FIN_QUEUED))
+		return;
+	if (window > 0) {
+		/* Held back by Nagle, cork or a small window, or for want of buffers: not for ever. */
+		pcb->flags |= F_PUSH_NOW | F_OUTPUT;
+		tcp_list(w, pcb);
+		return;
+	}
+	if (too_long(w, pcb)) {
+		time_out(w, pcb);
+		return;
+	}
+	if (pcb->backoff < 30)
+		pcb->backoff++;
+	pcb->retries++;
+	probe(w, pcb);
+	tcp_persist_start(w, pcb);
+}
+
+static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->pub.state == TCP_SYN_SENT) {
+		syn_again(w, pcb, TCP_F_SYN, TCP_SYN_RETRIES);
+		return;
+	}
+	if (pcb->pub.state == TCP_SYN_RECEIVED) {
+		syn_again(w, pcb, TCP_F_SYN | TCP_F_ACK, TCP_SYNACK_RETRIES);
+		return;
+	}
+	if (!tcp_may_transmit(pcb))
+		return;
+	if (pcb->flags & F_PERSIST) {
+		persist_fired(w, pcb);
+		return;
+	}
+	if (pcb->snd_una == pcb->snd_nxt)
+		return;
+	if (too_long(w, pcb)) {
+		time_out(w, pcb);
+		return;
+	}
+	tcp_recovery_timeout(w, pcb);
+	if (pcb->retries < 255)
+		pcb->retries++;
+	if (pcb->backoff < 30)
+		pcb->backoff++;
+	tcp_rtx_start(w, pcb);
+}
+
+static uint64_t earliest(const struct tcp_pcb *pcb)
+{
+	uint64_t at_ns = TIMER_NEVER;
+
+	if (pcb->rtx_ns)
+		at_ns = pcb->rtx_ns;
+	if (pcb->ack_ns && pcb->ack_ns < at_ns)
+		at_ns = pcb->ack_ns;
+	if (pcb->long_ns && pcb->long_ns < at_ns)
+		at_ns = pcb->long_ns;
+	return at_ns;
+}
+
+static bool due(const struct worker *w, uint64_t *deadline_ns)
+{
+	if (!*deadline_ns || *deadline_ns > w->now_ns)
+		return false;
+	*deadline_ns = 0;
+	return true;
+}
+
+void tcp_timer_fired(struct worker *w, struct timer *t)
+{
+	struct tcp_pcb *pcb = (struct tcp_pcb *)((char *)t - offsetof(struct tcp_pcb, timer));
+
+	tcp_enter(w);
+	if (due(w, &pcb->ack_ns)) {
+		/* The program had its chance to answer: acknowledge in time from now on. */
+		pcb->flags &= ~F_PINGPONG;
+		tcp_ack_now(w, pcb);
+	}
+	if (due(w, &pcb->rtx_ns))
+		rtx_fired(w, pcb);
+	if (pcb->pub.state != TCP_CLOSED && due(w, &pcb->long_ns))
+		long_fired(w, pcb);
+	if (pcb->pub.state != TCP_CLOSED && earliest(pcb) != TIMER_NEVER)
+		tcp_timer_arm(w, pcb, earliest(pcb));
+	tcp_leave(w);
+}
