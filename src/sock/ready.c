@@ -52,6 +52,7 @@ void watch_free(struct worker *w, struct watch *watch)
 {
 	struct sock_layer *l = w->socks;
 
+	watch->sock->part->watches--;
 	*watch->pprev = watch->next;
 	if (watch->next != NULL)
 		watch->next->pprev = watch->pprev;
@@ -73,10 +74,19 @@ static struct watch *watch_find(struct sock *s, const struct channel *ch)
 
 static struct watch *watch_add(struct sock *s, struct channel *ch)
 {
-	struct watch *watch = watch_alloc(sock_layer_of(s));
+	struct part *part = s->part;
+	struct watch *watch;
 
+	/* A program has a few watches a socket at most; this bounds the engine's memory for one that
+	 * asks for more. */
+	if (part->watches >= 4 * part->count + ABI_MAX_CHANNELS) {
+		sock_broken(part, "too many watches");
+		return NULL;
+	}
+	watch = watch_alloc(sock_layer_of(s));
 	if (watch == NULL)
 		return NULL;
+	part->watches++;
 	watch->sock = s;
 	watch->channel = ch;
 	watch->next = s->watches;

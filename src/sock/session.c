@@ -178,11 +178,6 @@ static void family_end(struct family *f)
 		part_settle(all[i]);
 }
 
-static void mark_dead(struct session *session, struct sock *s)
-{
-	atomic_fetch_or_explicit(&s->abi->state, ABI_S_DEAD, memory_order_release);
-}
-
 void session_destroy(struct session *session)
 {
 	struct family *f = session->family;
@@ -192,8 +187,6 @@ void session_destroy(struct session *session)
 	if (!broken)
 		family_drain(f);
 	broken = session_broken(session) != NULL;
-	if (broken)
-		for_each_ref(session, mark_dead);
 	channels_close(session);
 	for_each_ref(session, let_go);
 	for (unsigned int i = 0; i < f->parts && !broken; i++)

@@ -8,17 +8,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/log.h"
 #include "sock/sock_priv.h"
 
 static struct abi_sock *abi_sock_at(const struct family *f, uint32_t index)
 {
 	return (struct abi_sock *)(f->base + sizeof(struct abi_arena)) + index;
-}
-
-static struct abi_arena *arena_of(const struct part *part)
-{
-	return part->arena;
 }
 
 /* Everything that a program could have left in the slot is overwritten; state comes last. */
@@ -52,9 +46,7 @@ int sock_slot_take(struct part *part, struct sock **sock)
 {
 	struct family *f = part->family;
 	uint32_t index = part->free_head;
-	struct sock *s;
-	uint32_t gen;
-	bool dirty;
+	struct sock *s, old;
 
 	if (index != ABI_SOCK_NONE) {
 		s = &f->socks[index];
@@ -67,28 +59,17 @@ int sock_slot_take(struct part *part, struct sock **sock)
 		return -ENFILE;
 	}
 	part->used++;
-	atomic_fetch_sub_explicit(&arena_of(part)->socks_free, 1, memory_order_relaxed);
-	/* What outlives the slot's owner: its generation, and its place in the dirty list. */
-	gen = s->gen;
-	dirty = s->dirty;
-	struct sock *dirty_next = s->dirty_next;
-	bool tx_more = s->tx_more;
-	struct sock *tx_next = s->tx_next;
-
-	memset(s, 0, sizeof(*s));
-	s->gen = gen;
-	s->dirty = dirty;
-	s->dirty_next = dirty_next;
-	s->tx_more = tx_more;
-	s->tx_next = tx_next;
-	s->index = index;
-	s->part = part;
-	s->abi = abi_sock_at(f, index);
-	s->shard_next = ABI_SOCK_NONE;
-	s->shard_first = ABI_SOCK_NONE;
+	atomic_fetch_sub_explicit(&part->arena->socks_free, 1, memory_order_relaxed);
+	/* What outlives the slot's owner: its generation, and its place in lists of the layer's. */
+	old = *s;
+	*s = (struct sock){
+		.abi = abi_sock_at(f, index), .part = part, .index = index, .gen = old.gen,
+		.dirty = old.dirty, .dirty_next = old.dirty_next, .tx_more = old.tx_more,
+		.tx_next = old.tx_next, .shard_next = ABI_SOCK_NONE, .shard_first = ABI_SOCK_NONE,
+	};
 	abi_sock_reset(s->abi);
 	s->abi->worker = part->w->id;
-	atomic_store_explicit(&s->abi->gen, gen, memory_order_relaxed);
+	atomic_store_explicit(&s->abi->gen, s->gen, memory_order_relaxed);
 	*sock = s;
 	return 0;
 }
@@ -103,11 +84,12 @@ void sock_slot_give(struct sock *s)
 	s->state = s->pub_state = 0;
 	s->events = 0;
 	atomic_store_explicit(&s->abi->gen, s->gen, memory_order_release);
-	atomic_store_explicit(&s->abi->state, 0, memory_order_release);
+	atomic_store_explicit(&s->abi->state, part_broken(part) ? ABI_S_DEAD : 0,
+			      memory_order_release);
 	s->next_free = part->free_head;
 	part->free_head = s->index;
 	part->used--;
-	atomic_fetch_add_explicit(&arena_of(part)->socks_free, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&part->arena->socks_free, 1, memory_order_relaxed);
 }
 
 static int type_check(int family, int type, int protocol)
@@ -250,6 +232,8 @@ uint32_t sock_ring_size(uint32_t bytes, bool dgram)
 int ring_make(struct part *part, struct byte_ring *ring, uint32_t size_bytes)
 {
 	ring->data = arena_alloc(&part->heap, size_bytes);
+	if (ring->data == NULL && stream_sweep(part))
+		ring->data = arena_alloc(&part->heap, size_bytes);
 	if (ring->data == NULL)
 		return -ENOMEM;
 	ring->size_bytes = size_bytes;

@@ -145,6 +145,8 @@ struct part {
 	uint32_t first, count, fresh, free_head, used; /* slots */
 	struct sock *listeners;
 	uint32_t orphans;              /* pcbs without socket that use our rings */
+	uint64_t sweep_ns;             /* not before: stream_sweep() */
+	uint32_t watches;
 	bool dead;                     /* goes with its last orphan */
 	struct arena_heap heap;
 	struct channel *channel[ABI_MAX_CHANNELS];
@@ -253,6 +255,7 @@ void stream_rx(struct sock *s);
 bool stream_sync_tx(struct sock *s);
 bool stream_sync_rx(struct sock *s);
 void stream_publish(struct sock *s);
+bool stream_sweep(struct part *part);
 void stream_settle(struct sock *s);
 void stream_upcalls(struct inet_upcalls *upcalls); /* stream_up.c */
 

@@ -319,3 +319,28 @@ void stream_close(struct sock *s, bool abort)
 	}
 	stream_let_go(s, pcb, abort || part_broken(part));
 }
+
+/* An orphan whose bytes are all acknowledged (it waits for the peer's FIN) does not need its ring. */
+static void sweep_one(const struct tcp_pcb *pcb, void *arg)
+{
+	struct tcp_public *pub = tcp_public((struct tcp_pcb *)pcb);
+	struct part *part = arg;
+
+	if (pub->user != NULL || pub->snd.data == NULL || byte_ring_used(&pub->snd) != 0 ||
+	    part_of_address(part->w, pub->snd.data) != part)
+		return;
+	ring_drop(part, &pub->snd);
+	part->orphans--;
+}
+
+/* Memory ran out: look for some. At most every 10 ms, for it walks over every connection. */
+bool stream_sweep(struct part *part)
+{
+	uint32_t orphans = part->orphans;
+
+	if (orphans == 0 || part->w->now_ns < part->sweep_ns)
+		return false;
+	part->sweep_ns = part->w->now_ns + 10 * 1000 * 1000;
+	tcp_for_each(part->w, sweep_one, part);
+	return part->orphans != orphans;
+}
