@@ -14,8 +14,8 @@ PREFIX ?= /usr/local
 SECONDS ?= 60
 DESTDIR ?=
 
-.PHONY: all build clang deps deps-build deps-run deps-all run test bench lint format fuzz
-.PHONY: install clean
+.PHONY: all build clang deps deps-build deps-run deps-all run test bench lint format tidy
+.PHONY: fuzz install clean
 
 all: build
 
@@ -45,6 +45,9 @@ test: deps-all
 
 format:
 	@clang-format -i $$(git ls-files "src/*.[ch]" "include/*.[ch]" "tests/*.[ch]")
+
+tidy: build
+	@run-clang-tidy -quiet -p build '/src/.*\.c$$'
 
 bench: deps-all
 	@$(PYTHON) scripts/build.py build

@@ -61,7 +61,7 @@ void log_at(enum log_level level, const char *format, ...)
 	log_make_printable(line + at, len);
 	line[at + len] = '\n';
 	/* There is nobody to tell when standard error itself fails. */
-	if (write(STDERR_FILENO, line, (size_t)(at + len + 1)) < 0)
+	if (write(STDERR_FILENO, line, (size_t)at + (size_t)len + 1) < 0)
 		goto out;
 out:
 	errno = saved_errno;
