@@ -79,7 +79,4 @@ const char *report_file(const char *file);
 /* The functions of Linux that do what a stage does; "" for a number that is none. */
 const char *report_stage_linux(unsigned int stage);
 
-/* Sites in the section that pkt_drop() fills. */
-unsigned int report_site_count(void);
-
 #endif

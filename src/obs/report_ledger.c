@@ -11,11 +11,6 @@ struct drop_cell {
 	uint32_t reason;
 };
 
-unsigned int report_site_count(void)
-{
-	return (unsigned int)(__stop_weir_drop_sites - __start_weir_drop_sites);
-}
-
 const char *report_severity(enum drop_severity severity)
 {
 	static const char *const names[] = {
@@ -93,10 +88,8 @@ static size_t drop_cells(const struct ledger *l, struct drop_cell **cells)
 /* {reason, function, file, line} of a site; a site that is out of range says so. */
 static json_t *site_report(uint32_t site, unsigned int reason)
 {
-	const struct drop_site *s = NULL;
+	const struct drop_site *s = drop_site(site);
 
-	if (site < report_site_count())
-		s = &__start_weir_drop_sites[site];
 	return json_pack("{s:s, s:s, s:s, s:I}", "reason", drop_reason_info(reason)->name,
 			 "function", s ? s->function : "?", "file", s ? report_file(s->file) : "?",
 			 "line", (json_int_t)(s ? s->line : 0));

@@ -52,7 +52,7 @@ def test_killed_in_a_transfer(weir):
     """Its peer sees the end, its sockets and buffers come back, the others go on."""
     weir.nginx()
     victim = weir.script(SEND_FOREVER)
-    wait_until(lambda: listens(weir, 7000), "the victim listens")
+    weir.wait_for_socket(7000)
     with socket.create_connection((WEIR_ADDR, 7000), timeout=20) as connection:
         assert connection.recv(65536)
         os.kill(victim.pid, signal.SIGKILL)
@@ -89,7 +89,7 @@ def test_many_killed(weir):
     """Programs come and are killed, over and over: nothing is left behind."""
     for _ in range(8):
         victim = weir.script(SEND_FOREVER)
-        wait_until(lambda: listens(weir, 7000), "the victim listens")
+        weir.wait_for_socket(7000)
         with socket.create_connection((WEIR_ADDR, 7000), timeout=20) as connection:
             assert connection.recv(65536)
             os.kill(victim.pid, signal.SIGKILL)

@@ -51,7 +51,7 @@ while True:
 @pytest.mark.parametrize("reverse", [False, True], ids=["to-weir", "from-weir"])
 def test_iperf3(weir, reverse):
     server = weir.on_weir("iperf3", "-s", "-B", WEIR_ADDR)
-    wait_until(lambda: any(s["state"] == "LISTEN" for s in weir.sockets()), "iperf3 listens")
+    weir.wait_for_socket()
     client = weir.on_kernel("iperf3", "-c", WEIR_ADDR, "-t", "2", "-J", *(["-R"] if reverse else []))
     result = json.loads(client.done(40))
     assert server.running(), server.log()
@@ -78,7 +78,7 @@ def fetch_and_compare(weir, size):
     path = os.path.join(weir.tmp, "file")
     digest = make_file(path, size)
     weir.script(SERVE_FILE, path)
-    wait_until(lambda: any(s["state"] == "LISTEN" for s in weir.sockets()), "the server listens")
+    weir.wait_for_socket()
     with socket.create_connection((WEIR_ADDR, 7000), timeout=30) as connection:
         connection.settimeout(60)
         assert receive_all(connection) == (digest, size)
@@ -88,7 +88,7 @@ def send_and_compare(weir, size):
     path = os.path.join(weir.tmp, "file")
     digest = make_file(path, size)
     weir.script(TAKE_FILE)
-    wait_until(lambda: any(s["state"] == "LISTEN" for s in weir.sockets()), "the server listens")
+    weir.wait_for_socket()
     with socket.create_connection((WEIR_ADDR, 7000), timeout=30) as connection:
         connection.settimeout(60)
         with open(path, "rb") as f:
@@ -152,15 +152,10 @@ def udp_socket(timeout=10):
     return s
 
 
-def wait_for_udp(weir, port):
-    wait_until(lambda: any(s["proto"] == "udp" and s["local"].endswith(f":{port}")
-                           for s in weir.sockets()), f"a UDP socket at port {port}")
-
-
 @pytest.mark.parametrize("size", [0, 1, 100, 1472, 1473, 8000, 65507])
 def test_udp_echo(weir, size):
     weir.script(UDP_ECHO)
-    wait_for_udp(weir, 7001)
+    weir.wait_for_socket(7001, "udp")
     data = os.urandom(size)
     with udp_socket() as s:
         s.connect((WEIR_ADDR, 7001))
@@ -171,7 +166,7 @@ def test_udp_echo(weir, size):
 
 def test_udp_many(weir):
     weir.script(UDP_ECHO)
-    wait_for_udp(weir, 7001)
+    weir.wait_for_socket(7001, "udp")
     with udp_socket() as s:
         s.connect((WEIR_ADDR, 7001))
         for i in range(2000):
@@ -188,7 +183,7 @@ s.bind(("", 7003))
 signal.pause()
 """
     weir.script(stuck)
-    wait_for_udp(weir, 7003)
+    weir.wait_for_socket(7003, "udp")
     with udp_socket() as s:
         s.connect((WEIR_ADDR, 7003))
         for _ in range(4000):
@@ -328,7 +323,7 @@ def test_several_workers(make_weir):
     path = os.path.join(weir.tmp, "file")
     digest = make_file(path, 4 << 20)
     weir.script(SERVE_FILE, path)
-    wait_until(lambda: any(s["state"] == "LISTEN" for s in weir.sockets()), "the server listens")
+    weir.wait_for_socket()
     for _ in range(8):
         with socket.create_connection((WEIR_ADDR, 7000), timeout=30) as connection:
             connection.settimeout(30)
@@ -345,7 +340,7 @@ def test_two_instances_meet(make_weir):
     with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as f:
         f.write("1")
     server = two.script(TAKE_FILE)
-    wait_until(lambda: any(s["state"] == "LISTEN" for s in two.sockets()), "the server listens")
+    two.wait_for_socket()
     out = one.on_weir(PYTHON, "-c", """
 import hashlib, socket
 data = bytes(range(256)) * 8000

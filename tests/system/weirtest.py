@@ -270,6 +270,17 @@ class Weir:
                 return False
         wait_until(answers, f"{addr} port {port} answers", timeout)
 
+    def wait_for_socket(self, port=None, proto="tcp", timeout=30):
+        """Until the program that was started last listens (TCP) or is bound (UDP)."""
+        program = self.programs[-1]
+
+        def is_there():
+            assert program.running(), f"{program.name} ended\n{program.log()}"
+            return any(s["proto"] == proto and (proto == "udp" or s["state"] == "LISTEN") and
+                       (port is None or s["local"].endswith(f":{port}")) for s in self.sockets())
+
+        wait_until(is_there, f"{program.name} has a {proto} socket", timeout)
+
     def nginx(self, workers=2, sendfile="on"):
         """nginx with `workers` worker processes on port 80; self.www is its root."""
         self.www = os.path.join(self.tmp, "www")
