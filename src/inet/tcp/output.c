@@ -35,7 +35,8 @@ static uint32_t packet_max(const struct tcp_pcb *pcb, uint32_t mss)
 
 	if (!pcb->flow.port || !(pcb->flow.port->caps & (PORT_CAP_TX_TSO4 | PORT_CAP_LOOP)))
 		return mss;
-	return room - room % mss;
+	/* The loopback's segment is nearly as large as a packet can be. */
+	return room < mss ? mss : room - room % mss;
 }
 
 static uint32_t segment_mss(const struct tcp_pcb *pcb)
