@@ -106,13 +106,14 @@ static struct inet_addr *addr_find(struct inet *inet, unsigned int ifindex, uint
 /* Can ip be the address of an interface? */
 static bool addr_usable(uint32_t ip_be, unsigned int prefix_len, unsigned int ifindex)
 {
-	uint32_t mask_be = ip4_mask_be(prefix_len);
+	uint32_t mask_be;
 
 	if (prefix_len == 0 || prefix_len > 32 || ip4_is_zeronet(ip_be) || ip4_is_multicast(ip_be) ||
 	    ip4_is_limited_broadcast(ip_be))
 		return false;
-	if (ip4_is_loopback(ip_be) != (ifindex == IFINDEX_LOOP) && ip4_is_loopback(ip_be))
+	if (ip4_is_loopback(ip_be) && ifindex != IFINDEX_LOOP)
 		return false;
+	mask_be = ip4_mask_be(prefix_len);
 	return prefix_len >= 31 || ((ip_be & ~mask_be) != 0 && (ip_be | mask_be) != 0xffffffffu);
 }
 

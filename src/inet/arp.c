@@ -140,17 +140,30 @@ static bool arp_learn(struct worker *w, struct netif *netif, const struct arp_ms
 		      bool unicast)
 {
 	struct ipaddr sender = ipaddr_from_ip4(m->sender_ip_be);
-	bool request = arp_op(m) == ARP_OP_REQUEST;
+	bool request = arp_op(m) == ARP_OP_REQUEST, told = false;
 	struct neigh *n;
 
 	if (m->sender_ip_be == 0 || !inet_addr_onlink(w->inet, netif->ifindex, m->sender_ip_be))
 		return false;
 	n = request && to_us ? neigh_get(w, netif, &sender) :
 			       neigh_find(w, netif->ifindex, &sender);
-	if (!n)
-		return false;
 	/* Only an answer that was sent to us proves that the way works in both directions. */
-	return neigh_update(w, n, m->sender_mac, !request && to_us && unicast, true);
+	if (!request && to_us && unicast && w->inet->up.neigh_learned) {
+		w->inet->up.neigh_learned(w, netif->ifindex, &sender, m->sender_mac);
+		told = true;
+	}
+	if (!n)
+		return told;
+	return neigh_update(w, n, m->sender_mac, !request && to_us && unicast, true) || told;
+}
+
+void inet_neigh_learn(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
+		      const uint8_t mac[6])
+{
+	struct neigh *n = neigh_find(w, ifindex, addr);
+
+	if (n)
+		(void)neigh_update(w, n, mac, true, true);
 }
 
 static void arp_input_one(struct worker *w, struct netif *netif, struct pkt *p)

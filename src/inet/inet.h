@@ -57,6 +57,11 @@ struct inet_upcalls {
 	void (*udp_deliver)(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 			    const struct endpoint *from, const struct endpoint *to);
 	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, int error);
+	/* Neighbours. This one may be NULL, and is where there is one worker. An ARP answer for us came
+	 * to this worker's queue, but another may have asked: hand it to inet_neigh_learn() of each
+	 * other worker, on its own thread. It may be lost: the question is repeated. */
+	void (*neigh_learned)(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
+			      const uint8_t mac[6]);
 };
 
 /* 0 or a negative errno. The loopback interface (IFINDEX_LOOP, 127.0.0.1/8) needs its port added first. */
@@ -121,6 +126,10 @@ int ip_output(struct worker *w, struct pkt *p, struct ip_flow *flow);
 /* The next hop of flow works: the peer acknowledged something new (RFC 1122 section 2.3.2.1). Cheap
  * enough for each such segment. flow was routed. */
 void neigh_confirm(struct worker *w, const struct ip_flow *flow);
+
+/* What upcall neigh_learned() of another worker said. Ignored where this one never asked. */
+void inet_neigh_learn(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
+		      const uint8_t mac[6]);
 
 /* Sum of the pseudo-header of flow for len bytes of transport, folded, not inverted (for partial). */
 uint16_t ip_pseudo_csum(const struct ip_flow *flow, uint32_t len);

@@ -121,23 +121,33 @@ static void dissolve(struct udp_pcb *pcb)
 	}
 }
 
+/* Does pcb's own flow lead to dst already, as pcb wants it now? */
+static bool flow_fits(const struct worker *w, const struct udp_pcb *pcb, const struct ipaddr *dst)
+{
+	const struct ip_flow *flow = &pcb->flow;
+
+	return flow->generation == w->inet->generation && ipaddr_equal(&flow->dst, dst) &&
+	       flow->ttl == pcb->ttl && flow->broadcast_ok == pcb->broadcast &&
+	       (ipaddr_is_any(&pcb->local.addr) || ipaddr_equal(&flow->src, &pcb->local.addr));
+}
+
 /* The way from pcb to dst, routed: pcb's own where it leads there already, else a fresh one in it. */
 static int flow_to(struct worker *w, struct udp_pcb *pcb, const struct ipaddr *dst,
 		   struct ip_flow **out)
 {
 	struct ip_flow *flow = &pcb->flow;
-	bool from_group = ipaddr_is_ip4(&pcb->local.addr) &&
-			  !(inet_addr_kinds(w->inet, ipaddr_ip4(&pcb->local.addr)) & ADDR_LOCAL);
+	struct ipaddr src = pcb->local.addr;
 
 	*out = flow;
-	if (flow->generation == w->inet->generation && ipaddr_equal(&flow->dst, dst) &&
-	    flow->ttl == pcb->ttl && flow->broadcast_ok == pcb->broadcast &&
-	    (ipaddr_is_any(&pcb->local.addr) || from_group ||
-	     ipaddr_equal(&flow->src, &pcb->local.addr))) {
+	if (likely(flow_fits(w, pcb, dst))) {
 		flow->tos = pcb->tos;
 		return 0;
 	}
-	*flow = (struct ip_flow){ .src = from_group ? ipaddr_any() : pcb->local.addr,
+	/* Bound to a group or broadcast address: one receives on it, and sends from another. */
+	if (ipaddr_is_ip4(&src) && !inet_addr_is_local(w, &src) &&
+	    inet_addr_kinds(w->inet, ipaddr_ip4(&src)))
+		src = ipaddr_any();
+	*flow = (struct ip_flow){ .src = src,
 				  .dst = *dst,
 				  .proto = IP_PROTO_UDP,
 				  .ttl = pcb->ttl,

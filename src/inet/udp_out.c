@@ -48,8 +48,9 @@ int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint
 	p->l7 = (uint16_t)(p->l4 + UDP_HDR_BYTES);
 	p->flags |= PKT_F_CSUM_PARTIAL;
 	p->csum_at = UDP_CSUM_AT;
-	if (flow->neigh && inet_addr_kinds(w->inet, ipaddr_ip4(&flow->dst)) &
-				   (ADDR_BROADCAST | ADDR_JOINED))
+	/* Only such addresses have a permanent neighbour. */
+	if (unlikely(flow->neigh && flow->neigh->state == NEIGH_PERMANENT) &&
+	    inet_addr_kinds(w->inet, ipaddr_ip4(&flow->dst)) & (ADDR_BROADCAST | ADDR_JOINED))
 		loop_copy(w, p, flow);
 	return ip_output(w, p, flow);
 }

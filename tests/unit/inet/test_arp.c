@@ -4,6 +4,7 @@
 
 #include "fixture.h"
 #include "inet/neigh.h"
+#include "inet/state.h"
 
 static enum neigh_state state_of(struct host *h, uint32_t ip)
 {
@@ -170,13 +171,50 @@ static void test_announce(void **state)
 	host_close(h);
 }
 
+static unsigned int learned;
+
+static void on_learned(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
+		       const uint8_t mac[6])
+{
+	struct ipaddr peer = ipaddr_from_ip4(host_to_be32(PEER));
+
+	assert_true(ipaddr_equal(addr, &peer));
+	assert_memory_equal(mac, peer_mac, 6);
+	assert_int_equal(ifindex, 2);
+	learned++;
+}
+
+/* Several workers: an answer that another one waits for is handed on, and taken from it. */
+static void test_other_workers(void **state)
+{
+	struct host *h = host_open(NULL);
+	struct ipaddr peer = ipaddr_from_ip4(host_to_be32(PEER));
+	struct udp_pcb *pcb = host_udp(h, 0, 5000);
+	uint8_t frame[64];
+
+	learned = 0;
+	h->w->inet->up.neigh_learned = on_learned;
+	host_put(h, frame, frame_arp(frame, us_mac, ARP_OP_REPLY, peer_mac, PEER, us_mac, US));
+	assert_int_equal(learned, 1);
+	assert_int_equal(test_drops(h->w, ARP_NOT_FOR_US), 0);
+	inet_neigh_learn(h->w, 2, &peer, peer_mac); /* never asked */
+	assert_int_equal(state_of(h, PEER), NEIGH_NONE);
+	assert_int_equal(host_send(h, pcb, PEER, 9, "x", 1), 0);
+	assert_int_equal(state_of(h, PEER), NEIGH_INCOMPLETE);
+	inet_neigh_learn(h->w, 2, &peer, peer_mac);
+	host_run(h);
+	assert_int_equal(state_of(h, PEER), NEIGH_REACHABLE);
+	assert_true(host_take(h, ETH_TYPE_IP4));
+	host_close(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reply),	    cmocka_unit_test(test_probe),
 		cmocka_unit_test(test_malformed),   cmocka_unit_test(test_not_for_us),
 		cmocka_unit_test(test_gratuitous_update), cmocka_unit_test(test_conflict),
-		cmocka_unit_test(test_announce),
+		cmocka_unit_test(test_announce),    cmocka_unit_test(test_other_workers),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
