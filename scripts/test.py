@@ -166,7 +166,7 @@ def fuzz_one(part, path, target, seconds):
     print(f"fuzz: {name} for {seconds} s", end="", flush=True)
     with open(log, "w", encoding="utf-8") as out:
         status = subprocess.run([target, corpus, seeds, f"-max_total_time={seconds}",
-                                 "-timeout=10", "-rss_limit_mb=3072", "-print_final_stats=1",
+                                 "-timeout=20", "-max_len=3000", "-rss_limit_mb=3072", "-print_final_stats=1",
                                  f"-artifact_prefix={path}/{name}-"], cwd=path,
                                 env=environment(), stdout=out, stderr=subprocess.STDOUT).returncode
     with open(log, encoding="utf-8", errors="replace") as file:

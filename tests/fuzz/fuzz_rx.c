@@ -58,8 +58,7 @@ static void op_program(uint8_t what)
 		tcp_shutdown_write(&host.w, pcb);
 		return;
 	}
-	host.conn[what % HOST_CONNS] = NULL;
-	tcp_close(&host.w, pcb);
+	host_conn_close(what % HOST_CONNS);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -79,8 +79,9 @@ static void handshake(struct fuzz_in *in)
 	memset(&peer, 0, sizeof(peer));
 	peer.snd_nxt = PEER_ISN + 1;
 	segment(PEER_ISN, 0, TCP_F_SYN, 65535, options, fuzz_u8(in) & 1 ? 12 : 4, "", 0);
-	if (peer.open)
-		segment(peer.snd_nxt, peer.host_nxt, TCP_F_ACK, 1000, "", 0, "", 0);
+	FUZZ_CHECK(peer.open);
+	segment(peer.snd_nxt, peer.host_nxt, TCP_F_ACK, 1000, "", 0, "", 0);
+	FUZZ_CHECK(host.conn[0]);
 }
 
 /* A sequence number near a sensible one. */
@@ -135,8 +136,7 @@ static void op_program(struct fuzz_in *in)
 		return;
 	switch (what % 8) {
 	case 0:
-		host.conn[0] = NULL;
-		tcp_close(&host.w, pcb);
+		host_conn_close(0);
 		break;
 	case 1:
 		tcp_shutdown_write(&host.w, pcb);

@@ -88,8 +88,21 @@ static void up_gone(struct worker *w, struct tcp_pcb *pcb)
 
 	if (i >= 0)
 		host.conn[i] = NULL;
-	free(tcp_public(pcb)->rcv.data);
+	if (!host.closing) /* else host_conn_close() frees it */
+		free(tcp_public(pcb)->rcv.data);
 	free(tcp_public(pcb)->snd.data);
+}
+
+void host_conn_close(unsigned int i)
+{
+	struct tcp_pcb *pcb = host.conn[i];
+	uint8_t *rcv = tcp_public(pcb)->rcv.data;
+
+	host.conn[i] = NULL;
+	host.closing = true;
+	tcp_close(&host.w, pcb);
+	host.closing = false;
+	free(rcv);
 }
 
 static void up_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
@@ -231,12 +244,8 @@ static unsigned int host_take(void)
 static void host_close_broken(void)
 {
 	for (unsigned int i = 0; i < HOST_CONNS; i++) {
-		struct tcp_pcb *pcb = host.conn[i];
-
-		if (!pcb || !host.broken[i])
-			continue;
-		host.conn[i] = NULL;
-		tcp_close(&host.w, pcb);
+		if (host.conn[i] && host.broken[i])
+			host_conn_close(i);
 	}
 }
 

@@ -33,6 +33,7 @@ struct host {
 	struct tcp_pcb *listener;
 	struct tcp_pcb *conn[HOST_CONNS]; /* accepted or connecting; NULL: free */
 	bool broken[HOST_CONNS];	  /* an error was told: to be closed */
+	bool closing;			  /* in host_conn_close() */
 	struct udp_pcb *udp;
 	/* What a target wants to see. */
 	void (*on_frame)(const uint8_t *frame, size_t len); /* the host sent it */
@@ -48,6 +49,10 @@ void host_close(void);
 /* Receive, fire timers, send, and hand what was sent to on_frame, until nothing moves. */
 void host_poll(void);
 void host_advance(uint64_t ns);
+
+/* The program closes connection i (there is one): TCP gives up the receive ring at once, the send
+ * ring when it is done. */
+void host_conn_close(unsigned int i);
 
 /* Put a frame on the wire. host_fix_frame() makes its lengths and checksums right before. */
 void host_put(const uint8_t *frame, size_t len);
