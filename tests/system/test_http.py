@@ -148,7 +148,6 @@ def test_curl_on_weir(weir):
 def test_curl_on_weir_refused(weir):
     curl = weir.on_weir("curl", "-sS", "-m", "10", f"http://{KERNEL_ADDR}:8081/")
     assert curl.wait() == 7  # CURLE_COULDNT_CONNECT
-    assert "refused" in curl.log()
 
 
 def test_curl_on_weir_to_nginx_on_weir(weir):
