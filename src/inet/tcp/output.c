@@ -33,7 +33,8 @@ static uint32_t packet_max(const struct tcp_pcb *pcb, uint32_t mss)
 {
 	uint32_t room = TCP_GSO_MAX_BYTES - IP4_TCP_MAX_HDR_BYTES;
 
-	if (!pcb->flow.port || !(pcb->flow.port->caps & (PORT_CAP_TX_TSO4 | PORT_CAP_LOOP)))
+	if (room < 2 * mss || !pcb->flow.port ||
+	    !(pcb->flow.port->caps & (PORT_CAP_TX_TSO4 | PORT_CAP_LOOP)))
 		return mss;
 	/* The loopback's segment is nearly as large as a packet can be. */
 	return room < mss ? mss : room - room % mss;
