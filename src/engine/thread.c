@@ -42,9 +42,9 @@
 
 #define SPIN_SHARE_MIN 16u /* the shortest spin is this share of the longest */
 #define SLEEP_MAX_NS 250000000u
-#define TIMER_POLL_MIN_NS 50000u   /* ports that cannot wake us: look again after a quarter of the \
-				    */
-#define TIMER_POLL_MAX_NS 5000000u /* silence so far, within these bounds */
+/* Ports that cannot wake us: look again after a quarter of the silence so far, within bounds. */
+#define TIMER_POLL_MIN_NS 50000u
+#define TIMER_POLL_MAX_NS 10000000u
 #define SLEEP_EVENTS 8
 
 /* ---- what a sleeper waits for ---- */

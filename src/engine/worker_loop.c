@@ -32,7 +32,9 @@
 
 #define LOCAL_ROUNDS 16u
 #define COSTLY_POLL_MAX_NS 500000u
-#define BACKLOG_RETRY_NS 50000u /* look again at a send ring that was full */
+/* A send ring that was full: look again after a quarter of the silence so far, within bounds. */
+#define BACKLOG_RETRY_MIN_NS 50000u
+#define BACKLOG_RETRY_MAX_NS 5000000u
 
 int loop_new(struct engine *engine, struct worker *w, struct engine_loop **loop)
 {
@@ -183,6 +185,14 @@ unsigned int engine_poll(struct engine *engine, unsigned int worker, uint64_t no
 	return io + timers;
 }
 
+/* A port whose other side is not there (memif without a peer) must not keep the worker awake. */
+static uint64_t backlog_wait_ns(const struct engine_loop *loop)
+{
+	uint64_t wait_ns = (loop->w->now_ns - loop->last_io_ns) / 4;
+
+	return RTE_MAX(RTE_MIN(wait_ns, BACKLOG_RETRY_MAX_NS), BACKLOG_RETRY_MIN_NS);
+}
+
 uint64_t engine_next_ns(struct engine *engine, unsigned int worker)
 {
 	struct engine_loop *loop = engine->loop[worker];
@@ -196,7 +206,7 @@ uint64_t engine_next_ns(struct engine *engine, unsigned int worker)
 			next_ns = RTE_MIN(next_ns, port->ops->next_ns(port, loop->port[i].queue));
 	}
 	if (loop->backlog)
-		next_ns = RTE_MIN(next_ns, w->now_ns + BACKLOG_RETRY_NS);
+		next_ns = RTE_MIN(next_ns, w->now_ns + backlog_wait_ns(loop));
 	return next_ns;
 }
 
