@@ -42,7 +42,8 @@ struct tcp_public {
 	void *user;           /* the socket layer's; never changed by TCP, still there in tcp_gone() */
 	bool rx_eof;          /* the peer's FIN was reached */
 	/* options, set at any time */
-	bool nodelay, cork, keepalive, reuse_addr, reuse_port, quickack;
+	bool nodelay, cork, keepalive, reuse_addr, reuse_port;
+	bool quickack;        /* on: ACKs may be quick (as tcp(7) has it), off: they wait for data */
 	bool linger;          /* SO_LINGER on */
 	uint32_t linger_s;
 	uint32_t keep_idle_s, keep_interval_s, keep_count; /* 0: 7200, 75, 9 */

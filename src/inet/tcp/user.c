@@ -16,6 +16,7 @@ int tcp_open(struct worker *w, struct tcp_pcb **pcb, void *user)
 	new->flags |= F_KNOWN;
 	new->pub.user = user;
 	new->pub.rcv_space_bytes = 65536;
+	new->pub.quickack = true;
 	*pcb = new;
 	return 0;
 }
@@ -112,8 +113,11 @@ void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb)
 	if (!tcp_synchronised(pcb))
 		return;
 	tcp_enter(w);
-	if (pcb->pub.quickack && (pcb->flags & F_ACK_LATER))
+	/* Not for good: until the next answer of the program (tcp(7), TCP_QUICKACK). */
+	if (pcb->pub.quickack && (pcb->flags & F_ACK_LATER)) {
+		pcb->flags &= ~F_PINGPONG;
 		tcp_ack_now(w, pcb);
+	}
 	tcp_keepalive_update(w, pcb);
 	tcp_mss_update(pcb);
 	pcb->flags |= F_OUTPUT;
