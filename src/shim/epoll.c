@@ -9,7 +9,6 @@
 #include "shim/epset.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -456,7 +455,7 @@ static int kernel_only(struct epset *ep, struct epoll_event *events, int max, in
 	return kept;
 }
 
-static int wait_weir(struct ep_wait *ew, int64_t timeout_ns)
+static int wait_weir(struct ep_wait *ew, int64_t timeout_ns, const sigset_t *mask)
 {
 	struct epset *ep = ew->ep;
 	struct pollfd fds[3] = { { 0 } };
@@ -468,6 +467,7 @@ static int wait_weir(struct ep_wait *ew, int64_t timeout_ns)
 	w.discard_cq = false;
 	w.sleepers = &ep->sleepers;
 	w.bell = ep->bell;
+	w.mask = mask;
 	w.fds = fds;
 	w.deadline_ns = timeout_ns < 0 ? NO_DEADLINE : now_ns() + timeout_ns;
 	do {
@@ -489,7 +489,6 @@ int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t ti
 {
 	struct ep_wait ew = { .ep = ep, .events = events, .max = max };
 	bool weir = false;
-	sigset_t old;
 	int n;
 
 	if (max <= 0)
@@ -504,11 +503,7 @@ int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t ti
 	if (timeout_ns == 0)
 		return 0;
 	obj_get(&ep->obj);
-	if (mask)
-		pthread_sigmask(SIG_SETMASK, mask, &old);
-	n = wait_weir(&ew, timeout_ns);
-	if (mask)
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	n = wait_weir(&ew, timeout_ns, mask);
 	obj_put(&ep->obj);
 	return n;
 }

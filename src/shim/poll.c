@@ -2,7 +2,6 @@
 /* poll and select over weir and kernel descriptors together. */
 #include "shim/shim.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define KERNEL_LOOK_NS 1000000
@@ -113,12 +112,13 @@ static void poll_arm(void *arg)
 	}
 }
 
-static int poll_run(struct poll_wait *p, int64_t timeout_ns)
+static int poll_run(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
 {
 	struct waiter w;
 	int err;
 
 	waiter_init(&w, poll_ready, poll_arm, p);
+	w.mask = mask;
 	w.fds = p->kernel;
 	w.fds_count = p->kernel_count + 2;
 	w.deadline_ns = timeout_ns < 0 ? NO_DEADLINE : now_ns() + timeout_ns;
@@ -135,8 +135,6 @@ static int poll_run(struct poll_wait *p, int64_t timeout_ns)
 static int poll_with(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
 {
 	nfds_t k = 2;
-	sigset_t old;
-	int r;
 
 	for (nfds_t i = 0; i < p->n; i++) {
 		if (!fd_sock(p->user[i].fd)) {
@@ -154,12 +152,7 @@ static int poll_with(struct poll_wait *p, int64_t timeout_ns, const sigset_t *ma
 		scan_kernel(p);
 	if (p->found || timeout_ns == 0)
 		return p->found;
-	if (mask)
-		pthread_sigmask(SIG_SETMASK, mask, &old);
-	r = poll_run(p, timeout_ns);
-	if (mask)
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
+	return poll_run(p, timeout_ns, mask);
 }
 
 int call_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask)

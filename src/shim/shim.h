@@ -218,6 +218,7 @@ struct waiter {
 	int64_t deadline_ns; /* CLOCK_MONOTONIC, or NO_DEADLINE */
 	struct pollfd *fds;  /* more descriptors that end the wait... */
 	nfds_t fds_count;    /* ...[0] and [1] are wait.c's own: bell and session */
+	const sigset_t *mask; /* while it waits, or NULL */
 	uint32_t signals, signals_norestart; /* counted so far: waiter_init() */
 };
 void waiter_init(struct waiter *w, bool (*ready)(void *), void (*arm)(void *), void *arg);

@@ -146,9 +146,6 @@ static int pending_error(struct wsock *ws)
 		return ws->type == SOCK_STREAM ? ECONNRESET : ENETDOWN;
 	if (!ws->shm)
 		return 0;
-	/* A program that asks how its connect() went has been told. */
-	if (!(atomic_load(&ws->shm->state) & ABI_S_CONNECTING))
-		atomic_fetch_and(&ws->opts, ~WS_CONNECT_PENDING);
 	return app_sock_take_error(ws->shm);
 }
 

@@ -10,6 +10,7 @@
  */
 #include "shim/shim.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
@@ -155,8 +156,12 @@ static int sleep_once(struct waiter *w, struct thread_state *t, struct pollfd *f
 	/* A long sleep ends once a second and begins again: a lost bell would cost that at most. */
 	r = R(ppoll)(fds, n, w->deadline_ns == NO_DEADLINE && n == 2 ? NULL : &ts, NULL);
 	t->waiting_bell = -1;
-	if (r < 0)
-		return interrupted(w, t) || t->signals == w->signals ? -EINTR : 1;
+	if (r < 0) {
+		/* A handler that is not counted was installed behind our back. */
+		if (t->signals == w->signals)
+			return -EINTR;
+		return interrupted(w, t) ? -EINTR : 1;
+	}
 	if (fds[0].revents)
 		bell_clear(w->bell);
 	if (fds[1].revents)
@@ -168,7 +173,7 @@ static int sleep_once(struct waiter *w, struct thread_state *t, struct pollfd *f
 	return 1;
 }
 
-int waiter_run(struct waiter *w)
+static int run_unmasked(struct waiter *w)
 {
 	struct thread_state *t = thread_state();
 	struct pollfd own[2];
@@ -199,6 +204,20 @@ int waiter_run(struct waiter *w)
 			break;
 		}
 	}
+	return r;
+}
+
+int waiter_run(struct waiter *w)
+{
+	sigset_t old;
+	int r;
+
+	if (likely(!w->mask))
+		return run_unmasked(w);
+	/* What is delivered the moment the mask changes was counted after waiter_init(). */
+	pthread_sigmask(SIG_SETMASK, w->mask, &old);
+	r = run_unmasked(w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
 

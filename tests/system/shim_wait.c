@@ -205,11 +205,11 @@ static void epoll_add_while_waiting(void)
 
 static void *echo_thread(void *arg)
 {
-	struct epoll_event e[8];
+	struct epoll_event e[1];
 	char buf[64];
 
 	for (;;) {
-		int n = epoll_wait(shared_ep, e, 8, 5000);
+		int n = epoll_wait(shared_ep, e, 1, 5000);
 
 		CHECK(n > 0);
 		for (int i = 0; i < n; i++) {
