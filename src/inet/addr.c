@@ -51,7 +51,8 @@ unsigned int inet_addr_kinds(const struct inet *inet, uint32_t ip_be)
 
 	for (; inet->addr_slot[i].kinds; i = (i + 1) & (INET_ADDR_SLOTS - 1)) {
 		if (inet->addr_slot[i].ip_be == ip_be)
-			return inet->addr_slot[i].kinds | (ip4_is_loopback(ip_be) ? ADDR_LOOPBACK : 0);
+			return inet->addr_slot[i].kinds |
+			       (ip4_is_loopback(ip_be) ? ADDR_LOOPBACK : 0);
 	}
 	if (ip4_is_loopback(ip_be))
 		return ADDR_LOCAL | ADDR_LOOPBACK;
@@ -83,7 +84,7 @@ int inet_source_for(const struct inet *inet, unsigned int ifindex, uint32_t next
 		if (inet->addr[i].ifindex == ifindex)
 			a = &inet->addr[i];
 	}
-	/* An interface without an address borrows one (RFC 1812 section 5.2.2.7's unnumbered link). */
+	/* An interface without an address borrows one (RFC 1812 section 2.2.7). */
 	for (unsigned int i = 0; !a && i < inet->addr_count; i++) {
 		if (inet->addr[i].ifindex != IFINDEX_LOOP)
 			a = &inet->addr[i];
@@ -108,8 +109,8 @@ static bool addr_usable(uint32_t ip_be, unsigned int prefix_len, unsigned int if
 {
 	uint32_t mask_be;
 
-	if (prefix_len == 0 || prefix_len > 32 || ip4_is_zeronet(ip_be) || ip4_is_multicast(ip_be) ||
-	    ip4_is_limited_broadcast(ip_be))
+	if (prefix_len == 0 || prefix_len > 32 || ip4_is_zeronet(ip_be) ||
+	    ip4_is_multicast(ip_be) || ip4_is_limited_broadcast(ip_be))
 		return false;
 	if (ip4_is_loopback(ip_be) && ifindex != IFINDEX_LOOP)
 		return false;
@@ -136,7 +137,8 @@ int inet_addr_add(struct worker *w, unsigned int ifindex, const struct ipaddr *a
 		return -EEXIST;
 	if (inet->addr_count == INET_MAX_ADDR)
 		return -ENOSPC;
-	err = prefix_len < 32 ? route_add(&inet->routes, addr, prefix_len, &none, ifindex, true) : 0;
+	err = prefix_len < 32 ? route_add(&inet->routes, addr, prefix_len, &none, ifindex, true)
+			      : 0;
 	if (err && err != -EEXIST) /* a second address of the same subnet shares its route */
 		return err;
 	a = &inet->addr[inet->addr_count++];

@@ -3,8 +3,8 @@
  * What is believed, and what not:
  * - a request for one of our addresses from a host of our subnet: it will want our answer and speak
  *   with us, so it becomes a neighbour (STALE: not proven), and is answered;
- * - a reply sent to us: REACHABLE, if we have an entry for its sender, that is, if we wanted to know;
- * - anything else (gratuitous, requests for others) only updates entries that exist, never makes one;
+ * - a reply sent to us: REACHABLE, if we have an entry for its sender (we wanted to know);
+ * - anything else (gratuitous, requests for others) only updates entries that exist;
  * - nothing from outside our subnets, nothing from group or null addresses, nothing that claims an
  *   address of ours: that is a conflict or a loop, and we defend the address.
  * An address that was learnt less than a second ago is not replaced (neigh_update()).
@@ -145,8 +145,8 @@ static bool arp_learn(struct worker *w, struct netif *netif, const struct arp_ms
 
 	if (m->sender_ip_be == 0 || !inet_addr_onlink(w->inet, netif->ifindex, m->sender_ip_be))
 		return false;
-	n = request && to_us ? neigh_get(w, netif, &sender) :
-			       neigh_find(w, netif->ifindex, &sender);
+	n = request && to_us ? neigh_get(w, netif, &sender)
+			     : neigh_find(w, netif->ifindex, &sender);
 	/* Only an answer that was sent to us proves that the way works in both directions. */
 	if (!request && to_us && unicast && w->inet->up.neigh_learned) {
 		w->inet->up.neigh_learned(w, netif->ifindex, &sender, m->sender_mac);

@@ -5,8 +5,9 @@
  * A datagram under reassembly keeps its fragments in a list sorted by offset, not overlapping; when
  * they reach from 0 to the end they are chained to one packet without copying. Bounds: datagrams,
  * fragments in all, bytes of buffers in all, fragments of one datagram; a new datagram is refused
- * when one is reached, and what is incomplete after 30 s goes (RFC 1122 section 3.3.2, Linux's time).
- * A fragment that repeats one exactly is dropped alone; one that overlaps takes its datagram along.
+ * when one is reached, and what is incomplete after 30 s goes (RFC 1122 section 3.3.2, Linux's
+ * time). A fragment that repeats one exactly is dropped alone; one that overlaps takes its datagram
+ * along.
  */
 #ifndef WEIR_INET_FRAG_H
 #define WEIR_INET_FRAG_H
@@ -32,8 +33,8 @@ struct frag_datagram {
 	uint8_t ifindex;
 	uint16_t count;
 	bool last_seen;
-	uint32_t total;    /* payload bytes of the datagram, where last_seen */
-	uint32_t have;     /* payload bytes that are here */
+	uint32_t total;		  /* payload bytes of the datagram, where last_seen */
+	uint32_t have;		  /* payload bytes that are here */
 	struct pkt *first, *last; /* by offset; user[0] = begin, user[1] = end */
 	struct timer timer;
 	struct frag_datagram *next; /* in its bucket, or the free list */

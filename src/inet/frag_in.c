@@ -100,8 +100,8 @@ void frag_free(struct worker *w)
 /* RFC 792: "if fragment zero is not available then no time exceeded need be sent at all". */
 static void frag_timer(struct worker *w, struct timer *t)
 {
-	struct frag_datagram *d = (struct frag_datagram *)((char *)t -
-							   offsetof(struct frag_datagram, timer));
+	struct frag_datagram *d =
+		(struct frag_datagram *)((char *)t - offsetof(struct frag_datagram, timer));
 
 	if (d->first->user[0] == 0)
 		icmp_send_error(w, d->first, ICMP_TYPE_TIME_EXCEEDED, ICMP_CODE_REASSEMBLY, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fragmentation (RFC 791 section 3.2). The packet's own buffer becomes the first fragment; the others
- * are made from copies of its tail, so that every fragment is one packet in the ledger.
+ * Fragmentation (RFC 791 section 3.2). The packet's own buffer becomes the first fragment; the
+ * others are made from copies of its tail, so that every fragment is one packet in the ledger.
  */
 #include <errno.h>
 
@@ -15,7 +15,8 @@ static void options_for_later(uint8_t *header, unsigned int header_len)
 	unsigned int i = IP4_HDR_BYTES;
 
 	while (i < header_len && header[i] != IP4_OPT_END) {
-		unsigned int len = header[i] == IP4_OPT_NOP || i + 1 == header_len ? 1 : header[i + 1];
+		unsigned int len = header[i] == IP4_OPT_NOP || i + 1 == header_len ? 1
+										   : header[i + 1];
 
 		if (len == 0 || len > header_len - i)
 			len = header_len - i;
@@ -37,7 +38,8 @@ static int copy_range(struct worker *w, struct pkt *dst, const struct pkt *src, 
 	}
 	while (m && len) {
 		uint32_t run = m->data_len - offset < len ? m->data_len - offset : len;
-		int err = pkt_append(w, dst, rte_pktmbuf_mtod_offset(m, const uint8_t *, offset), run);
+		int err = pkt_append(w, dst, rte_pktmbuf_mtod_offset(m, const uint8_t *, offset),
+				     run);
 
 		if (err)
 			return err;
@@ -63,8 +65,8 @@ static void finish_csum(struct pkt *p)
 }
 
 /* A fragment of its own: header, and len bytes of p's payload from offset on. */
-static struct pkt *fragment_make(struct worker *w, const struct pkt *p, uint32_t offset, uint32_t len,
-				 bool last)
+static struct pkt *fragment_make(struct worker *w, const struct pkt *p, uint32_t offset,
+				 uint32_t len, bool last)
 {
 	unsigned int header_len = (unsigned int)(p->l4 - p->l3);
 	uint8_t header[IP4_HDR_MAX_BYTES];
@@ -78,7 +80,8 @@ static struct pkt *fragment_make(struct worker *w, const struct pkt *p, uint32_t
 	options_for_later(header, header_len);
 	units = (be16_to_host(h->frag_be) & IP4_OFFSET_MASK) + offset / 8;
 	h->len_be = host_to_be16((uint16_t)(header_len + len));
-	h->frag_be = host_to_be16((uint16_t)((last ? be16_to_host(h->frag_be) & IP4_MF : IP4_MF) | units));
+	h->frag_be = host_to_be16(
+		(uint16_t)((last ? be16_to_host(h->frag_be) & IP4_MF : IP4_MF) | units));
 	ip4_csum_fill(h, header_len);
 	f->flags |= p->flags & PKT_F_ROUTED;
 	f->path = p->path;
@@ -107,7 +110,8 @@ static void fragment_first(struct pkt *p, uint32_t len)
 }
 
 /* All fragments behind the first, in order; NULL (and nothing made) when out of buffers. */
-static struct pkt *fragments_make(struct worker *w, const struct pkt *p, uint32_t total, uint32_t step)
+static struct pkt *fragments_make(struct worker *w, const struct pkt *p, uint32_t total,
+				  uint32_t step)
 {
 	struct pkt *rest = NULL, **tail = &rest, *f;
 

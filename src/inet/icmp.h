@@ -10,9 +10,9 @@
 
 /*
  * How many errors we send (RFC 1812 section 4.3.2.8), with Linux's figures: 1000 a second in bursts
- * of 50 in all, and one a second in bursts of 6 to each destination (by hash: destinations that share
- * a bucket share the right to it). "Fragmentation needed" is never held back from a destination,
- * because connections hang without it.
+ * of 50 in all, and one a second in bursts of 6 to each destination (by hash: destinations that
+ * share a bucket share the right to it). "Fragmentation needed" is never held back from a
+ * destination, because connections hang without it.
  */
 #define ICMP_LIMIT_RATE 1000u
 #define ICMP_LIMIT_BURST 50u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ICMP input: echo is answered, errors are told to the transport they are about (RFC 1122 3.2.2). */
+/* ICMP input (RFC 1122 section 3.2.2): echo is answered, errors are told to their transport. */
 #include <errno.h>
 
 #include "inet/icmp.h"
@@ -57,7 +57,7 @@ static const struct unreachable unreachables[] = {
 struct icmp_error {
 	struct ipaddr local, remote; /* of our packet that caused it */
 	uint8_t proto;
-	const uint8_t *l4; /* its first eight bytes */
+	const uint8_t *l4;	 /* its first eight bytes */
 	unsigned int quoted_len; /* as its header said */
 	int error;
 	bool hard;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ICMP errors that we send (RFC 792, RFC 1122 section 3.2.2, RFC 1812 section 4.3), and their limit. */
+/* ICMP errors that we send (RFC 1122 section 3.2.2, RFC 1812 section 4.3), and their limit. */
 #include "inet/icmp.h"
 
 #include "inet/ip4.h"
@@ -34,8 +34,8 @@ static void bucket_fill(struct icmp_bucket *b, uint64_t now_ns, uint64_t token_n
 static bool limit_allows(struct worker *w, uint32_t dst_be, bool frag_needed)
 {
 	struct icmp_limit *limit = &w->inet->icmp_limit;
-	struct icmp_bucket *peer = &limit->peer[worker_hash(w, &dst_be, sizeof(dst_be)) %
-						ICMP_LIMIT_PEERS];
+	struct icmp_bucket *peer =
+		&limit->peer[worker_hash(w, &dst_be, sizeof(dst_be)) % ICMP_LIMIT_PEERS];
 
 	bucket_fill(&limit->all, w->now_ns, 1000000000ull / ICMP_LIMIT_RATE, ICMP_LIMIT_BURST);
 	if (!limit->all.tokens)
@@ -100,10 +100,12 @@ static struct pkt *error_make(struct worker *w, const struct pkt *p, uint8_t typ
 	return e;
 }
 
-void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code, uint32_t info)
+void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code,
+		     uint32_t info)
 {
 	const struct ip4_hdr *h = pkt_header(p, p->l3, sizeof(*h));
-	struct ip_flow flow = { .proto = IP_PROTO_ICMP, .tos = 0xc0 }; /* RFC 1812: internetwork control */
+	struct ip_flow flow = { .proto = IP_PROTO_ICMP,
+				.tos = 0xc0 }; /* RFC 1812: internetwork control */
 	struct pkt *e;
 
 	if (!h || !may_answer(w, p, h))

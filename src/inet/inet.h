@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The network and transport protocols of one worker: configuration (interfaces, addresses, routes),
- * the way in (eth_input) and the way out (ip_output). Configuration is the same on every worker; the
- * engine repeats each call for each worker while all are parked.
+ * the way in (eth_input) and the way out (ip_output). Configuration is the same on every worker;
+ * the engine repeats each call for each worker while all are parked.
  *
  * The way in:  eth_input -> arp_input
- *                        -> ip4_input -> frag_input -> ip4_local -> icmp_input, udp_input, tcp_input
- *                                     -> ip4_forward
+ *                        -> ip4_input -> ip4_local (frag_input) -> icmp_input
+ *                                     |                         -> udp_input
+ *                                     |                         -> tcp_input
+ *                                     -> ip4_forward -> neigh_output
  * The way out: tcp_output, udp_send, icmp_send -> ip_output -> frag_output -> neigh_output
  *                                              -> port_send
  *
@@ -34,7 +36,7 @@ struct udp_pcb;
 struct inet_upcalls {
 	/* TCP */
 	void (*tcp_connected)(struct worker *w, struct tcp_pcb *pcb);
-	/* A connection is established on a listener. 0 takes it (accept queue), else it is reset. */
+	/* A connection is established on a listener. 0 takes it (accept queue), else a reset. */
 	int (*tcp_incoming)(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *pcb);
 	/* Is there room in the listener's accept queue? Asked on SYN and on the last ACK. */
 	bool (*tcp_backlog_room)(struct worker *w, struct tcp_pcb *listener);
@@ -53,18 +55,18 @@ struct inet_upcalls {
 	void (*tcp_error)(struct worker *w, struct tcp_pcb *pcb, int error, bool soft);
 	/* pcb is freed when this returns; its rings are not used any more. */
 	void (*tcp_gone)(struct worker *w, struct tcp_pcb *pcb);
-	/* UDP: a datagram for pcb; p->l7 is its payload. Takes the packet (delivers or drops it). */
+	/* UDP: a datagram for pcb; p->l7 is its payload. Takes (delivers or drops) the packet. */
 	void (*udp_deliver)(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 			    const struct endpoint *from, const struct endpoint *to);
 	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, int error);
-	/* Neighbours. This one may be NULL, and is where there is one worker. An ARP answer for us came
-	 * to this worker's queue, but another may have asked: hand it to inet_neigh_learn() of each
-	 * other worker, on its own thread. It may be lost: the question is repeated. */
+	/* Neighbours. This one may be NULL, and is where there is one worker. An ARP answer for us
+	 * came to this worker's queue, but another may have asked: hand it to inet_neigh_learn() of
+	 * each other worker, on its own thread. It may be lost: the question is repeated. */
 	void (*neigh_learned)(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
 			      const uint8_t mac[6]);
 };
 
-/* 0 or a negative errno. The loopback interface (IFINDEX_LOOP, 127.0.0.1/8) needs its port added first. */
+/* 0 or a negative errno. The loop port (IFINDEX_LOOP, 127.0.0.1/8) is to be added first. */
 int inet_init(struct worker *w, const struct inet_upcalls *upcalls);
 void inet_free(struct worker *w); /* drops what is held, frees every pcb (tcp_gone is called) */
 
@@ -99,12 +101,12 @@ struct ip_flow {
 	uint8_t proto;
 	uint8_t ttl; /* 0: the default, 64 */
 	uint8_t tos;
-	bool df;     /* don't fragment */
+	bool df;	   /* don't fragment */
 	bool broadcast_ok; /* SO_BROADCAST */
 	/* cache, ip_flow_route()'s own */
 	uint8_t ifindex;
-	uint8_t hops; /* the TTL that packets get */
-	bool fragment; /* df is overruled: the path's MTU is below what discovery may set */
+	uint8_t hops;	    /* the TTL that packets get */
+	bool fragment;	    /* df is overruled: the path's MTU is below what discovery may set */
 	uint16_t mtu_bytes; /* of the path (route, or as path MTU discovery learnt) */
 	uint32_t generation;
 	uint32_t neigh_generation;
@@ -131,7 +133,7 @@ void neigh_confirm(struct worker *w, const struct ip_flow *flow);
 void inet_neigh_learn(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
 		      const uint8_t mac[6]);
 
-/* Sum of the pseudo-header of flow for len bytes of transport, folded, not inverted (for partial). */
+/* Sum of the pseudo-header for len bytes of transport, folded, not inverted (for partial). */
 uint16_t ip_pseudo_csum(const struct ip_flow *flow, uint32_t len);
 
 /* Transport input, from ip4_local(): l3, l4 set, lengths checked and trimmed. Take the packets. */
@@ -140,10 +142,10 @@ void udp_input(struct worker *w, struct pkt **pkts, unsigned int n);
 void icmp_input(struct worker *w, struct pkt **pkts, unsigned int n);
 
 /*
- * An ICMP error came for a packet that we sent, or its next hop did not answer. local and remote as in
- * our packet; l4 = its first 8 bytes at least. error: positive errno (ECONNREFUSED, EHOSTUNREACH,
- * EMSGSIZE with mtu_bytes...); hard: whether RFC 1122 lets it end a connection that is being opened.
- * Returns whether a pcb was found.
+ * An ICMP error came for a packet that we sent, or its next hop did not answer. local and remote as
+ * in our packet; l4 = its first 8 bytes at least. error: positive errno (ECONNREFUSED,
+ * EHOSTUNREACH, EMSGSIZE with mtu_bytes...); hard: whether RFC 1122 lets it end a connection that
+ * is being opened. Returns whether a pcb was found.
  */
 bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
 		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes);
@@ -151,6 +153,7 @@ bool udp_icmp_error(struct worker *w, const struct ipaddr *local, const struct i
 		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes);
 
 /* Answer a received packet (l3 set) with an ICMP error, rate limited. Does not take p. */
-void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code, uint32_t info);
+void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code,
+		     uint32_t info);
 
 #endif

@@ -20,10 +20,11 @@ void ip4_forward(struct worker *w, struct pkt **pkts, unsigned int n);
 unsigned int ip4_options_check(const uint8_t *header, unsigned int header_len, unsigned int *at);
 
 /*
- * Cut p (first byte: its IP header, l3 and l4 set) into fragments of mtu_bytes at most and send them
- * along the flow. 0, or the errno of the first that could not be sent.
+ * Cut p (first byte: its IP header, l3 and l4 set) into fragments of mtu_bytes at most and send
+ * them along the flow. 0, or the errno of the first that could not be sent.
  */
-int frag_output(struct worker *w, struct pkt *p, const struct ip_flow *flow, unsigned int mtu_bytes);
+int frag_output(struct worker *w, struct pkt *p, const struct ip_flow *flow,
+		unsigned int mtu_bytes);
 
 /* The last step out of IP: to the neighbour, or to the loop port. */
 int ip4_finish(struct worker *w, struct pkt *p, const struct ip_flow *flow);

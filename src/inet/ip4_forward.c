@@ -43,7 +43,8 @@ static uint32_t wire_len(const struct pkt *p)
 	if (!(p->flags & PKT_F_GSO_TCP4))
 		return pkt_len_from(p, p->l3);
 	offset = pkt_header(p, (uint16_t)(p->l4 + 12), 1); /* TCP's header length */
-	return (uint32_t)(p->l4 - p->l3) + (offset ? (uint32_t)(*offset >> 4) * 4 : 60) + p->gso_size;
+	return (uint32_t)(p->l4 - p->l3) + (offset ? (uint32_t)(*offset >> 4) * 4 : 60) +
+	       p->gso_size;
 }
 
 static void forward_one(struct worker *w, struct pkt *p)

@@ -95,7 +95,7 @@ static void sort_one(struct worker *w, struct pkt *p, struct ip4_sorted *sorted)
 		sorted->local[sorted->local_count++] = p;
 		return;
 	}
-	/* What was sent to everybody on the link is not for us to pass on (RFC 1812 section 5.3.4). */
+	/* What went to everybody on the link is not for us to pass on (RFC 1812 section 5.3.4). */
 	if (inet->forwarding && !(p->flags & (PKT_F_BROADCAST | PKT_F_MULTICAST))) {
 		sorted->forward[sorted->forward_count++] = p;
 		return;

@@ -45,7 +45,8 @@ static unsigned int route_error_reason(int err)
 	return err == -ENOBUFS ? DROP_NEIGH_QUEUEFULL : DROP_IP_OUTNOROUTES;
 }
 
-static void header_fill(struct worker *w, struct ip4_hdr *h, const struct ip_flow *flow, uint32_t len)
+static void header_fill(struct worker *w, struct ip4_hdr *h, const struct ip_flow *flow,
+			uint32_t len)
 {
 	bool df = flow->df && !flow->fragment;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A flow's way out: route, source address, next hop, path MTU. Found once and kept in the flow until
- * something changes (inet->generation).
+ * A flow's way out: route, source address, next hop, path MTU. Found once and kept in the flow
+ * until something changes (inet->generation).
  */
 #include <errno.h>
 
@@ -24,9 +24,9 @@ static int flow_to_self(struct inet *inet, struct ip_flow *flow)
 		return -ENETUNREACH;
 	/* As Linux's local table has it: 127.0.0.1 for all of 127/8, else the address itself. */
 	if (ipaddr_is_any(&flow->src))
-		flow->src = ip4_is_loopback(ipaddr_ip4(&flow->dst)) ?
-				    ipaddr_from_ip4(WIRE_BE32(0x7f000001u)) :
-				    flow->dst;
+		flow->src = ip4_is_loopback(ipaddr_ip4(&flow->dst))
+				    ? ipaddr_from_ip4(WIRE_BE32(0x7f000001u))
+				    : flow->dst;
 	flow->port = netif->port;
 	flow->ifindex = netif->ifindex;
 	flow->neigh = NULL;
@@ -88,8 +88,8 @@ static int flow_set_hop(struct worker *w, struct ip_flow *flow, unsigned int kin
 	struct ipaddr next = ipaddr_from_ip4(hop->next_be);
 	const struct pmtu *pmtu;
 
-	flow->neigh = kinds & ADDR_BROADCAST ? &hop->netif->broadcast :
-					       neigh_get(w, hop->netif, &next);
+	flow->neigh = kinds & ADDR_BROADCAST ? &hop->netif->broadcast
+					     : neigh_get(w, hop->netif, &next);
 	if (!flow->neigh)
 		return -ENOBUFS;
 	flow->neigh_generation = flow->neigh->generation;
@@ -115,8 +115,8 @@ int ip_flow_route(struct worker *w, struct ip_flow *flow)
 
 	flow->generation = 0;
 	if (ipaddr_is_any(&flow->dst)) /* as Linux: 0.0.0.0 is this host */
-		flow->dst = ipaddr_is_any(&flow->src) ? ipaddr_from_ip4(WIRE_BE32(0x7f000001u)) :
-							flow->src;
+		flow->dst = ipaddr_is_any(&flow->src) ? ipaddr_from_ip4(WIRE_BE32(0x7f000001u))
+						      : flow->src;
 	if (!ipaddr_is_ip4(&flow->dst))
 		return -ENETUNREACH;
 	kinds = inet_addr_kinds(inet, ipaddr_ip4(&flow->dst));
@@ -139,6 +139,6 @@ int ip_flow_route(struct worker *w, struct ip_flow *flow)
 
 uint16_t ip_pseudo_csum(const struct ip_flow *flow, uint32_t len)
 {
-	return csum_fold(csum_pseudo_ip4(ipaddr_ip4(&flow->src), ipaddr_ip4(&flow->dst),
-					 flow->proto, len));
+	return csum_fold(
+		csum_pseudo_ip4(ipaddr_ip4(&flow->src), ipaddr_ip4(&flow->dst), flow->proto, len));
 }

@@ -89,8 +89,8 @@ static void tell_unreachable(struct worker *w, const struct pkt *p)
 }
 
 /*
- * The round failed. The state is set and the queue is off before anybody is told, because who is told
- * may send again.
+ * The round failed. The state is set and the queue is off before anybody is told, because who is
+ * told may send again.
  */
 static void neigh_fail(struct worker *w, struct neigh *n)
 {
@@ -166,7 +166,7 @@ bool neigh_update(struct worker *w, struct neigh *n, const uint8_t mac[ETH_ADDR_
 	if (n->state == NEIGH_PERMANENT)
 		return false;
 	if (known && !same) {
-		/* The first answer wins for a while, or two hosts with one address would alternate. */
+		/* The first answer wins for a while, or two claimants would alternate. */
 		if (!override || w->now_ns - n->updated_ns < NEIGH_LOCK_NS)
 			return false;
 	}

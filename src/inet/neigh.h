@@ -10,14 +10,14 @@
  *                              v                     |                             v
  *                           FAILED <--3 unanswered-- PROBE <--5 s unconfirmed-- DELAY
  *
- * Packets are sent at once in STALE, DELAY, PROBE and REACHABLE; in NONE, INCOMPLETE and FAILED they
- * wait (bounded for each neighbour and in all), and FAILED begins a new round. When a round fails,
- * what waits is dropped NEIGH_FAILED and the senders are told EHOSTUNREACH.
+ * Packets are sent at once in STALE, DELAY, PROBE and REACHABLE; in NONE, INCOMPLETE and FAILED
+ * they wait (bounded for each neighbour and in all), and FAILED begins a new round. When a round
+ * fails, what waits is dropped NEIGH_FAILED and the senders are told EHOSTUNREACH.
  *
  * An entry is created when a flow is routed, or when a host of the subnet asks for us. Flows keep a
- * pointer to it: entries are never given back to the heap while inet lives, and each has a generation
- * that changes when it is taken for another neighbour. The table is bounded: when it is full an entry
- * that is not in use (NONE, FAILED, STALE, group addresses) is taken.
+ * pointer to it: entries are never given back to the heap while inet lives, and each has a
+ * generation that changes when it is taken for another neighbour. The table is bounded: when it is
+ * full an entry that is not in use (NONE, FAILED, STALE, group addresses) is taken.
  */
 #ifndef WEIR_INET_NEIGH_H
 #define WEIR_INET_NEIGH_H
@@ -35,14 +35,14 @@ struct netif;
 
 #define NEIGH_MAX 1024u
 #define NEIGH_BUCKETS 2048u
-#define NEIGH_QUEUE_PACKETS 64u    /* that wait for one neighbour */
-#define NEIGH_HELD_PACKETS 1024u   /* that wait in all */
-#define NEIGH_PROBES 3u            /* requests in a round */
+#define NEIGH_QUEUE_PACKETS 64u	 /* that wait for one neighbour */
+#define NEIGH_HELD_PACKETS 1024u /* that wait in all */
+#define NEIGH_PROBES 3u		 /* requests in a round */
 #define NEIGH_RETRANS_NS 1000000000ull
-#define NEIGH_REACHABLE_NS 30000000000ull /* mean: each time between half and three halves of it */
+#define NEIGH_REACHABLE_NS 30000000000ull /* mean; each time between 50 and 150 % of it */
 #define NEIGH_DELAY_NS 5000000000ull
 #define NEIGH_LOCK_NS 1000000000ull /* an address that was just learnt is not replaced */
-#define NEIGH_GC_FROM 128u          /* fewer entries are left in peace */
+#define NEIGH_GC_FROM 128u	    /* fewer entries are left in peace */
 #define NEIGH_GC_NS 60000000000ull  /* unused for so long: goes */
 
 /* The order is used: from STALE on there is an address, behind STALE nothing is to be done. */

@@ -121,8 +121,9 @@ struct neigh *neigh_find(struct worker *w, unsigned int ifindex, const struct ip
 static void neigh_fill_group(struct neigh *n)
 {
 	uint32_t group = be32_to_host(ipaddr_ip4(&n->addr)) & 0x7fffffu;
-	const uint8_t mac[ETH_ADDR_BYTES] = { 0x01, 0x00, 0x5e, (uint8_t)(group >> 16),
-					      (uint8_t)(group >> 8), (uint8_t)group };
+	const uint8_t mac[ETH_ADDR_BYTES] = {
+		0x01, 0x00, 0x5e, (uint8_t)(group >> 16), (uint8_t)(group >> 8), (uint8_t)group
+	};
 
 	eth_addr_copy(n->eth.dst, mac);
 	n->state = NEIGH_PERMANENT;

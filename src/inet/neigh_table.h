@@ -5,7 +5,7 @@
 
 #include "inet/neigh.h"
 
-void neigh_timer(struct worker *w, struct timer *t);          /* of one neighbour */
-void neigh_queue_drop(struct worker *w, struct neigh *n);     /* drops what waits for it */
+void neigh_timer(struct worker *w, struct timer *t);	  /* of one neighbour */
+void neigh_queue_drop(struct worker *w, struct neigh *n); /* drops what waits for it */
 
 #endif

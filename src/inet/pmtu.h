@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Path MTU cache (RFC 1191): for each destination the largest packet that routers let through, as
- * they told us; forgotten after ten minutes, so that a better path is found again. Bounded: a set of
- * slots by hash, where the oldest makes room.
+ * they told us; forgotten after ten minutes, so that a better path is found again. Bounded: a set
+ * of slots by hash, where the oldest makes room.
  */
 #ifndef WEIR_INET_PMTU_H
 #define WEIR_INET_PMTU_H

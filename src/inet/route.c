@@ -127,7 +127,8 @@ int route_del(struct route_table *t, const struct ipaddr *prefix, unsigned int p
 		t->present[len / 64] &= ~(1ull << len % 64);
 	/* Close the hole: move up each follower that could not be found across it. */
 	hole = (uint32_t)(r - t->slots);
-	for (i = (hole + 1) & (t->slot_count - 1); t->slots[i].used; i = (i + 1) & (t->slot_count - 1)) {
+	for (i = (hole + 1) & (t->slot_count - 1); t->slots[i].used;
+	     i = (i + 1) & (t->slot_count - 1)) {
 		uint32_t home = route_hash(&t->slots[i].prefix, t->slots[i].len);
 
 		if (((i - home) & (t->slot_count - 1)) >= ((i - hole) & (t->slot_count - 1))) {

@@ -3,9 +3,10 @@
  * The routing table: longest prefix match over both families (IPv4 prefixes are held as IPv4-mapped
  * IPv6 ones, 96 bits longer).
  *
- * One hash table holds every (prefix, length); a bitmap says which lengths occur, so a look-up tries
- * only those, the longest first: two or three probes for a host, a few more for a router. Flows cache
- * what they found, so this runs once a flow. It grows with what is configured (no packet can).
+ * One hash table holds every (prefix, length); a bitmap says which lengths occur, so a look-up
+ * tries only those, the longest first: two or three probes for a host, a few more for a router.
+ * Flows cache what they found, so this runs once a flow. It grows with what is configured (no
+ * packet can).
  */
 #ifndef WEIR_INET_ROUTE_H
 #define WEIR_INET_ROUTE_H
@@ -20,7 +21,7 @@
 struct route {
 	struct ipaddr prefix;
 	struct ipaddr gateway; /* any: on the link */
-	uint8_t len;           /* in bits of 128; with `used` the key */
+	uint8_t len;	       /* in bits of 128; with `used` the key */
 	uint8_t ifindex;
 	bool used;
 	bool connected; /* came with an address */

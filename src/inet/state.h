@@ -2,8 +2,8 @@
 /*
  * struct inet: the state of the protocols of one worker. For src/inet only.
  *
- * Everything has a bound, and everything is allocated in inet_init(), except routes (grown when they
- * are configured), UDP pcbs (a free list) and TCP's own.
+ * Everything has a bound, and everything is allocated in inet_init(), except routes (grown when
+ * they are configured), UDP pcbs (a free list) and TCP's own.
  */
 #ifndef WEIR_INET_STATE_H
 #define WEIR_INET_STATE_H
@@ -22,17 +22,17 @@
 #define INET_IP_IDS 256u
 #define INET_DEFAULT_TTL 64u
 
-#define ARP_ANNOUNCE_NUM 2u                /* RFC 5227 section 1.1 */
+#define ARP_ANNOUNCE_NUM 2u /* RFC 5227 section 1.1 */
 #define ARP_ANNOUNCE_NS 2000000000ull
 #define ARP_DEFEND_NS 10000000000ull
 
 struct netif {
 	struct port *port; /* NULL: the slot is free */
 	uint8_t ifindex;
-	struct neigh broadcast;  /* its link-layer broadcast address: always reachable */
-	struct timer announce;   /* gratuitous ARP for its addresses */
+	struct neigh broadcast; /* its link-layer broadcast address: always reachable */
+	struct timer announce;	/* gratuitous ARP for its addresses */
 	uint8_t announces_left;
-	uint64_t defended_ns;    /* when an address of it was last defended (RFC 5227 section 2.4) */
+	uint64_t defended_ns; /* when an address of it was last defended (RFC 5227 section 2.4) */
 	struct inet *inet;
 };
 
@@ -49,8 +49,8 @@ struct inet_addr {
 #define ADDR_LOCAL 0x01u
 #define ADDR_BROADCAST 0x02u /* of a subnet of ours, or 255.255.255.255 */
 #define ADDR_MULTICAST 0x04u
-#define ADDR_JOINED 0x08u    /* a group we are in: 224.0.0.1 */
-#define ADDR_LOOPBACK 0x10u  /* 127.0.0.0/8 */
+#define ADDR_JOINED 0x08u   /* a group we are in: 224.0.0.1 */
+#define ADDR_LOOPBACK 0x10u /* 127.0.0.0/8 */
 
 /* One slot of the table of IPv4 addresses that are ours or broadcast; kinds 0: free. */
 struct addr_slot {
@@ -63,8 +63,9 @@ struct inet {
 	struct netif netif[INET_MAX_IF]; /* ifindex i is netif[i - 1] */
 	struct inet_addr addr[INET_MAX_ADDR];
 	unsigned int addr_count;
-	struct addr_slot addr_slot[INET_ADDR_SLOTS]; /* open addressing, built anew at each change */
-	uint32_t generation; /* of routes and addresses; never 0 */
+	struct addr_slot
+		addr_slot[INET_ADDR_SLOTS]; /* open addressing, built anew at each change */
+	uint32_t generation;		    /* of routes and addresses; never 0 */
 	bool forwarding;
 	struct route_table routes;
 	struct neigh_table neighs;
@@ -73,7 +74,8 @@ struct inet {
 	struct icmp_limit icmp_limit;
 	struct udp_table udp;
 	uint16_t ip_id[INET_IP_IDS];
-	struct ip_flow forward[INET_FORWARD_CACHE]; /* ways out of what we forward, by destination */
+	struct ip_flow
+		forward[INET_FORWARD_CACHE]; /* ways out of what we forward, by destination */
 };
 
 static inline struct netif *inet_netif(struct inet *inet, unsigned int ifindex)

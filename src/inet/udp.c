@@ -59,7 +59,8 @@ static int ephemeral_port(struct worker *w, const struct udp_pcb *pcb, struct en
 	strict.reuse_addr = false;
 	strict.reuse_port = false;
 	for (uint32_t i = 0; i < count; i++) {
-		local->port_be = host_to_be16((uint16_t)(UDP_EPHEMERAL_FIRST + (start + i) % count));
+		local->port_be =
+			host_to_be16((uint16_t)(UDP_EPHEMERAL_FIRST + (start + i) % count));
 		if (!udp_bind_conflicts(&w->inet->udp, &strict, local))
 			return 0;
 	}
@@ -131,7 +132,7 @@ static bool flow_fits(const struct worker *w, const struct udp_pcb *pcb, const s
 	       (ipaddr_is_any(&pcb->local.addr) || ipaddr_equal(&flow->src, &pcb->local.addr));
 }
 
-/* The way from pcb to dst, routed: pcb's own where it leads there already, else a fresh one in it. */
+/* The way from pcb to dst, routed: pcb's own flow, made anew where it leads elsewhere. */
 static int flow_to(struct worker *w, struct udp_pcb *pcb, const struct ipaddr *dst,
 		   struct ip_flow **out)
 {

@@ -10,8 +10,8 @@
 struct udp_pcb {
 	struct endpoint local;
 	struct endpoint remote; /* port 0: not connected */
-	struct ip_flow flow;    /* cached way to remote */
-	void *user;             /* the socket */
+	struct ip_flow flow;	/* cached way to remote */
+	void *user;		/* the socket */
 	bool reuse_addr;
 	bool reuse_port;
 	bool broadcast;

@@ -134,7 +134,8 @@ bool udp_bind_conflicts(const struct udp_table *t, const struct udp_pcb *pcb,
 		if (!ipaddr_is_any(&other->local.addr) && !ipaddr_is_any(&local->addr) &&
 		    !ipaddr_equal(&other->local.addr, &local->addr))
 			continue;
-		if ((other->reuse_addr && pcb->reuse_addr) || (other->reuse_port && pcb->reuse_port))
+		if ((other->reuse_addr && pcb->reuse_addr) ||
+		    (other->reuse_port && pcb->reuse_port))
 			continue;
 		return true;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The UDP pcbs of a worker: by local port in buckets, newest first, and all of them in one list. For
- * src/inet only.
+ * The UDP pcbs of a worker: by local port in buckets, newest first, and all of them in one list.
+ * For src/inet only.
  */
 #ifndef WEIR_INET_UDP_TABLE_H
 #define WEIR_INET_UDP_TABLE_H
@@ -13,8 +13,8 @@
 #include "inet/udp.h"
 #include "wire/byteorder.h"
 
-#define UDP_BUCKETS 4096u /* power of two */
-#define UDP_FREE_PCBS 1024u /* closed pcbs that are kept for the next ones */
+#define UDP_BUCKETS 4096u	   /* power of two */
+#define UDP_FREE_PCBS 1024u	   /* closed pcbs that are kept for the next ones */
 #define UDP_EPHEMERAL_FIRST 32768u /* as Linux's ip_local_port_range */
 #define UDP_EPHEMERAL_LAST 60999u
 
@@ -38,12 +38,13 @@ static inline struct udp_pcb **udp_bucket(const struct udp_table *t, uint16_t po
 			   (UDP_BUCKETS - 1)];
 }
 
-/* How well pcb fits a datagram from `from` to `to`: 0 not at all; connected beats bound beats any. */
+/* How well pcb fits a datagram: 0 not at all; connected beats bound beats any. */
 unsigned int udp_score(const struct udp_pcb *pcb, const struct endpoint *from,
 		       const struct endpoint *to);
 
 /* The pcb that gets a unicast datagram, or NULL. */
-struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from, const struct endpoint *to);
+struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from,
+			   const struct endpoint *to);
 
 /* Could the local endpoint be bound beside what is bound already? (Linux's rules.) */
 bool udp_bind_conflicts(const struct udp_table *t, const struct udp_pcb *pcb,

@@ -135,9 +135,8 @@ size_t frame_icmp(uint8_t *frame, const struct frame_spec *s, uint8_t type, uint
 	return total;
 }
 
-size_t frame_arp(uint8_t *frame, const uint8_t eth_dst[6], uint16_t op,
-		 const uint8_t sender_mac[6], uint32_t sender_ip, const uint8_t target_mac[6],
-		 uint32_t target_ip)
+size_t frame_arp(uint8_t *frame, const uint8_t eth_dst[6], uint16_t op, const uint8_t sender_mac[6],
+		 uint32_t sender_ip, const uint8_t target_mac[6], uint32_t target_ip)
 {
 	static const uint8_t zero[6];
 	struct arp_msg m;

@@ -21,7 +21,7 @@
 #include "wire/udp.h"
 
 #define FRAME_ROOM 70000u /* bytes: enough for any frame, super-segments too */
-#define FRAME_IP(a, b, c, d) \
+#define FRAME_IP(a, b, c, d)                                                                       \
 	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
 /* Offsets in frames whose IP header has no options. */
@@ -60,9 +60,8 @@ size_t frame_tcp(uint8_t *frame, const struct frame_spec *s, const struct frame_
 		 const void *data, size_t len);
 size_t frame_icmp(uint8_t *frame, const struct frame_spec *s, uint8_t type, uint8_t code,
 		  uint32_t rest, const void *data, size_t len);
-size_t frame_arp(uint8_t *frame, const uint8_t eth_dst[6], uint16_t op,
-		 const uint8_t sender_mac[6], uint32_t sender_ip, const uint8_t target_mac[6],
-		 uint32_t target_ip);
+size_t frame_arp(uint8_t *frame, const uint8_t eth_dst[6], uint16_t op, const uint8_t sender_mac[6],
+		 uint32_t sender_ip, const uint8_t target_mac[6], uint32_t target_ip);
 
 /* The datagram alone (header and data, checksum set), for those who cut it into fragments. */
 size_t frame_udp_datagram(uint8_t *l4, uint32_t src_ip, uint32_t dst_ip, uint16_t sport,
@@ -81,7 +80,7 @@ struct frame_info {
 	uint32_t src_ip, dst_ip;
 	uint8_t proto, ttl, tos;
 	uint16_t id, frag; /* frag: flags and offset / 8, host order */
-	size_t ip_len;     /* as the header says */
+	size_t ip_len;	   /* as the header says */
 	const uint8_t *l4; /* behind the IP header */
 	size_t l4_len;
 	/* TCP and UDP, in a packet that is not a later fragment */
@@ -100,9 +99,9 @@ struct frame_info {
 };
 
 /*
- * Take a frame apart and assert (cmocka) that it is well formed: lengths, IP header checksum, and the
- * transport's checksum where the packet is whole. csum_partial: the transport's is the pseudo-header
- * sum alone (what a port with PORT_CAP_TX_CSUM is given).
+ * Take a frame apart and assert (cmocka) that it is well formed: lengths, IP header checksum, and
+ * the transport's checksum where the packet is whole. csum_partial: the transport's is the
+ * pseudo-header sum alone (what a port with PORT_CAP_TX_CSUM is given).
  */
 void frame_parse(const uint8_t *frame, size_t len, bool csum_partial, struct frame_info *info);
 

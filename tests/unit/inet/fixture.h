@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A host on a wire, in virtual time: weir's inet at 198.18.0.2/24 (mac 02:..:02), the test at
- * 198.18.0.1 (mac 02:..:01) on the other side. TCP is replaced by tcp_stub.c, which counts and drops.
+ * 198.18.0.1 (mac 02:..:01) on the other side. TCP is replaced by tcp_stub.c, which counts and
+ * drops.
  */
 #ifndef WEIR_TESTS_UNIT_INET_FIXTURE_H
 #define WEIR_TESTS_UNIT_INET_FIXTURE_H
@@ -55,8 +56,8 @@ struct host {
 	struct frame_info info;
 };
 
-extern struct told tcp_told;     /* tcp_stub.c */
-extern bool tcp_stub_knows;      /* tcp_icmp_error()'s answer */
+extern struct told tcp_told;	 /* tcp_stub.c */
+extern bool tcp_stub_knows;	 /* tcp_icmp_error()'s answer */
 extern unsigned int tcp_stub_in; /* packets that tcp_input() got */
 
 /* spec: the wire's, NULL for "wire,mac=02:00:00:00:00:02". ARP announcements are out and gone. */
@@ -90,13 +91,13 @@ int host_send(struct host *h, struct udp_pcb *pcb, uint32_t ip, uint16_t port, c
 
 /* Assert that frame is dropped for the reason, and that nothing else comes of it but `answers`
  * frames of ours. */
-#define host_drops(h, reason, frame, len, answers)                          \
-	do {                                                                \
-		uint64_t before_ = test_drops((h)->w, reason);              \
-		host_put(h, frame, len);                                    \
-		assert_int_equal(test_drops((h)->w, reason), before_ + 1);  \
-		assert_int_equal(wire_waiting((h)->wire), answers);         \
-		test_ledger((h)->w);                                        \
+#define host_drops(h, reason, frame, len, answers)                                                 \
+	do {                                                                                       \
+		uint64_t before_ = test_drops((h)->w, reason);                                     \
+		host_put(h, frame, len);                                                           \
+		assert_int_equal(test_drops((h)->w, reason), before_ + 1);                         \
+		assert_int_equal(wire_waiting((h)->wire), answers);                                \
+		test_ledger((h)->w);                                                               \
 	} while (0)
 
 #endif

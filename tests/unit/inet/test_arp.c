@@ -46,7 +46,8 @@ static void test_probe(void **state)
 	struct host *h = host_open(NULL);
 	uint8_t frame[64];
 
-	host_put(h, frame, frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, 0, NULL, US));
+	host_put(h, frame,
+		 frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, 0, NULL, US));
 	assert_true(host_take(h, ETH_TYPE_ARP));
 	assert_int_equal(arp_op(&h->info.arp), ARP_OP_REPLY);
 	assert_int_equal(state_of(h, 0), NEIGH_NONE);
@@ -74,10 +75,13 @@ static void test_malformed(void **state)
 		   frame_arp(frame, us_mac, ARP_OP_REQUEST, no_mac, PEER, NULL, US), 0);
 	host_drops(h, ARP_MALFORMED, frame,
 		   frame_arp(frame, us_mac, ARP_OP_REQUEST, peer_mac, LOCALHOST, NULL, US), 0);
-	host_drops(h, ARP_MALFORMED, frame, frame_arp(frame, us_mac, ARP_OP_REQUEST, peer_mac,
-						      FRAME_IP(224, 0, 0, 5), NULL, US), 0);
-	host_drops(h, ARP_MALFORMED, frame, frame_arp(frame, us_mac, ARP_OP_REQUEST, peer_mac,
-						      SUBNET_BROADCAST, NULL, US), 0);
+	host_drops(h, ARP_MALFORMED, frame,
+		   frame_arp(frame, us_mac, ARP_OP_REQUEST, peer_mac, FRAME_IP(224, 0, 0, 5), NULL,
+			     US),
+		   0);
+	host_drops(h, ARP_MALFORMED, frame,
+		   frame_arp(frame, us_mac, ARP_OP_REQUEST, peer_mac, SUBNET_BROADCAST, NULL, US),
+		   0);
 	host_drops(h, PKT_TOO_SMALL, frame,
 		   frame_arp(frame, us_mac, ARP_OP_REQUEST, peer_mac, PEER, NULL, US) - 1, 0);
 	assert_int_equal(state_of(h, PEER), NEIGH_NONE);
@@ -91,19 +95,24 @@ static void test_not_for_us(void **state)
 
 	/* A request for another, a gratuitous one, an answer to no question, one from elsewhere. */
 	host_drops(h, ARP_NOT_FOR_US, frame,
-		   frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, PEER, NULL, THIRD), 0);
+		   frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, PEER, NULL, THIRD),
+		   0);
 	host_drops(h, ARP_NOT_FOR_US, frame,
-		   frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, PEER, NULL, PEER), 0);
+		   frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, PEER, NULL, PEER),
+		   0);
 	host_drops(h, ARP_NOT_FOR_US, frame,
 		   frame_arp(frame, us_mac, ARP_OP_REPLY, peer_mac, PEER, us_mac, US), 0);
 	host_drops(h, ARP_NOT_FOR_US, frame,
 		   frame_arp(frame, us_mac, ARP_OP_REPLY, peer_mac, FAR, us_mac, US), 0);
 	/* 127.0.0.1 is ours, but not for a wire. */
-	host_drops(h, ARP_NOT_FOR_US, frame,
-		   frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, FAR, NULL, LOCALHOST), 0);
+	host_drops(
+		h, ARP_NOT_FOR_US, frame,
+		frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, FAR, NULL, LOCALHOST),
+		0);
 	assert_int_equal(state_of(h, PEER), NEIGH_NONE);
-	/* From outside our subnets: answered, for it may be a neighbour by a route, but not learnt. */
-	host_put(h, frame, frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, FAR, NULL, US));
+	/* From outside our subnets: answered (it may be on the link by a route), not learnt. */
+	host_put(h, frame,
+		 frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, FAR, NULL, US));
 	assert_true(host_take(h, ETH_TYPE_ARP));
 	assert_int_equal(state_of(h, FAR), NEIGH_NONE);
 	host_close(h);
@@ -117,7 +126,8 @@ static void test_gratuitous_update(void **state)
 
 	host_meet(h, PEER, peer_mac);
 	host_drops(h, ARP_NOT_FOR_US, frame,
-		   frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, third_mac, PEER, NULL, PEER), 0);
+		   frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, third_mac, PEER, NULL, PEER),
+		   0);
 	assert_memory_equal(mac_of(h, PEER), peer_mac, 6);
 	host_wait(h, 2 * SEC);
 	host_put(h, frame,
@@ -211,10 +221,14 @@ static void test_other_workers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reply),	    cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_malformed),   cmocka_unit_test(test_not_for_us),
-		cmocka_unit_test(test_gratuitous_update), cmocka_unit_test(test_conflict),
-		cmocka_unit_test(test_announce),    cmocka_unit_test(test_other_workers),
+		cmocka_unit_test(test_reply),
+		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_not_for_us),
+		cmocka_unit_test(test_gratuitous_update),
+		cmocka_unit_test(test_conflict),
+		cmocka_unit_test(test_announce),
+		cmocka_unit_test(test_other_workers),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

@@ -61,7 +61,8 @@ static void test_mixed_burst(void **state)
 		size_t len;
 
 		if (i % 3 == 0)
-			len = frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, PEER, NULL, US);
+			len = frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, PEER,
+					NULL, US);
 		else if (i % 3 == 1)
 			len = frame_icmp(frame, &s, ICMP_TYPE_ECHO, 0, i, "data", 4);
 		else
@@ -91,9 +92,9 @@ static void test_big_burst_call(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_too_small),    cmocka_unit_test(test_otherhost),
+		cmocka_unit_test(test_too_small),	cmocka_unit_test(test_otherhost),
 		cmocka_unit_test(test_unhandled_proto), cmocka_unit_test(test_no_interface),
-		cmocka_unit_test(test_mixed_burst),  cmocka_unit_test(test_big_burst_call),
+		cmocka_unit_test(test_mixed_burst),	cmocka_unit_test(test_big_burst_call),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

@@ -44,7 +44,8 @@ static void router_open(struct router *r)
 	uint8_t frame[64];
 
 	r->h = host_open(NULL);
-	assert_int_equal(port_open("wire,mac=02:00:00:00:09:02,mtu=1000", &params, &r->far, error), 0);
+	assert_int_equal(port_open("wire,mac=02:00:00:00:09:02,mtu=1000", &params, &r->far, error),
+			 0);
 	r->far_ifindex = (unsigned int)inet_netif_add(r->h->w, r->far);
 	assert_int_equal(inet_addr_add(r->h->w, r->far_ifindex, &far, 24), 0);
 	inet_forwarding(r->h->w, true);
@@ -52,8 +53,8 @@ static void router_open(struct router *r)
 	run(r);
 	host_meet(r->h, PEER, peer_mac);
 	assert_int_equal(wire_put(r->far, frame,
-				  frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, far_mac, FAR, NULL,
-					    OUR_FAR_SIDE)),
+				  frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, far_mac, FAR,
+					    NULL, OUR_FAR_SIDE)),
 			 0);
 	run(r);
 	frame_take_all(r->far);

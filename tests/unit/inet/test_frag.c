@@ -18,7 +18,8 @@ static size_t datagram(uint8_t *l4, size_t len)
 }
 
 /* One fragment of it: bytes [from, to). */
-static size_t piece(uint8_t *frame, uint16_t id, const uint8_t *l4, size_t from, size_t to, bool more)
+static size_t piece(uint8_t *frame, uint16_t id, const uint8_t *l4, size_t from, size_t to,
+		    bool more)
 {
 	struct frame_spec s = from_peer();
 
@@ -27,7 +28,8 @@ static size_t piece(uint8_t *frame, uint16_t id, const uint8_t *l4, size_t from,
 	return frame_ip4(frame, &s, IP_PROTO_UDP, l4 + from, to - from);
 }
 
-static void put_piece(struct host *h, uint16_t id, const uint8_t *l4, size_t from, size_t to, bool more)
+static void put_piece(struct host *h, uint16_t id, const uint8_t *l4, size_t from, size_t to,
+		      bool more)
 {
 	uint8_t frame[FRAME_ROOM];
 
@@ -329,7 +331,8 @@ static void test_output(void **state)
 static void test_df(void **state)
 {
 	struct host *h = host_open(NULL);
-	struct ip_flow flow = { .dst = ipaddr_from_ip4(host_to_be32(PEER)), .proto = IP_PROTO_TCP,
+	struct ip_flow flow = { .dst = ipaddr_from_ip4(host_to_be32(PEER)),
+				.proto = IP_PROTO_TCP,
 				.df = true };
 	struct pkt *p = pkt_alloc(h->w);
 
@@ -371,13 +374,20 @@ static void test_output_no_buffers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_in_order),  cmocka_unit_test(test_any_order),
-		cmocka_unit_test(test_tiny),	  cmocka_unit_test(test_largest),
-		cmocka_unit_test(test_many_at_once), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_duplicate), cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_malformed), cmocka_unit_test(test_timeout),
-		cmocka_unit_test(test_tcp),	  cmocka_unit_test(test_free_incomplete),
-		cmocka_unit_test(test_output),	  cmocka_unit_test(test_df),
+		cmocka_unit_test(test_in_order),
+		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_tiny),
+		cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_duplicate),
+		cmocka_unit_test(test_overlap),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_free_incomplete),
+		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_df),
 		cmocka_unit_test(test_output_no_buffers),
 	};
 

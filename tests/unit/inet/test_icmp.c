@@ -15,7 +15,8 @@ static void test_echo(void **state)
 		data[i] = (uint8_t)i;
 	host_meet(h, PEER, peer_mac);
 	s.tos = 0x28;
-	host_put(h, frame, frame_icmp(frame, &s, ICMP_TYPE_ECHO, 0, 0x12340001, data, sizeof(data)));
+	host_put(h, frame,
+		 frame_icmp(frame, &s, ICMP_TYPE_ECHO, 0, 0x12340001, data, sizeof(data)));
 	assert_true(host_take(h, ETH_TYPE_IP4));
 	assert_memory_equal(h->info.dst_mac, peer_mac, 6);
 	assert_memory_equal(h->info.src_mac, us_mac, 6);
@@ -56,9 +57,11 @@ static void test_echo_to_all_is_not_answered(void **state)
 	host_meet(h, PEER, peer_mac);
 	s.dst_ip = SUBNET_BROADCAST;
 	memcpy(s.dst_mac, frame_broadcast, 6);
-	host_drops(h, ICMP_UNKNOWN_TYPE, frame, frame_icmp(frame, &s, ICMP_TYPE_ECHO, 0, 1, "x", 1), 0);
+	host_drops(h, ICMP_UNKNOWN_TYPE, frame, frame_icmp(frame, &s, ICMP_TYPE_ECHO, 0, 1, "x", 1),
+		   0);
 	s.dst_ip = FRAME_IP(224, 0, 0, 1);
-	host_drops(h, ICMP_UNKNOWN_TYPE, frame, frame_icmp(frame, &s, ICMP_TYPE_ECHO, 0, 1, "x", 1), 0);
+	host_drops(h, ICMP_UNKNOWN_TYPE, frame, frame_icmp(frame, &s, ICMP_TYPE_ECHO, 0, 1, "x", 1),
+		   0);
 	host_close(h);
 }
 
@@ -76,8 +79,10 @@ static void test_bad(void **state)
 	host_drops(h, ICMP_MALFORMED, frame, frame_ip4(frame, &s, IP_PROTO_ICMP, "\x08\0\0", 3), 0);
 	host_drops(h, ICMP_UNKNOWN_TYPE, frame,
 		   frame_icmp(frame, &s, ICMP_TYPE_TIMESTAMP, 0, 1, "123456789012", 12), 0);
-	host_drops(h, ICMP_UNKNOWN_TYPE, frame,
-		   frame_icmp(frame, &s, ICMP_TYPE_REDIRECT, 1, 1, "1234567890123456789012345678", 28), 0);
+	host_drops(
+		h, ICMP_UNKNOWN_TYPE, frame,
+		frame_icmp(frame, &s, ICMP_TYPE_REDIRECT, 1, 1, "1234567890123456789012345678", 28),
+		0);
 	host_drops(h, ICMP_NO_SOCKET, frame,
 		   frame_icmp(frame, &s, ICMP_TYPE_ECHO_REPLY, 0, 1, "x", 1), 0);
 	host_drops(h, ICMP_MALFORMED, frame,
@@ -106,9 +111,9 @@ static void test_errors_to_tcp(void **state)
 		uint8_t type, code;
 		int error;
 	} cases[] = {
-		{ 3, 0, ENETUNREACH },	{ 3, 1, EHOSTUNREACH }, { 3, 2, ENOPROTOOPT },
-		{ 3, 3, ECONNREFUSED }, { 3, 5, EOPNOTSUPP },	{ 3, 6, ENETUNREACH },
-		{ 3, 7, EHOSTDOWN },	{ 3, 8, ENONET },	{ 3, 9, ENETUNREACH },
+		{ 3, 0, ENETUNREACH },	 { 3, 1, EHOSTUNREACH },  { 3, 2, ENOPROTOOPT },
+		{ 3, 3, ECONNREFUSED },	 { 3, 5, EOPNOTSUPP },	  { 3, 6, ENETUNREACH },
+		{ 3, 7, EHOSTDOWN },	 { 3, 8, ENONET },	  { 3, 9, ENETUNREACH },
 		{ 3, 10, EHOSTUNREACH }, { 3, 13, EHOSTUNREACH }, { 11, 0, EHOSTUNREACH },
 		{ 12, 0, EPROTO },
 	};
@@ -120,7 +125,8 @@ static void test_errors_to_tcp(void **state)
 		struct ipaddr far = ipaddr_from_ip4(host_to_be32(FAR));
 
 		memset(&tcp_told, 0, sizeof(tcp_told));
-		host_put(h, frame, error_frame(frame, cases[i].type, cases[i].code, 0, IP_PROTO_TCP, US, 0));
+		host_put(h, frame,
+			 error_frame(frame, cases[i].type, cases[i].code, 0, IP_PROTO_TCP, US, 0));
 		assert_int_equal(tcp_told.count, 1);
 		assert_int_equal(tcp_told.error, cases[i].error);
 		assert_true(tcp_told.hard);
@@ -144,9 +150,11 @@ static void test_errors_for_nobody(void **state)
 	tcp_stub_knows = true;
 	tcp_told.count = 0;
 	/* Not about a packet of ours; about a later fragment; an unknown code. */
-	host_drops(h, ICMP_NO_SOCKET, frame, error_frame(frame, 3, 3, 0, IP_PROTO_TCP, THIRD, 0), 0);
+	host_drops(h, ICMP_NO_SOCKET, frame, error_frame(frame, 3, 3, 0, IP_PROTO_TCP, THIRD, 0),
+		   0);
 	host_drops(h, ICMP_NO_SOCKET, frame, error_frame(frame, 3, 3, 0, IP_PROTO_TCP, US, 5), 0);
-	host_drops(h, ICMP_UNKNOWN_TYPE, frame, error_frame(frame, 3, 77, 0, IP_PROTO_TCP, US, 0), 0);
+	host_drops(h, ICMP_UNKNOWN_TYPE, frame, error_frame(frame, 3, 77, 0, IP_PROTO_TCP, US, 0),
+		   0);
 	assert_int_equal(tcp_told.count, 0);
 	host_close(h);
 }
@@ -181,7 +189,8 @@ static void test_path_mtu(void **state)
 {
 	struct host *h = host_open(NULL);
 	struct ipaddr any = ipaddr_any(), gw = ipaddr_from_ip4(host_to_be32(PEER));
-	struct ip_flow flow = { .dst = ipaddr_from_ip4(host_to_be32(FAR)), .proto = IP_PROTO_TCP,
+	struct ip_flow flow = { .dst = ipaddr_from_ip4(host_to_be32(FAR)),
+				.proto = IP_PROTO_TCP,
 				.df = true };
 	uint32_t generation;
 	uint8_t frame[256];

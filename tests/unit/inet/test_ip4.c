@@ -216,7 +216,8 @@ static void test_noise(void **state)
 		if (r & 1)
 			len = frame_udp(frame, &s, 1, 7, "hello, world", 12);
 		else
-			len = frame_icmp(frame, &s, (uint8_t)(r >> 8 & 15), 0, r, "hello, world 12345678", 21);
+			len = frame_icmp(frame, &s, (uint8_t)(r >> 8 & 15), 0, r,
+					 "hello, world 12345678", 21);
 		for (unsigned int i = 0; i < 1 + (r >> 4) % 4; i++)
 			frame[12 + worker_random(h->w) % (len - 12)] = (uint8_t)worker_random(h->w);
 		if (r & 2)

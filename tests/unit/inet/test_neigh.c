@@ -97,7 +97,9 @@ static void test_fail_tells_tcp(void **state)
 	struct ip_flow flow = { .dst = ipaddr_from_ip4(host_to_be32(PEER)), .proto = IP_PROTO_TCP };
 	struct pkt *p = pkt_alloc(h->w);
 
-	assert_int_equal(pkt_append(h->w, p, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24", 20), 0);
+	assert_int_equal(
+		pkt_append(h->w, p, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24", 20),
+		0);
 	assert_int_equal(ip_output(h->w, p, &flow), 0);
 	host_wait(h, 4 * SEC);
 	assert_int_equal(tcp_told.count, 1);
@@ -135,7 +137,8 @@ static void test_held_bound(void **state)
 	unsigned int refused = 0;
 
 	for (uint32_t i = 0; i < NEIGH_HELD_PACKETS + 100; i++)
-		refused += host_send(h, pcb, FRAME_IP(198, 18, 0, 10) + i % 200, 9, &i, 4) == -ENOBUFS;
+		refused += host_send(h, pcb, FRAME_IP(198, 18, 0, 10) + i % 200, 9, &i, 4) ==
+			   -ENOBUFS;
 	assert_int_equal(refused, 100);
 	assert_int_equal(test_drops(h->w, NEIGH_QUEUEFULL), 100);
 	assert_int_equal(h->w->ledger.held, NEIGH_HELD_PACKETS);
@@ -296,10 +299,10 @@ static void test_no_buffers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_resolve),	    cmocka_unit_test(test_fail),
-		cmocka_unit_test(test_fail_tells_tcp), cmocka_unit_test(test_queue_full),
-		cmocka_unit_test(test_held_bound),  cmocka_unit_test(test_states),
-		cmocka_unit_test(test_confirm),	    cmocka_unit_test(test_table_bound),
+		cmocka_unit_test(test_resolve),		cmocka_unit_test(test_fail),
+		cmocka_unit_test(test_fail_tells_tcp),	cmocka_unit_test(test_queue_full),
+		cmocka_unit_test(test_held_bound),	cmocka_unit_test(test_states),
+		cmocka_unit_test(test_confirm),		cmocka_unit_test(test_table_bound),
 		cmocka_unit_test(test_free_with_queue), cmocka_unit_test(test_no_buffers),
 	};
 

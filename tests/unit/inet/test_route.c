@@ -75,7 +75,8 @@ static void test_many(void **state)
 	for (unsigned int i = 0; i < 3000; i++) {
 		all[i].len = 8 + worker_random(w) % 25;
 		all[i].mask = 0xffffffffu << (32 - all[i].len);
-		all[i].prefix = (FRAME_IP(198, 18, 0, 0) | (worker_random(w) & 0x1ffff)) & all[i].mask;
+		all[i].prefix = (FRAME_IP(198, 18, 0, 0) | (worker_random(w) & 0x1ffff)) &
+				all[i].mask;
 		all[i].there = add(&t, all[i].prefix, all[i].len, 1 + i % 200) == 0;
 	}
 	for (unsigned int round = 0; round < 2; round++) {
@@ -110,15 +111,20 @@ static void test_addresses(void **state)
 {
 	struct host *h = host_open(NULL);
 	unsigned int ifindex = (unsigned int)h->ifindex;
-	struct ipaddr a = ip(US), b = ip(FRAME_IP(198, 18, 0, 77)), v6 = { .b = { 0x20, 1, 0xd, 0xb8 } };
+	struct ipaddr a = ip(US), b = ip(FRAME_IP(198, 18, 0, 77)),
+		      v6 = { .b = { 0x20, 1, 0xd, 0xb8 } };
 	static const struct {
 		uint32_t ip;
 		unsigned int len;
 	} bad[] = {
-		{ LOCALHOST, 8 },		  { 0, 24 },
-		{ FRAME_IP(224, 0, 0, 5), 24 },	  { 0xffffffff, 32 },
-		{ FRAME_IP(198, 18, 1, 0), 24 },  { FRAME_IP(198, 18, 1, 255), 24 },
-		{ FRAME_IP(198, 18, 1, 1), 0 },	  { FRAME_IP(198, 18, 1, 1), 33 },
+		{ LOCALHOST, 8 },
+		{ 0, 24 },
+		{ FRAME_IP(224, 0, 0, 5), 24 },
+		{ 0xffffffff, 32 },
+		{ FRAME_IP(198, 18, 1, 0), 24 },
+		{ FRAME_IP(198, 18, 1, 255), 24 },
+		{ FRAME_IP(198, 18, 1, 1), 0 },
+		{ FRAME_IP(198, 18, 1, 1), 33 },
 	};
 
 	assert_int_equal(inet_addr_add(h->w, ifindex, &a, 24), -EEXIST);
@@ -184,7 +190,8 @@ static void test_routes(void **state)
 {
 	struct host *h = host_open(NULL);
 	unsigned int ifindex = (unsigned int)h->ifindex;
-	struct ipaddr any = ipaddr_any(), gw = ip(PEER), far = ip(FAR), net = ip(FRAME_IP(198, 19, 0, 0));
+	struct ipaddr any = ipaddr_any(), gw = ip(PEER), far = ip(FAR),
+		      net = ip(FRAME_IP(198, 19, 0, 0));
 	struct ip_flow flow = { .dst = far };
 
 	assert_int_equal(inet_route_add(h->w, &any, 0, &far, ifindex), -ENETUNREACH);
@@ -269,9 +276,12 @@ static void test_ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_longest_prefix), cmocka_unit_test(test_many),
-		cmocka_unit_test(test_addresses),      cmocka_unit_test(test_interfaces),
-		cmocka_unit_test(test_routes),	       cmocka_unit_test(test_flow),
+		cmocka_unit_test(test_longest_prefix),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_flow),
 		cmocka_unit_test(test_ids),
 	};
 

@@ -431,13 +431,20 @@ static void test_loopback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_receive),	  cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_csum_offload), cmocka_unit_test(test_demux),
-		cmocka_unit_test(test_bind_rules), cmocka_unit_test(test_ephemeral),
-		cmocka_unit_test(test_ephemeral_exhausted), cmocka_unit_test(test_reuseport_spreads),
-		cmocka_unit_test(test_to_all),	  cmocka_unit_test(test_send),
-		cmocka_unit_test(test_send_errors), cmocka_unit_test(test_send_broadcast),
-		cmocka_unit_test(test_connect),	  cmocka_unit_test(test_loopback),
+		cmocka_unit_test(test_receive),
+		cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_csum_offload),
+		cmocka_unit_test(test_demux),
+		cmocka_unit_test(test_bind_rules),
+		cmocka_unit_test(test_ephemeral),
+		cmocka_unit_test(test_ephemeral_exhausted),
+		cmocka_unit_test(test_reuseport_spreads),
+		cmocka_unit_test(test_to_all),
+		cmocka_unit_test(test_send),
+		cmocka_unit_test(test_send_errors),
+		cmocka_unit_test(test_send_broadcast),
+		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
