@@ -132,7 +132,8 @@ static void worker_sleep(struct worker_thread *t)
 	_Atomic uint32_t *sleeping = &t->engine->threads->page->worker[t->id].sleeping;
 	uint64_t ns;
 
-	atomic_store(sleeping, 1);
+	t->nap = (t->nap + 2) | 1;
+	atomic_store(sleeping, t->nap);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!ports_arm(loop, true) && !sock_pending(loop->w)) {
 		ns = sleep_ns(t, clock_now_ns());

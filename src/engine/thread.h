@@ -37,6 +37,7 @@ struct worker_thread {
 	int epoll_fd; /* the bell, and each port that can wake a sleeper */
 	bool needs_timer;
 	uint64_t spin_ns; /* how long it spins now, at most engine_threads.spin_max_ns */
+	uint32_t nap; /* number of the last sleep, odd: what `sleeping` in the daemon page says */
 };
 
 struct engine_threads {

@@ -116,12 +116,21 @@ struct abi_channel *thread_channel(unsigned int worker)
 	return open_channel(t, worker);
 }
 
+/* Once for each sleep: until the worker runs again, which may take a while on a busy machine, what
+ * is submitted needs no other bell. */
+/* The word is another one each time the worker sleeps: it is rung once for each sleep. */
 static void ring_worker(unsigned int worker)
 {
+	static _Atomic uint32_t rung[ABI_MAX_WORKERS];
+	uint32_t nap = atomic_load_explicit(&session.daemon->worker[worker].sleeping,
+					    memory_order_relaxed);
 	uint64_t one = 1;
 
-	if (atomic_load_explicit(&session.daemon->worker[worker].sleeping, memory_order_relaxed))
-		(void)!R(write)(session.bell[worker], &one, sizeof(one));
+	if (likely(nap == 0) ||
+	    nap == atomic_load_explicit(&rung[worker], memory_order_relaxed))
+		return;
+	(void)!R(write)(session.bell[worker], &one, sizeof(one));
+	atomic_store_explicit(&rung[worker], nap, memory_order_relaxed);
 }
 
 int submit(unsigned int worker, uint8_t op, uint32_t sock, uint32_t gen, uint16_t arg16,

@@ -261,7 +261,9 @@ struct abi_daemon {
 	uint32_t spin_us; /* how long a waiting program should spin and yield before it sleeps */
 	uint32_t flags;
 	struct {
-		ABI_ALIGNED _Atomic uint32_t sleeping; /* ring this worker's bell after submitting */
+		/* Not 0: ring this worker's bell after submitting. Another number for each sleep, so
+		 * that who has rung for this one need not ring again. */
+		ABI_ALIGNED _Atomic uint32_t sleeping;
 	} worker[ABI_MAX_WORKERS];
 };
 
