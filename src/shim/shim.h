@@ -219,6 +219,7 @@ struct waiter {
 	struct pollfd *fds;  /* more descriptors that end the wait... */
 	nfds_t fds_count;    /* ...[0] and [1] are wait.c's own: bell and session */
 	const sigset_t *mask; /* while it waits, or NULL */
+	int64_t start_ns;     /* wait.c's own */
 	uint32_t signals, signals_norestart; /* counted so far: waiter_init() */
 };
 void waiter_init(struct waiter *w, bool (*ready)(void *), void (*arm)(void *), void *arg);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define SPIN_SHARE_MIN 16 /* the spin never gets shorter than spin_us / 16 */
+#define SPIN_TURNS_MIN 16
 #define SLEEP_MAX_NS 1000000000ll
 
 int64_t now_ns(void)
@@ -95,30 +96,47 @@ static void discard(struct waiter *w)
 	}
 }
 
+/*
+ * A wait that was no longer than the longest spin (whether it was spun through or slept) doubles the
+ * spin, a longer one halves it. Where other programs compete for the processors a yield gives them
+ * whole time slices, and the clock runs on without us: some turns are taken in any case.
+ */
+static void spin_learn(struct thread_state *t, int64_t waited_ns, uint32_t most)
+{
+	if (waited_ns <= most)
+		t->spin_ns = t->spin_ns * 2 < most ? t->spin_ns * 2 : most;
+	else
+		t->spin_ns = t->spin_ns / 2 > most / SPIN_SHARE_MIN ? t->spin_ns / 2 :
+								      most / SPIN_SHARE_MIN;
+}
+
+static uint32_t spin_most(void)
+{
+	return session.daemon ? session.daemon->spin_us % 100000 * 1000 : 0;
+}
+
 /* 1: ready; 0: not in time; or -ETIMEDOUT, -EINTR. */
 static int spin(struct waiter *w, struct thread_state *t)
 {
-	uint32_t most = session.daemon ? session.daemon->spin_us % 100000 * 1000 : 0;
-	int64_t start = now_ns(), now = start;
+	uint32_t most = spin_most();
+	int64_t now = now_ns();
+	unsigned int turns = 0;
 
+	w->start_ns = now;
 	if (t->spin_ns == 0 || t->spin_ns > most)
 		t->spin_ns = most;
 	do {
-		if (w->ready(w->arg))
-			break;
+		if (w->ready(w->arg)) {
+			spin_learn(t, now - w->start_ns, most);
+			return 1;
+		}
 		if (interrupted(w, t))
 			return -EINTR;
 		if (now >= w->deadline_ns)
 			return -ETIMEDOUT;
 		sched_yield();
 		now = now_ns();
-	} while (now - start < t->spin_ns);
-	if (now - start < t->spin_ns) {
-		t->spin_ns = t->spin_ns * 2 < most ? t->spin_ns * 2 : most;
-		return 1;
-	}
-	t->spin_ns = t->spin_ns / 2 > most / SPIN_SHARE_MIN ? t->spin_ns / 2 :
-							      most / SPIN_SHARE_MIN;
+	} while (most && (now - w->start_ns < t->spin_ns || ++turns < SPIN_TURNS_MIN));
 	return 0;
 }
 
@@ -204,6 +222,7 @@ static int run_unmasked(struct waiter *w)
 			break;
 		}
 	}
+	spin_learn(t, now_ns() - w->start_ns, spin_most());
 	return r;
 }
 
