@@ -2,16 +2,16 @@
 /*
  * weir inside your program: a network stack as a library, from Ethernet to sockets.
  *
- * A struct weir is one engine (like a network namespace): its ports, addresses, routes, connections.
- * Nothing happens in the background: the thread that calls weir_engine_poll() (or
+ * A struct weir is one engine (like a network namespace): its ports, addresses, routes,
+ * connections. Nothing happens in the background: the thread that calls weir_engine_poll() (or
  * weir_engine_advance()) does all the work. The socket calls below have the names, arguments and
  * errors of POSIX with the prefix weir_ and the engine in front; they only exchange data with the
  * engine and never block: where a POSIX call would wait they fail with EAGAIN (EINPROGRESS for
  * weir_connect()), and weir_poll() says what is ready.
  *
- *     struct weir_port ports[] = { { .spec = "wire", .addrs = (const char *[]){ "198.18.0.2/24", 0 } } };
- *     struct weir_config config = { .ports = ports, .port_count = 1, .virtual_time = true, .seed = 1 };
- *     struct weir *weir = weir_engine_open(&config, error);
+ *     struct weir_port ports[] = { { .spec = "wire", .addrs = (const char *[]){ "198.18.0.2/24", 0
+ * } } }; struct weir_config config = { .ports = ports, .port_count = 1, .virtual_time = true, .seed
+ * = 1 }; struct weir *weir = weir_engine_open(&config, error);
  *
  *     int fd = weir_socket(weir, AF_INET, SOCK_STREAM, 0);
  *     weir_connect(weir, fd, addr, len);                   // -1, EINPROGRESS
@@ -50,8 +50,8 @@ struct weir;
 
 /* A port and the addresses that its interface gets. */
 struct weir_port {
-	const char *spec;         /* "wire", "tap,name=weir0", "dpdk,DEVARGS", "fault,loss=0.02:wire":
-				   * see weird(8) */
+	const char *spec; /* "wire", "tap,name=weir0", "dpdk,DEVARGS", "fault,loss=0.02:wire":
+			   * see weird(8) */
 	const char *const *addrs; /* "198.18.0.2/24"..., ends with NULL; may be NULL: none */
 };
 
@@ -67,14 +67,16 @@ struct weir_config {
 	unsigned int port_count;
 	const struct weir_route *routes;
 	unsigned int route_count;
-	bool forwarding;      /* route packets between ports */
-	bool virtual_time;    /* the caller owns the clock: see weir_engine_advance() */
-	uint64_t start_ns;    /* virtual time at the start */
-	uint64_t seed;        /* of all that is random, for repeatable runs; 0: truly random */
-	unsigned int packets; /* buffers, 0: 16,384 */
-	unsigned int sockets; /* the most at a time, 0: 65,536 */
-	uint64_t memory_bytes; /* address space for socket buffers, 0: 4 GiB; memory comes with use */
-	const char *const *eal_args; /* for DPDK at the process's first open, ends with NULL; or NULL */
+	bool forwarding;       /* route packets between ports */
+	bool virtual_time;     /* the caller owns the clock: see weir_engine_advance() */
+	uint64_t start_ns;     /* virtual time at the start */
+	uint64_t seed;	       /* of all that is random, for repeatable runs; 0: truly random */
+	unsigned int packets;  /* buffers, 0: 16,384 */
+	unsigned int sockets;  /* the most at a time, 0: 65,536 */
+	uint64_t memory_bytes; /* address space for socket buffers, 0: 4 GiB; memory comes with use
+				*/
+	const char *const
+		*eal_args; /* for DPDK at the process's first open, ends with NULL; or NULL */
 };
 
 /*
@@ -83,12 +85,13 @@ struct weir_config {
  */
 struct weir *weir_engine_open(const struct weir_config *config, char *error);
 
-/* Close every socket, and the engine. Connections end without a word to the peer. NULL is allowed. */
+/* Close every socket, and the engine. Connections end without a word to the peer. NULL is allowed.
+ */
 void weir_engine_close(struct weir *weir);
 
 /*
- * One turn: receive, timers, submissions, send. Returns how much was done, 0 when there was no work.
- * Never blocks. Real time: reads the clock. Virtual time: the clock stands still.
+ * One turn: receive, timers, submissions, send. Returns how much was done, 0 when there was no
+ * work. Never blocks. Real time: reads the clock. Virtual time: the clock stands still.
  */
 unsigned int weir_engine_poll(struct weir *weir);
 
@@ -159,8 +162,8 @@ struct weir_ledger {
 };
 
 struct weir_drop {
-	const char *reason;   /* as in Linux's SKB_DROP_REASON_*: "NO_SOCKET" */
-	const char *text;     /* for people */
+	const char *reason; /* as in Linux's SKB_DROP_REASON_*: "NO_SOCKET" */
+	const char *text;   /* for people */
 	const char *function, *file;
 	unsigned int line;
 	uint64_t count;

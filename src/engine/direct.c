@@ -55,8 +55,8 @@ static int parse_prefix(const char *text, struct ipaddr *ip, unsigned int *len)
 	return 0;
 }
 
-__attribute__((format(printf, 3, 4)))
-static int explain(char *error, int ret, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int explain(char *error, int ret, const char *format,
+							 ...)
 {
 	va_list ap;
 
@@ -81,7 +81,8 @@ static int add_addr(struct weir *weir, unsigned int ifindex, const char *text, c
 /* A wire, or a fault link around one? */
 static bool spec_is_wire(const char *spec)
 {
-	while (spec != NULL && (strncmp(spec, "fault,", 6) == 0 || strncmp(spec, "fault:", 6) == 0)) {
+	while (spec != NULL &&
+	       (strncmp(spec, "fault,", 6) == 0 || strncmp(spec, "fault:", 6) == 0)) {
 		spec = strchr(spec, ':');
 		spec = spec != NULL ? spec + 1 : NULL;
 	}
@@ -118,7 +119,8 @@ static int add_routes(struct weir *weir, const struct weir_config *config, char 
 		unsigned int len, host;
 		int ret;
 
-		if (route->port >= weir->port_count || parse_prefix(route->prefix, &prefix, &len) != 0 ||
+		if (route->port >= weir->port_count ||
+		    parse_prefix(route->prefix, &prefix, &len) != 0 ||
 		    (route->gateway != NULL && parse_prefix(route->gateway, &gateway, &host) != 0))
 			return explain(error, -EINVAL, "route %s: prefix, gateway or port is wrong",
 				       route->prefix);
@@ -134,8 +136,11 @@ static int add_routes(struct weir *weir, const struct weir_config *config, char 
 static int open_session(struct weir *weir, const struct weir_config *config, char *error)
 {
 	struct family_params params = {
-		.name = "direct", .arena_bytes = config->memory_bytes, .socks = config->sockets,
-		.workers = &weir->w, .worker_count = 1,
+		.name = "direct",
+		.arena_bytes = config->memory_bytes,
+		.socks = config->sockets,
+		.workers = &weir->w,
+		.worker_count = 1,
 	};
 	uint64_t offset;
 	uint32_t index;
@@ -153,8 +158,11 @@ static int open_session(struct weir *weir, const struct weir_config *config, cha
 static int open_all(struct weir *weir, const struct weir_config *config, char *error)
 {
 	struct engine_config engine = {
-		.workers = 1, .packets = config->packets, .eal_args = config->eal_args,
-		.virtual_time = config->virtual_time, .seed = config->seed,
+		.workers = 1,
+		.packets = config->packets,
+		.eal_args = config->eal_args,
+		.virtual_time = config->virtual_time,
+		.seed = config->seed,
 		.now_ns = config->virtual_time ? config->start_ns : clock_monotonic_ns(),
 	};
 	int ret = engine_open(&engine, &weir->engine, error);
@@ -272,10 +280,15 @@ void weir_ledger(struct weir *weir, struct weir_ledger *out)
 	const struct ledger *l = &weir->w->ledger;
 
 	*out = (struct weir_ledger){
-		.entered = l->entered, .originated = l->originated,
-		.delivered = l->fate[FATE_DELIVERED], .transmitted = l->fate[FATE_TRANSMITTED],
-		.forwarded = l->fate[FATE_FORWARDED], .absorbed = l->fate[FATE_ABSORBED],
-		.dropped = l->dropped, .held = l->held, .alloc_failed = l->alloc_failed,
+		.entered = l->entered,
+		.originated = l->originated,
+		.delivered = l->fate[FATE_DELIVERED],
+		.transmitted = l->fate[FATE_TRANSMITTED],
+		.forwarded = l->fate[FATE_FORWARDED],
+		.absorbed = l->fate[FATE_ABSORBED],
+		.dropped = l->dropped,
+		.held = l->held,
+		.alloc_failed = l->alloc_failed,
 		.balance = ledger_balance(l),
 	};
 }
@@ -290,8 +303,8 @@ void weir_drops(struct weir *weir, void (*fn)(const struct weir_drop *drop, void
 		for (unsigned int reason = 0; reason < DROP_REASON_MAX; reason++) {
 			const struct drop_reason_info *info = drop_reason_info(reason);
 			struct weir_drop drop = {
-				info->name, info->text, site->function, site->file, site->line,
-				l->drops[i * DROP_REASON_MAX + reason],
+				info->name, info->text, site->function,
+				site->file, site->line, l->drops[i * DROP_REASON_MAX + reason],
 			};
 
 			if (drop.count != 0)

@@ -49,7 +49,8 @@ void direct_submit(struct weir *weir, uint8_t op, const struct direct_fd *d);
 int direct_ctl(struct weir *weir, struct abi_ctl *ctl);
 
 /* sockaddr to ours: 0, -EINVAL, -EAFNOSUPPORT. */
-int direct_addr_in(const struct sockaddr *addr, socklen_t len, struct ipaddr *ip, uint16_t *port_be);
+int direct_addr_in(const struct sockaddr *addr, socklen_t len, struct ipaddr *ip,
+		   uint16_t *port_be);
 void direct_addr_out(uint8_t family, const struct ipaddr *ip, uint16_t port_be,
 		     struct sockaddr *addr, socklen_t *len);
 

@@ -132,7 +132,8 @@ static ssize_t stream_recv(struct weir *weir, struct direct_fd *d, void *data, s
 			return direct_fail(error);
 		if (state & (ABI_S_RX_EOF | ABI_S_RESET))
 			return 0;
-		return direct_fail(state & (ABI_S_CONNECTED | ABI_S_CONNECTING) ? EAGAIN : ENOTCONN);
+		return direct_fail(state & (ABI_S_CONNECTED | ABI_S_CONNECTING) ? EAGAIN
+										: ENOTCONN);
 	}
 	if (used > room)
 		used = (uint32_t)room;
@@ -146,8 +147,8 @@ static ssize_t stream_recv(struct weir *weir, struct direct_fd *d, void *data, s
 	return (ssize_t)used;
 }
 
-static ssize_t dgram_recv(struct weir *weir, struct direct_fd *d, void *data, size_t room, int flags,
-			  struct sockaddr *addr, socklen_t *addr_len)
+static ssize_t dgram_recv(struct weir *weir, struct direct_fd *d, void *data, size_t room,
+			  int flags, struct sockaddr *addr, socklen_t *addr_len)
 {
 	struct abi_sock *s = direct_sock(weir, d);
 	struct abi_dgram h;

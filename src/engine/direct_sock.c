@@ -30,8 +30,8 @@ int direct_fd_new(struct weir *weir, int type, uint32_t sock, uint32_t gen)
 		fd = weir->fd_free;
 	}
 	weir->fd_free = weir->fd[fd].next_free;
-	weir->fd[fd] = (struct direct_fd){ .used = true, .type = (uint8_t)type, .sock = sock,
-					   .gen = gen };
+	weir->fd[fd] =
+		(struct direct_fd){ .used = true, .type = (uint8_t)type, .sock = sock, .gen = gen };
 	return (int)fd;
 }
 
@@ -80,7 +80,8 @@ int direct_ctl(struct weir *weir, struct abi_ctl *ctl)
 	submit(weir, &sqe);
 	while (atomic_load_explicit(&ch->ctl_done, memory_order_acquire) != seq)
 		if (sock_poll(weir->w) == 0)
-			return -ENETDOWN; /* the family is broken: by the caller's own wild pointer */
+			return -ENETDOWN; /* the family is broken: by the caller's own wild pointer
+					   */
 	memcpy(ctl, &ch->ctl, sizeof(*ctl));
 	return ctl->result;
 }
@@ -139,8 +140,11 @@ void direct_addr_out(uint8_t family, const struct ipaddr *ip, uint16_t port_be,
 
 int weir_socket(struct weir *weir, int family, int type, int protocol)
 {
-	struct abi_ctl ctl = { .op = ABI_CTL_OPEN, .sock = ABI_SOCK_NONE, .level = (uint32_t)family,
-			       .optname = (uint32_t)type, .len = (uint32_t)protocol };
+	struct abi_ctl ctl = { .op = ABI_CTL_OPEN,
+			       .sock = ABI_SOCK_NONE,
+			       .level = (uint32_t)family,
+			       .optname = (uint32_t)type,
+			       .len = (uint32_t)protocol };
 	int ret = direct_ctl(weir, &ctl);
 
 	if (ret != 0)
@@ -244,8 +248,10 @@ int weir_close(struct weir *weir, int fd)
 int weir_getsockopt(struct weir *weir, int fd, int level, int name, void *value, socklen_t *len)
 {
 	struct direct_fd *d = direct_fd_get(weir, fd);
-	struct abi_ctl ctl = { .op = ABI_CTL_GETSOCKOPT, .level = (uint32_t)level,
-			       .optname = (uint32_t)name, .len = *len };
+	struct abi_ctl ctl = { .op = ABI_CTL_GETSOCKOPT,
+			       .level = (uint32_t)level,
+			       .optname = (uint32_t)name,
+			       .len = *len };
 
 	if (d == NULL)
 		return -1;
@@ -264,8 +270,10 @@ int weir_setsockopt(struct weir *weir, int fd, int level, int name, const void *
 		    socklen_t len)
 {
 	struct direct_fd *d = direct_fd_get(weir, fd);
-	struct abi_ctl ctl = { .op = ABI_CTL_SETSOCKOPT, .level = (uint32_t)level,
-			       .optname = (uint32_t)name, .len = len };
+	struct abi_ctl ctl = { .op = ABI_CTL_SETSOCKOPT,
+			       .level = (uint32_t)level,
+			       .optname = (uint32_t)name,
+			       .len = len };
 
 	if (d == NULL)
 		return -1;

@@ -2,8 +2,8 @@
 /*
  * A listener's accept queue. The entries are in shared memory, and whoever of the family is first
  * takes one (rx_head). The engine keeps a list of the connections that nobody claimed yet
- * (ABI_OP_ACCEPTED); one that was taken by a process which died before it claimed it is closed after
- * a grace time, in which a process that is only slow may still do so.
+ * (ABI_OP_ACCEPTED); one that was taken by a process which died before it claimed it is closed
+ * after a grace time, in which a process that is only slow may still do so.
  */
 #include <string.h>
 

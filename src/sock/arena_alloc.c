@@ -128,8 +128,7 @@ static void merge(struct arena_heap *heap)
 		uint32_t front = b ^ (size << 1);
 
 		if (front < b && order + 1 < heap->top_order &&
-		    heap->block[front].state >= BLOCK_WARM &&
-		    heap->block[front].order == order + 1)
+		    heap->block[front].state >= BLOCK_WARM && heap->block[front].order == order + 1)
 			b = front;
 	}
 }

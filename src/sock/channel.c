@@ -148,8 +148,8 @@ unsigned int channel_drain(struct channel *ch, unsigned int max)
 		return 0;
 	}
 	while (n < max && n < waiting && !part_broken(part)) {
-		struct abi_sqe sqe = *(volatile struct abi_sqe *)&abi->sq[ch->sq_head %
-									  ABI_SQ_ENTRIES];
+		struct abi_sqe sqe =
+			*(volatile struct abi_sqe *)&abi->sq[ch->sq_head % ABI_SQ_ENTRIES];
 
 		ch->sq_head++;
 		n++;

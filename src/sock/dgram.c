@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Datagram sockets: rings of records (struct abi_dgram and the payload). Received packets are copied
- * into the receive ring as they come, or dropped SOCKET_RCVBUFF; the send ring is drained to
+ * Datagram sockets: rings of records (struct abi_dgram and the payload). Received packets are
+ * copied into the receive ring as they come, or dropped SOCKET_RCVBUFF; the send ring is drained to
  * udp_send(), so many datagrams a turn; what goes wrong with one becomes the socket's error.
  */
 #include <errno.h>
@@ -77,7 +77,8 @@ void dgram_close(struct sock *s)
 
 	/* Linux has sent them before close() was called. */
 	for (uint32_t i = 0; i < s->tx.size_bytes / sizeof(struct abi_dgram) / SOCK_DGRAM_BURST &&
-			     !part_broken(s->part); i++) {
+			     !part_broken(s->part);
+	     i++) {
 		uint32_t head = s->tx.head;
 
 		dgram_tx(s);
@@ -156,8 +157,12 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	struct sock *s = pcb->user;
 	uint32_t len = pkt_len_from(p, p->l7), space = app_dgram_space(len);
 	struct abi_dgram d = {
-		.len_bytes = len, .wire_bytes = len, .addr = from->addr, .local = to->addr,
-		.port_be = from->port_be, .ifindex = p->ifindex,
+		.len_bytes = len,
+		.wire_bytes = len,
+		.addr = from->addr,
+		.local = to->addr,
+		.port_be = from->port_be,
+		.ifindex = p->ifindex,
 		.stamp_ns = p->stamp_ns + w->wall_offset_ns,
 	};
 

@@ -31,8 +31,7 @@ static int arena_map(struct family *f, bool memfd)
 			return -errno;
 		/* A program must not be able to take pages away under us (SIGBUS). */
 		if (ftruncate(f->arena_fd, (off_t)f->arena_bytes) != 0 ||
-		    fcntl(f->arena_fd, F_ADD_SEALS,
-			  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+		    fcntl(f->arena_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
 			return -errno;
 	}
 	base = mmap(NULL, f->arena_bytes, PROT_READ | PROT_WRITE, flags, f->arena_fd, 0);
@@ -79,10 +78,12 @@ static void part_list(struct part *part)
 static int parts_create(struct family *f, const struct family_params *params)
 {
 	struct abi_arena *arena = (struct abi_arena *)f->base;
-	uint64_t heap = (sizeof(*arena) + (uint64_t)f->sock_count * sizeof(struct abi_sock) +
-			 4095) & ~4095ull;
-	uint64_t each = heap < f->arena_bytes ?
-			((f->arena_bytes - heap) / params->worker_count) & ~4095ull : 0;
+	uint64_t heap =
+		(sizeof(*arena) + (uint64_t)f->sock_count * sizeof(struct abi_sock) + 4095) &
+		~4095ull;
+	uint64_t each = heap < f->arena_bytes
+				? ((f->arena_bytes - heap) / params->worker_count) & ~4095ull
+				: 0;
 	uint32_t socks_each = f->sock_count / params->worker_count;
 
 	for (unsigned int i = 0; i < params->worker_count; i++) {
@@ -119,8 +120,8 @@ int family_create(const struct family_params *params, struct family **family)
 		return -ENOMEM;
 	strncpy(f->name, params->name != NULL ? params->name : "?", sizeof(f->name) - 1);
 	f->arena_fd = -1;
-	f->arena_bytes = params->arena_bytes != 0 ? (params->arena_bytes + 4095) & ~4095ull :
-						    ARENA_BYTES_DEFAULT;
+	f->arena_bytes = params->arena_bytes != 0 ? (params->arena_bytes + 4095) & ~4095ull
+						  : ARENA_BYTES_DEFAULT;
 	f->sock_count = params->socks != 0 ? params->socks : SOCKS_DEFAULT;
 	f->sock_count = (f->sock_count + round - 1) / round * round;
 	ret = arena_map(f, params->memfd);

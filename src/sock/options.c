@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Socket options. Nearly all are one int: a table says where it is kept, what values are right, and
- * what Linux has as default; options_apply() then hands what protocols need to the pcb. Options that
- * change nothing here yet are kept and given back, where a program may rightly expect no more.
+ * what Linux has as default; options_apply() then hands what protocols need to the pcb. Options
+ * that change nothing here yet are kept and given back, where a program may rightly expect no more.
  * What is not in the table answers ENOPROTOOPT and is logged, once for each option.
  */
 #include <errno.h>
@@ -17,9 +17,9 @@
 #include "sock/sock_priv.h"
 #include "wire/app_ring.h"
 
-#define OPT_BOOL 1u  /* any value but 0 is 1 */
-#define OPT_BYTE 2u  /* one byte is enough */
-#define OPT_RO 4u    /* setsockopt: ENOPROTOOPT */
+#define OPT_BOOL 1u /* any value but 0 is 1 */
+#define OPT_BYTE 2u /* one byte is enough */
+#define OPT_RO 4u   /* setsockopt: ENOPROTOOPT */
 #define OPT_STREAM 8u
 
 #ifndef SO_BUSY_POLL
@@ -33,8 +33,10 @@ struct int_option {
 	int32_t min, max, initial;
 };
 
-#define OPT(level, name, field, flags, min, max, initial)                                        \
-	{ level, name, offsetof(struct sock_options, field), flags, min, max, initial }
+#define OPT(level, name, field, flags, min, max, initial)                                          \
+	{                                                                                          \
+		level, name, offsetof(struct sock_options, field), flags, min, max, initial        \
+	}
 
 static const struct int_option int_options[] = {
 	OPT(SOL_SOCKET, SO_REUSEADDR, reuse_addr, OPT_BOOL, INT_MIN, INT_MAX, 0),
@@ -171,8 +173,8 @@ static void note_unknown(struct sock *s, uint32_t level, uint32_t name)
 /* Linux doubles what is asked for (book-keeping) and gives the double back. */
 static int buffer_set(struct sock *s, uint32_t name, int32_t value)
 {
-	uint32_t bytes = value < 0 || value > (int32_t)SOCK_RING_MAX_BYTES ? SOCK_RING_MAX_BYTES :
-									       (uint32_t)value;
+	uint32_t bytes = value < 0 || value > (int32_t)SOCK_RING_MAX_BYTES ? SOCK_RING_MAX_BYTES
+									   : (uint32_t)value;
 	bool dgram = s->use == SLOT_DGRAM;
 	bool fresh = !(s->state & (ABI_S_CONNECTING | ABI_S_CONNECTED));
 

@@ -77,8 +77,8 @@ static struct watch *watch_add(struct sock *s, struct channel *ch)
 	struct part *part = s->part;
 	struct watch *watch;
 
-	/* A program has a few watches a socket at most; this bounds the engine's memory for one that
-	 * asks for more. */
+	/* A program has a few watches a socket at most; this bounds the engine's memory for one
+	 * that asks for more. */
 	if (part->watches >= 4 * part->count + ABI_MAX_CHANNELS) {
 		sock_broken(part, "too many watches");
 		return NULL;
@@ -135,8 +135,8 @@ static bool watch_wants(const struct watch *watch, uint32_t events)
 	return events & (watch->interest | ABI_EV_ERR | ABI_EV_HUP);
 }
 
-/* How good a choice the watch is for waking one: an awake one without an entry it has not looked at,
- * then a sleeping one; one that already has its entry needs nothing. */
+/* How good a choice the watch is for waking one: an awake one without an entry it has not looked
+ * at, then a sleeping one; one that already has its entry needs nothing. */
 static int exclusive_rank(const struct watch *watch)
 {
 	const struct channel *ch = watch->channel;
@@ -260,8 +260,8 @@ static void settle_want(struct sock *s)
 	s->acked = false;
 	if (!(atomic_load_explicit(&abi->want, memory_order_relaxed) & ABI_WANT_TX))
 		return;
-	if (app_sock_tx_free(abi) < atomic_load_explicit(&abi->tx_size_bytes,
-							  memory_order_relaxed) / 3)
+	if (app_sock_tx_free(abi) <
+	    atomic_load_explicit(&abi->tx_size_bytes, memory_order_relaxed) / 3)
 		return;
 	atomic_fetch_and_explicit(&abi->want, ~ABI_WANT_TX, memory_order_relaxed);
 	s->events |= ABI_EV_OUT;

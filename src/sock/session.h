@@ -18,10 +18,10 @@ struct family;
 struct session;
 
 struct family_params {
-	const char *name;      /* the program's, for messages */
-	uint64_t arena_bytes;  /* address space; memory comes with use. 0: the default (4 GiB) */
-	uint32_t socks;        /* table size, 0: the default (65,536) */
-	bool memfd;            /* daemon placement; else anonymous memory */
+	const char *name;     /* the program's, for messages */
+	uint64_t arena_bytes; /* address space; memory comes with use. 0: the default (4 GiB) */
+	uint32_t socks;	      /* table size, 0: the default (65,536) */
+	bool memfd;	      /* daemon placement; else anonymous memory */
 	struct worker **workers;
 	unsigned int worker_count;
 };
@@ -60,13 +60,14 @@ pid_t session_pid(const struct session *session);
 /* For weir stat: visit the sockets of all workers. */
 struct sock_info {
 	unsigned int worker;
-	pid_t pid;         /* of one of its sessions, 0 when none is left */
+	pid_t pid; /* of one of its sessions, 0 when none is left */
 	const char *program;
 	const char *proto; /* "tcp", "udp" */
 	const char *state;
 	struct endpoint local, remote;
 	uint32_t rx_queue_bytes, tx_queue_bytes; /* for a listener: waiting connections, backlog */
 };
-void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, void *arg), void *arg);
+void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, void *arg),
+		   void *arg);
 
 #endif

@@ -15,10 +15,10 @@
 
 struct shard_request {
 	struct shard_request *next;
-	struct part *part;       /* of the first socket */
+	struct part *part;	 /* of the first socket */
 	struct channel *channel; /* make: whose call waits; NULL: it went away */
 	bool close;
-	uint32_t index, gen;     /* make: the first socket; close: the chain's first sibling */
+	uint32_t index, gen; /* make: the first socket; close: the chain's first sibling */
 };
 
 bool shard_wanted(const struct sock *s)
@@ -106,8 +106,8 @@ void shard_free(struct sock_layer *l)
 
 static int sibling_make(struct sock *first, struct part *part, struct sock **sibling)
 {
-	struct endpoint local = first->use == SLOT_STREAM ? tcp_public(first->tcp)->local :
-							    first->udp->local;
+	struct endpoint local = first->use == SLOT_STREAM ? tcp_public(first->tcp)->local
+							  : first->udp->local;
 	struct sock *s;
 	int type = first->use == SLOT_STREAM ? 1 : 2; /* SOCK_STREAM, SOCK_DGRAM */
 	int ret = sock_new(part, first->family, type, 0, &s);

@@ -63,9 +63,16 @@ int sock_slot_take(struct part *part, struct sock **sock)
 	/* What outlives the slot's owner: its generation, and its place in lists of the layer's. */
 	old = *s;
 	*s = (struct sock){
-		.abi = abi_sock_at(f, index), .part = part, .index = index, .gen = old.gen,
-		.dirty = old.dirty, .dirty_next = old.dirty_next, .tx_more = old.tx_more,
-		.tx_next = old.tx_next, .shard_next = ABI_SOCK_NONE, .shard_first = ABI_SOCK_NONE,
+		.abi = abi_sock_at(f, index),
+		.part = part,
+		.index = index,
+		.gen = old.gen,
+		.dirty = old.dirty,
+		.dirty_next = old.dirty_next,
+		.tx_more = old.tx_more,
+		.tx_next = old.tx_next,
+		.shard_next = ABI_SOCK_NONE,
+		.shard_first = ABI_SOCK_NONE,
 	};
 	abi_sock_reset(s->abi);
 	s->abi->worker = part->w->id;

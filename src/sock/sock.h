@@ -26,7 +26,8 @@ void sock_layer_hooks(struct worker *w, const struct sock_hooks *hooks);
 /* On the control thread while all workers are parked: do what this worker's sockets asked for. */
 void sock_control(struct worker *w);
 
-/* 0 or a negative errno. Free: sessions are destroyed before it, and it comes before inet_free(). */
+/* 0 or a negative errno. Free: sessions are destroyed before it, and it comes before inet_free().
+ */
 int sock_layer_init(struct worker *w);
 void sock_layer_free(struct worker *w);
 

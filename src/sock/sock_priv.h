@@ -12,16 +12,16 @@
  * A family's arena, its socket slots, channels and ring memory are divided between the workers, so
  * a worker touches nothing of another's and there are no locks. Everything that is not a byte in a
  * ring or a position is private; from shared memory the engine reads only: sq_tail, ctl, cq_head,
- * sleeping, rx_head, tx_tail, tx_kick, want, err_seen, pending bits and datagram headers; each once,
- * each checked against the private copy. A broken rule marks the family (sock_broken()); from then on
- * its channels are not looked at any more, and the control thread destroys its sessions.
+ * sleeping, rx_head, tx_tail, tx_kick, want, err_seen, pending bits and datagram headers; each
+ * once, each checked against the private copy. A broken rule marks the family (sock_broken()); from
+ * then on its channels are not looked at any more, and the control thread destroys its sessions.
  *
  * What happens to a socket during a loop (data, state, acknowledgments) only marks it dirty;
- * sock_flush() publishes positions and states, makes one fence, and posts completions (ready.c); so a
- * burst of packets for one socket costs one store, one completion, and one bell at most.
+ * sock_flush() publishes positions and states, makes one fence, and posts completions (ready.c); so
+ * a burst of packets for one socket costs one store, one completion, and one bell at most.
  *
- * Life of a slot: SLOT_FREE -> sock_new() -> in use -> sock_close() -> SLOT_FREE. A stream's pcb may
- * live on as an orphan with its send ring; the ring is found by its address when TCP lets go
+ * Life of a slot: SLOT_FREE -> sock_new() -> in use -> sock_close() -> SLOT_FREE. A stream's pcb
+ * may live on as an orphan with its send ring; the ring is found by its address when TCP lets go
  * (stream_up.c), and part.orphans keeps the arena until then.
  */
 #ifndef WEIR_SOCK_SOCK_PRIV_H
@@ -45,10 +45,10 @@
 #define SOCK_RING_DGRAM_MIN_BYTES (128u << 10) /* so that the largest datagram fits */
 #define SOCK_RING_MAX_BYTES (4u << 20)
 #define SOCK_RING_MIN_BYTES (4u << 10)
-#define SOCK_BACKLOG_MAX 4096u        /* Linux's somaxconn */
-#define SOCK_CHANNEL_BURST 64u        /* submissions of one channel a turn */
-#define SOCK_POLL_BURST 512u          /* and of all */
-#define SOCK_DGRAM_BURST 64u          /* datagrams of one socket a turn */
+#define SOCK_BACKLOG_MAX 4096u		   /* Linux's somaxconn */
+#define SOCK_CHANNEL_BURST 64u		   /* submissions of one channel a turn */
+#define SOCK_POLL_BURST 512u		   /* and of all */
+#define SOCK_DGRAM_BURST 64u		   /* datagrams of one socket a turn */
 #define SOCK_ACCEPT_GRACE_NS 1000000000ull /* for a connection that was taken and not claimed */
 #define CHANNEL_WORDS (ABI_MAX_CHANNELS / 64)
 
@@ -58,7 +58,7 @@ struct channel;
 
 /* One (channel, socket) interest; in the list of both. */
 struct watch {
-	struct watch *next, **pprev;       /* of the socket's */
+	struct watch *next, **pprev;	   /* of the socket's */
 	struct watch *ch_next, **ch_pprev; /* of the channel's */
 	struct channel *channel;
 	struct sock *sock;
@@ -83,11 +83,16 @@ struct channel {
 
 /* Socket options, all as int: options.c's table sets them by offset. */
 struct sock_options {
-	int32_t reuse_addr, reuse_port, keepalive, broadcast, oobinline, priority, rcvlowat, dontroute;
-	int32_t linger, linger_s, rcvbuf, sndbuf, mark, busy_poll, timestamp, passcred, incoming_cpu;
-	int32_t nodelay, cork, quickack, keep_idle, keep_interval, keep_count, user_timeout, max_seg;
-	int32_t defer_accept, fastopen, fastopen_connect, syncnt, linger2, notsent_lowat, window_clamp;
-	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl, freebind;
+	int32_t reuse_addr, reuse_port, keepalive, broadcast, oobinline, priority, rcvlowat,
+		dontroute;
+	int32_t linger, linger_s, rcvbuf, sndbuf, mark, busy_poll, timestamp, passcred,
+		incoming_cpu;
+	int32_t nodelay, cork, quickack, keep_idle, keep_interval, keep_count, user_timeout,
+		max_seg;
+	int32_t defer_accept, fastopen, fastopen_connect, syncnt, linger2, notsent_lowat,
+		window_clamp;
+	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
+		freebind;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo;
 	int64_t rcvtimeo[2], sndtimeo[2];
@@ -106,32 +111,32 @@ struct sock {
 	struct watch *watches;
 	struct sock *dirty_next;
 	uint32_t index, gen;
-	uint32_t state;     /* ABI_S_*, without RX_KICK */
+	uint32_t state;	    /* ABI_S_*, without RX_KICK */
 	uint32_t pub_state; /* as published */
 	uint32_t pub_rx_tail, pub_tx_head;
-	uint32_t events;    /* to be posted by the next flush */
-	uint8_t use;        /* enum slot_use */
-	bool dirty;         /* in the layer's list */
-	bool acked;         /* send space came back in this loop */
-	bool tx_more;       /* in the list of datagram sockets whose ring was not drained */
+	uint32_t events;	 /* to be posted by the next flush */
+	uint8_t use;		 /* enum slot_use */
+	bool dirty;		 /* in the layer's list */
+	bool acked;		 /* send space came back in this loop */
+	bool tx_more;		 /* in the list of datagram sockets whose ring was not drained */
 	struct byte_ring rx, tx; /* datagram; listener (rx); stream whose pcb is gone */
-	uint32_t excl_budget;    /* how many exclusive watches the next flush may wake */
-	uint32_t refs;           /* sessions */
+	uint32_t excl_budget;	 /* how many exclusive watches the next flush may wake */
+	uint32_t refs;		 /* sessions */
 	/* cold */
 	struct sock *tx_next;
 	uint16_t err_seq;
-	uint8_t family; /* AF_INET, AF_INET6 */
-	bool shared_ref;         /* was ever referenced by a session (else it waits to be accepted) */
+	uint8_t family;	 /* AF_INET, AF_INET6 */
+	bool shared_ref; /* was ever referenced by a session (else it waits to be accepted) */
 	uint32_t backlog;
-	uint32_t rx_want_bytes, tx_want_bytes; /* ring sizes to be made */
+	uint32_t rx_want_bytes, tx_want_bytes;	  /* ring sizes to be made */
 	struct sock *listen_next, **listen_pprev; /* listener: of the part's */
-	struct sock *queue;                    /* listener: connections not claimed yet */
-	struct sock *listener;                 /* of such a connection */
-	struct sock *queue_next, **queue_pprev; /* such a connection; pprev NULL: not one */
-	uint32_t queue_pos;                    /* its position in the accept ring */
-	uint32_t next_free;                    /* slot number */
-	uint32_t shard_next, shard_first;      /* slots of the other workers, see shard.c */
-	struct timer timer;                    /* reaps what was taken and never claimed */
+	struct sock *queue;			  /* listener: connections not claimed yet */
+	struct sock *listener;			  /* of such a connection */
+	struct sock *queue_next, **queue_pprev;	  /* such a connection; pprev NULL: not one */
+	uint32_t queue_pos;			  /* its position in the accept ring */
+	uint32_t next_free;			  /* slot number */
+	uint32_t shard_next, shard_first;	  /* slots of the other workers, see shard.c */
+	struct timer timer;			  /* reaps what was taken and never claimed */
 	struct sock_options opt;
 };
 
@@ -144,10 +149,10 @@ struct part {
 	unsigned int channel_words;    /* words of the pending bits that are in use */
 	uint32_t first, count, fresh, free_head, used; /* slots */
 	struct sock *listeners;
-	uint32_t orphans;              /* pcbs without socket that use our rings */
-	uint64_t sweep_ns;             /* not before: stream_sweep() */
+	uint32_t orphans;  /* pcbs without socket that use our rings */
+	uint64_t sweep_ns; /* not before: stream_sweep() */
 	uint32_t watches;
-	bool dead;                     /* goes with its last orphan */
+	bool dead; /* goes with its last orphan */
 	struct arena_heap heap;
 	struct channel *channel[ABI_MAX_CHANNELS];
 };
@@ -181,7 +186,7 @@ struct sock_layer {
 	struct sock *dirty, **dirty_end;
 	struct channel *bells;
 	struct tcp_pcb *closing; /* the pcb in tcp_close() now; NULL again: it is gone */
-	struct sock *tx_more; /* datagram sockets with more to send */
+	struct sock *tx_more;	 /* datagram sockets with more to send */
 	struct watch *free_watches, *watch_batches;
 	struct shard_request *requests; /* for the control thread */
 	struct sock_hooks hooks;

@@ -2,9 +2,9 @@
 /*
  * Stream sockets: a struct sock and a TCP pcb that work on the same two rings.
  *
- * The pcb's struct byte_ring is the engine's private, trusted copy of the positions. It is brought in
- * step with the program's words at these points only: stream_sync_tx() takes tx_tail, stream_sync_rx()
- * takes rx_head, both checked; stream_publish() gives rx_tail and tx_head.
+ * The pcb's struct byte_ring is the engine's private, trusted copy of the positions. It is brought
+ * in step with the program's words at these points only: stream_sync_tx() takes tx_tail,
+ * stream_sync_rx() takes rx_head, both checked; stream_publish() gives rx_tail and tx_head.
  *
  * The socket and the pcb part in one of three ways:
  *   stream_close():  the program let go. The receive ring is freed at once, the send ring when all
@@ -67,7 +67,8 @@ bool stream_sync_rx(struct sock *s)
 
 void stream_tx(struct sock *s)
 {
-	/* An exchange is a full fence: whoever sees 0 after it has its tx_tail seen by the next look. */
+	/* An exchange is a full fence: whoever sees 0 after it has its tx_tail seen by the next
+	 * look. */
 	atomic_exchange_explicit(&s->abi->tx_kick, 0, memory_order_seq_cst);
 	if (stream_sync_tx(s))
 		tcp_push(s->part->w, s->tcp);
@@ -264,7 +265,8 @@ int stream_shutdown(struct sock *s, int how)
 	if (how != SHUT_WR)
 		s->state |= ABI_S_RX_EOF;
 	sock_mark(s, ABI_EV_IN | ABI_EV_OUT | ABI_EV_RDHUP |
-			     ((s->state & ABI_S_TX_SHUT) && (s->state & ABI_S_RX_EOF) ? ABI_EV_HUP : 0));
+			     ((s->state & ABI_S_TX_SHUT) && (s->state & ABI_S_RX_EOF) ? ABI_EV_HUP
+										      : 0));
 	return ret;
 }
 
@@ -320,7 +322,8 @@ void stream_close(struct sock *s, bool abort)
 	stream_let_go(s, pcb, abort || part_broken(part));
 }
 
-/* An orphan whose bytes are all acknowledged (it waits for the peer's FIN) does not need its ring. */
+/* An orphan whose bytes are all acknowledged (it waits for the peer's FIN) does not need its ring.
+ */
 static void sweep_one(const struct tcp_pcb *pcb, void *arg)
 {
 	struct tcp_public *pub = tcp_public((struct tcp_pcb *)pcb);

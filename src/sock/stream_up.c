@@ -103,8 +103,8 @@ static void up_readable(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	if (tcp_public(pcb)->rx_eof && !(s->state & ABI_S_RX_EOF)) {
 		s->state |= ABI_S_RX_EOF;
-		sock_mark(s, ABI_EV_IN | ABI_EV_RDHUP |
-				     (s->state & ABI_S_TX_SHUT ? ABI_EV_HUP : 0));
+		sock_mark(s,
+			  ABI_EV_IN | ABI_EV_RDHUP | (s->state & ABI_S_TX_SHUT ? ABI_EV_HUP : 0));
 		return;
 	}
 	sock_mark(s, ABI_EV_IN);

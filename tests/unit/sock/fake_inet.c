@@ -69,8 +69,8 @@ static void gone(struct worker *w, struct tcp_pcb *pcb)
 int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local)
 {
 	for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = p->next)
-		if (p != pcb && p->w == w && local->port_be != 0 && p->pub.local.port_be == local->port_be &&
-		    p->pub.state == TCP_LISTEN)
+		if (p != pcb && p->w == w && local->port_be != 0 &&
+		    p->pub.local.port_be == local->port_be && p->pub.state == TCP_LISTEN)
 			return -EADDRINUSE;
 	pcb->pub.local = *local;
 	if (local->port_be == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A transport beneath the socket layer that a test drives by hand: connections between pcbs of one
- * worker, without packets, in as many steps as the test wants. It does what tcp.h and udp.h promise.
+ * worker, without packets, in as many steps as the test wants. It does what tcp.h and udp.h
+ * promise.
  */
 #ifndef WEIR_TESTS_UNIT_SOCK_FAKE_INET_H
 #define WEIR_TESTS_UNIT_SOCK_FAKE_INET_H
@@ -14,10 +15,10 @@ struct tcp_pcb {
 	struct tcp_public pub;
 	struct worker *w;
 	struct tcp_pcb *next, *peer;
-	struct tcp_pcb *dial;  /* connecting to this listener */
-	bool fin, fin_seen;    /* ours is behind snd; the peer was told */
-	bool closed;           /* tcp_close() was called */
-	uint32_t told_free;    /* receive space at the last look, for tcp_wants_consumed() */
+	struct tcp_pcb *dial; /* connecting to this listener */
+	bool fin, fin_seen;   /* ours is behind snd; the peer was told */
+	bool closed;	      /* tcp_close() was called */
+	uint32_t told_free;   /* receive space at the last look, for tcp_wants_consumed() */
 	unsigned int pushes, consumed, resets;
 };
 

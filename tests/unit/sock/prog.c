@@ -18,8 +18,12 @@ void prog_channels(struct prog *p)
 void prog_open(struct prog *p, struct worker *w, uint32_t socks, uint64_t arena_bytes)
 {
 	struct family_params params = {
-		.name = "prog", .socks = socks, .arena_bytes = arena_bytes, .memfd = true,
-		.workers = &w, .worker_count = 1,
+		.name = "prog",
+		.socks = socks,
+		.arena_bytes = arena_bytes,
+		.memfd = true,
+		.workers = &w,
+		.worker_count = 1,
 	};
 
 	p->w = w;
@@ -43,8 +47,9 @@ struct abi_sock *prog_sock(struct prog *p, struct psock s)
 
 void prog_submit(struct prog *p, uint8_t op, struct psock s, uint16_t arg16, uint32_t arg32)
 {
-	struct abi_sqe sqe = { .op = op, .arg16 = arg16, .sock = s.index, .gen = s.gen,
-			       .arg32 = arg32 };
+	struct abi_sqe sqe = {
+		.op = op, .arg16 = arg16, .sock = s.index, .gen = s.gen, .arg32 = arg32
+	};
 
 	while (!app_sq_push(p->arena, p->thread, &sqe))
 		sock_poll(p->w);
@@ -125,8 +130,10 @@ int prog_shutdown(struct prog *p, struct psock s, int how)
 
 int prog_setopt(struct prog *p, struct psock s, int level, int name, int value)
 {
-	struct abi_ctl ctl = { .op = ABI_CTL_SETSOCKOPT, .level = (uint32_t)level,
-			       .optname = (uint32_t)name, .len = sizeof(value) };
+	struct abi_ctl ctl = { .op = ABI_CTL_SETSOCKOPT,
+			       .level = (uint32_t)level,
+			       .optname = (uint32_t)name,
+			       .len = sizeof(value) };
 
 	memcpy(ctl.data, &value, sizeof(value));
 	return prog_ctl(p, &ctl, &s);
@@ -134,8 +141,10 @@ int prog_setopt(struct prog *p, struct psock s, int level, int name, int value)
 
 int prog_getopt(struct prog *p, struct psock s, int level, int name, int *value)
 {
-	struct abi_ctl ctl = { .op = ABI_CTL_GETSOCKOPT, .level = (uint32_t)level,
-			       .optname = (uint32_t)name, .len = sizeof(*value) };
+	struct abi_ctl ctl = { .op = ABI_CTL_GETSOCKOPT,
+			       .level = (uint32_t)level,
+			       .optname = (uint32_t)name,
+			       .len = sizeof(*value) };
 	int ret = prog_ctl(p, &ctl, &s);
 
 	memcpy(value, ctl.data, sizeof(*value));

@@ -190,9 +190,14 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_receive), T(test_truncated), T(test_large_and_wrapping),
-		T(test_receive_overflow), T(test_no_memory_for_the_ring), T(test_send),
-		T(test_last_words), T(test_errors),
+		T(test_receive),
+		T(test_truncated),
+		T(test_large_and_wrapping),
+		T(test_receive_overflow),
+		T(test_no_memory_for_the_ring),
+		T(test_send),
+		T(test_last_words),
+		T(test_errors),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

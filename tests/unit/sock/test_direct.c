@@ -21,8 +21,12 @@ static struct weir *open_one(const char *spec, const char *addr)
 {
 	const char *addrs[] = { addr, NULL };
 	struct weir_port port = { .spec = spec, .addrs = addrs };
-	struct weir_config config = { .ports = &port, .port_count = spec != NULL, .virtual_time = true,
-				      .start_ns = S, .seed = 7, .packets = 4096 };
+	struct weir_config config = { .ports = &port,
+				      .port_count = spec != NULL,
+				      .virtual_time = true,
+				      .start_ns = S,
+				      .seed = 7,
+				      .packets = 4096 };
 	struct weir *weir = weir_engine_open(&config, error);
 
 	if (weir == NULL)
@@ -253,19 +257,22 @@ static void test_udp_on_loopback(void **state)
 	assert_int_equal(errno, EDESTADDRREQ);
 	assert_int_equal(weir_sendto(weir, c, "query", 5, 0, (struct sockaddr *)&a, sizeof(a)), 5);
 	weir_engine_advance(weir, 0);
-	assert_int_equal(weir_recvfrom(weir, s, buf, 3, MSG_TRUNC, (struct sockaddr *)&from, &len), 5);
+	assert_int_equal(weir_recvfrom(weir, s, buf, 3, MSG_TRUNC, (struct sockaddr *)&from, &len),
+			 5);
 	assert_memory_equal(buf, "que", 3);
 	assert_int_equal(weir_sendto(weir, s, "answer", 6, 0, (struct sockaddr *)&from, len), 6);
 	weir_engine_advance(weir, 0);
 	assert_int_equal(weir_recv(weir, c, buf, sizeof(buf), 0), 6);
 	memset(big, 'b', sizeof(big));
-	assert_int_equal(weir_sendto(weir, c, big, sizeof(big), 0, (struct sockaddr *)&a, sizeof(a)),
-			 sizeof(big));
+	assert_int_equal(
+		weir_sendto(weir, c, big, sizeof(big), 0, (struct sockaddr *)&a, sizeof(a)),
+		sizeof(big));
 	weir_engine_advance(weir, 0);
 	assert_int_equal(weir_recv(weir, s, in, sizeof(in), 0), sizeof(big));
 	assert_memory_equal(in, big, sizeof(big));
-	assert_int_equal(weir_sendto(weir, c, big, sizeof(big) + 1, 0, (struct sockaddr *)&a,
-				     sizeof(a)), -1);
+	assert_int_equal(
+		weir_sendto(weir, c, big, sizeof(big) + 1, 0, (struct sockaddr *)&a, sizeof(a)),
+		-1);
 	assert_int_equal(errno, EMSGSIZE);
 	/* Nobody there: the connected sender is told. */
 	a = at("127.0.0.1", 54);
@@ -442,12 +449,17 @@ static void test_bad_arguments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loopback_connection), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_bulk_on_loopback), cmocka_unit_test(test_unread_data_resets),
-		cmocka_unit_test(test_backlog_overflow), cmocka_unit_test(test_udp_on_loopback),
-		cmocka_unit_test(test_udp_overflow), cmocka_unit_test(test_two_engines),
+		cmocka_unit_test(test_loopback_connection),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_bulk_on_loopback),
+		cmocka_unit_test(test_unread_data_resets),
+		cmocka_unit_test(test_backlog_overflow),
+		cmocka_unit_test(test_udp_on_loopback),
+		cmocka_unit_test(test_udp_overflow),
+		cmocka_unit_test(test_two_engines),
 		cmocka_unit_test(test_two_engines_and_loss),
-		cmocka_unit_test(test_silent_peer_times_out), cmocka_unit_test(test_bad_arguments),
+		cmocka_unit_test(test_silent_peer_times_out),
+		cmocka_unit_test(test_bad_arguments),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

@@ -261,11 +261,19 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_send_position), T(test_send_position_backwards), T(test_receive_position),
-		T(test_accept_position), T(test_submission_queue), T(test_unknown_operation),
-		T(test_impossible_socket), T(test_impossible_channel), T(test_completion_queue),
-		T(test_datagram_length), T(test_unaligned_datagram_positions),
-		T(test_engine_words_are_not_read_back), T(test_random_scribbling),
+		T(test_send_position),
+		T(test_send_position_backwards),
+		T(test_receive_position),
+		T(test_accept_position),
+		T(test_submission_queue),
+		T(test_unknown_operation),
+		T(test_impossible_socket),
+		T(test_impossible_channel),
+		T(test_completion_queue),
+		T(test_datagram_length),
+		T(test_unaligned_datagram_positions),
+		T(test_engine_words_are_not_read_back),
+		T(test_random_scribbling),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

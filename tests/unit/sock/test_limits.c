@@ -112,8 +112,9 @@ static void test_memory_runs_out_and_comes_back(void **state)
 static void test_impossible_families(void **state)
 {
 	struct session *session;
-	struct family_params params = { .name = "x", .arena_bytes = 4096, .workers = &w,
-					.worker_count = 1 };
+	struct family_params params = {
+		.name = "x", .arena_bytes = 4096, .workers = &w, .worker_count = 1
+	};
 
 	assert_int_equal(session_create(&params, 1, &session), -EINVAL);
 	params.worker_count = 0;
@@ -189,7 +190,7 @@ static void test_memory_goes_back_beyond_the_reserve(void **state)
 		arena_release(&heap, block[i]);
 	assert_int_equal(heap.warm_bytes, ARENA_WARM_BYTES);
 	assert_int_equal(*(uint8_t *)block[0], 1);
-	assert_int_equal(*(uint8_t *)block[127], 0); /* was given back */
+	assert_int_equal(*(uint8_t *)block[127], 0);		   /* was given back */
 	assert_ptr_equal(arena_alloc(&heap, 1u << 20), block[63]); /* the warmest first */
 	arena_heap_free(&heap);
 	munmap(base, bytes);
@@ -199,9 +200,12 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_slots_run_out_and_come_back), T(test_connections_do_not_leak),
-		T(test_memory_runs_out_and_comes_back), T(test_impossible_families),
-		T(test_allocator), T(test_memory_goes_back_beyond_the_reserve),
+		T(test_slots_run_out_and_come_back),
+		T(test_connections_do_not_leak),
+		T(test_memory_runs_out_and_comes_back),
+		T(test_impossible_families),
+		T(test_allocator),
+		T(test_memory_goes_back_beyond_the_reserve),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

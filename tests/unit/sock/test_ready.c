@@ -250,9 +250,15 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_merged_until_consumed), T(test_posted_at_once_when_ready), T(test_once),
-		T(test_uninteresting), T(test_want_tx), T(test_overflow), T(test_exclusive),
-		T(test_bell), T(test_channels_run_out),
+		T(test_merged_until_consumed),
+		T(test_posted_at_once_when_ready),
+		T(test_once),
+		T(test_uninteresting),
+		T(test_want_tx),
+		T(test_overflow),
+		T(test_exclusive),
+		T(test_bell),
+		T(test_channels_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

@@ -219,10 +219,14 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_fork_shares_sockets), T(test_child_accepts_for_parent),
-		T(test_death_with_unread_data), T(test_half_taken_connection_is_reaped),
-		T(test_slow_taker_is_not_reaped), T(test_resume_keeps_what_is_named),
-		T(test_what_was_written_before_death_is_sent), T(test_list),
+		T(test_fork_shares_sockets),
+		T(test_child_accepts_for_parent),
+		T(test_death_with_unread_data),
+		T(test_half_taken_connection_is_reaped),
+		T(test_slow_taker_is_not_reaped),
+		T(test_resume_keeps_what_is_named),
+		T(test_what_was_written_before_death_is_sent),
+		T(test_list),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

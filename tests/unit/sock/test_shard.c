@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Two workers: siblings of listeners and datagram sockets, made and closed by the control thread. */
+/* Two workers: siblings of listeners and datagram sockets, made and closed by the control thread.
+ */
 #include <errno.h>
 
 #include "prog.h"
@@ -19,8 +20,9 @@ static void wake(void *arg)
 static int setup(void **state)
 {
 	struct sock_hooks hooks = { .wake_control = wake };
-	struct family_params params = { .name = "sharded", .memfd = true, .workers = w,
-					.worker_count = 2 };
+	struct family_params params = {
+		.name = "sharded", .memfd = true, .workers = w, .worker_count = 2
+	};
 	uint64_t offset;
 	uint32_t index;
 
@@ -110,7 +112,8 @@ static void test_listener(void **state)
 
 static void test_datagram(void **state)
 {
-	struct abi_ctl ctl = { .op = ABI_CTL_BIND, .port_be = htons(53),
+	struct abi_ctl ctl = { .op = ABI_CTL_BIND,
+			       .port_be = htons(53),
 			       .addr = ipaddr_from_ip4(htonl(INADDR_LOOPBACK)) };
 	struct psock s;
 	uint32_t second;
@@ -146,7 +149,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_listener), T(test_datagram), T(test_program_gone_meanwhile),
+		T(test_listener),
+		T(test_datagram),
+		T(test_program_gone_meanwhile),
 		T(test_foreign_worker),
 	};
 

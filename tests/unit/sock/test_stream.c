@@ -330,12 +330,19 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_connection), T(test_refused_and_again), T(test_reset),
-		T(test_close_with_unread_data_resets), T(test_backlog),
-		T(test_listener_close_resets_waiting), T(test_listener_shutdown),
-		T(test_bulk_and_window), T(test_close_sends_what_was_written),
-		T(test_family_outlived_by_orphan), T(test_options),
-		T(test_buffer_sizes_are_inherited), T(test_creation_errors),
+		T(test_connection),
+		T(test_refused_and_again),
+		T(test_reset),
+		T(test_close_with_unread_data_resets),
+		T(test_backlog),
+		T(test_listener_close_resets_waiting),
+		T(test_listener_shutdown),
+		T(test_bulk_and_window),
+		T(test_close_sends_what_was_written),
+		T(test_family_outlived_by_orphan),
+		T(test_options),
+		T(test_buffer_sizes_are_inherited),
+		T(test_creation_errors),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
