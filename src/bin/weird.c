@@ -25,6 +25,7 @@
 #include "bin/weird_rundir.h"
 #include "bin/weird_setup.h"
 #include "core/log.h"
+#include "core/sched.h"
 #include "engine/clock.h"
 
 #define WEIR_VERSION_TEXT "0.1.0"
@@ -164,7 +165,10 @@ static int become_user(const struct weird_config *config, const struct privs_use
 static int start_serving(struct engine *engine, const struct weird_config *config,
 			 struct rundir *rundir, char *error)
 {
-	int err = engine_start(engine, config->spin_us);
+	int err;
+
+	sched_short_slice(); /* before the workers' threads, which inherit it; a wish, no more */
+	err = engine_start(engine, config->spin_us);
 
 	if (!err)
 		err = control_loop_init(engine);
