@@ -8,7 +8,7 @@ static const char *judge_shape(const struct abi_msg *msg, size_t len)
 	if (len < sizeof(*msg))
 		return "a message shorter than its header";
 	if (msg->version != ABI_VERSION)
-		return "another version of the protocol: its weir and this weird are not of one build";
+		return "another version of the protocol: this weird is of another build";
 	if (msg->type == 0 || msg->type >= ABI_MSG_MAX)
 		return "a message of an unknown type";
 	if (msg->word_count > ABI_MSG_WORDS_MAX ||
