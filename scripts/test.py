@@ -70,7 +70,8 @@ def count_cases(part, entry):
 
 def meson_tests(part, folder, suite, wrap=None):
     path = os.path.join(TOP, folder)
-    log = os.path.join(path, "meson-logs", "testlog.json")
+    suffix = "-" + wrap.split()[0] if wrap else ""
+    log = os.path.join(path, "meson-logs", f"testlog{suffix}.json")
     if os.path.exists(log):
         os.unlink(log)
     command = [build.MESON, "test", "-C", path, "--no-rebuild", "--print-errorlogs",
@@ -82,7 +83,7 @@ def meson_tests(part, folder, suite, wrap=None):
         with open(log, encoding="utf-8") as file:
             for line in file:
                 count_cases(part, json.loads(line))
-    if status != 0 and part.failed == 0:
+    if (status != 0 or part.passed == 0) and part.failed == 0:
         part.fail(f"meson test in {folder} ended with status {status}")
 
 
