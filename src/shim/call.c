@@ -62,9 +62,16 @@ int call_socket(int domain, int type, int protocol)
  */
 static bool quiet_bind(struct wsock *ws, const struct ipaddr *addr, uint16_t port_be)
 {
-	if (ws->shm || !(atomic_load(&ws->opts) & WS_V6ONLY) || ws->family != AF_INET6 ||
-	    !ipaddr_is_any(addr))
+	if (!(atomic_load(&ws->opts) & WS_V6ONLY) || ws->family != AF_INET6 ||
+	    !ipaddr_is_any(addr) || atomic_load(&ws->watched))
 		return false;
+	if (ws->shm) {
+		/* An option made it already; the engine need not have it any more. */
+		atomic_store(&ws->file_flags, wsock_file_flags(ws));
+		submit_sock(ws, ABI_OP_RELEASE, 0, 0);
+		ws->shm = NULL;
+		ws->index = ABI_SOCK_NONE;
+	}
 	ws->quiet_port_be = port_be;
 	atomic_fetch_or(&ws->opts, WS_QUIET);
 	return true;

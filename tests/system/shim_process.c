@@ -271,6 +271,7 @@ static void dual_stack(void)
 	/* nginx: the same port twice, once for each family. */
 	int four = listener(&in6.sin6_port), six = socket(AF_INET6, SOCK_STREAM, 0);
 
+	CHECK(setsockopt(six, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
 	CHECK(setsockopt(six, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == 0);
 	in6.sin6_addr = in6addr_any;
 	CHECK(bind(six, (struct sockaddr *)&in6, sizeof(in6)) == 0 && listen(six, 5) == 0);
