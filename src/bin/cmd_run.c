@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "bin/cli.h"
-#include "core/sched.h"
+#include "core/slice.h"
 
 #define EXIT_CANNOT 126
 #define EXIT_NOT_FOUND 127
@@ -349,7 +349,7 @@ int cmd_run(int argc, char **argv)
 	if (err)
 		return explain_daemon(err);
 	set_environment(shim);
-	sched_short_slice(); /* the program and what it starts inherit it; a wish, no more */
+	slice_shorten(); /* the program and what it starts inherit it; a wish, no more */
 	execv(path, argv + at);
 	cli_fail("%s: %s", path, strerror(errno));
 	return EXIT_CANNOT;

@@ -25,7 +25,7 @@
 #include "bin/weird_rundir.h"
 #include "bin/weird_setup.h"
 #include "core/log.h"
-#include "core/sched.h"
+#include "core/slice.h"
 #include "engine/clock.h"
 
 #define WEIR_VERSION_TEXT "0.1.0"
@@ -167,7 +167,7 @@ static int start_serving(struct engine *engine, const struct weird_config *confi
 {
 	int err;
 
-	sched_short_slice(); /* before the workers' threads, which inherit it; a wish, no more */
+	slice_shorten(); /* before the workers' threads, which inherit it; a wish, no more */
 	err = engine_start(engine, config->spin_us);
 
 	if (!err)

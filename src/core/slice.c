@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "core/sched.h"
+#include "core/slice.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -18,7 +18,7 @@ struct slice_attr {
 	uint64_t sched_period;
 };
 
-int sched_short_slice(void)
+int slice_shorten(void)
 {
 	struct slice_attr attr = { .size = sizeof(attr) };
 
@@ -27,6 +27,6 @@ int sched_short_slice(void)
 	if (attr.sched_policy != SCHED_OTHER)
 		return 0;
 	attr.size = sizeof(attr);
-	attr.sched_runtime = SCHED_SLICE_NS;
+	attr.sched_runtime = SLICE_NS;
 	return syscall(SYS_sched_setattr, 0, &attr, 0u) ? -errno : 0;
 }

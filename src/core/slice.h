@@ -6,18 +6,18 @@
  * the processor for milliseconds by whoever did not wait. A short slice makes that charge small,
  * and wakes the task sooner. It changes no share of the processor and needs no privilege.
  */
-#ifndef WEIR_CORE_SCHED_H
-#define WEIR_CORE_SCHED_H
+#ifndef WEIR_CORE_SLICE_H
+#define WEIR_CORE_SLICE_H
 
 #include <stdint.h>
 
-#define SCHED_SLICE_NS 100000u /* the shortest that Linux takes */
+#define SLICE_NS 100000u /* the shortest that Linux takes */
 
 /*
- * Ask for a slice of SCHED_SLICE_NS for the calling thread; threads and processes that it makes, and
+ * Ask for a slice of SLICE_NS for the calling thread; threads and processes that it makes, and
  * what it executes, inherit it. Leaves policies other than SCHED_OTHER alone. 0 or a negative
  * errno; older kernels ignore the wish (0). See sched_setattr(2).
  */
-int sched_short_slice(void);
+int slice_shorten(void);
 
 #endif
