@@ -292,6 +292,7 @@ class Weir:
             f.write(NGINX_CONF.format(tmp=self.tmp, workers=workers, sendfile=sendfile))
         program = self.on_weir("nginx", "-p", self.tmp, "-c", self.nginx_conf)
         self.wait_for_port(80, program=program)
+        wait_until(lambda: os.path.exists(os.path.join(self.tmp, "nginx.pid")), "nginx's pid file")
         return program
 
     def redis(self, *options, wrap=()):
