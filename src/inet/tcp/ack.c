@@ -74,10 +74,10 @@ void tcp_ack_advance(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	bytes = ring_advance(w, pcb);
 	if (pcb->board)
 		tcp_board_acked(w, pcb);
+	tcp_rtt_acked(w, pcb, seg);
 	pcb->retries = 0;
 	pcb->soft_error = 0;
 	pcb->unacked_since_ns = w->now_ns;
-	tcp_rtt_acked(w, pcb, seg);
 	tcp_recovery_acked(w, pcb, bytes);
 	if (pcb->recovery == TCP_OPEN)
 		pcb->backoff = 0;

@@ -192,6 +192,7 @@ void tcp_recovery_timeout(struct worker *w, struct tcp_pcb *pcb)
 	pcb->cwnd = pcb->snd_mss;
 	pcb->cwnd_acked = 0;
 	pcb->dupacks = 0;
+	pcb->timeout_ts = tcp_ts_now(w, pcb->ts_offset);
 	pcb->flags &= ~(F_RTT_TIMED | F_HEAD_AGAIN);
 	pcb->flags |= F_FORCE_RXT | F_OUTPUT;
 	/* The peer may have thrown away what it SACKed (RFC 2018 section 8): when the same thing times

@@ -41,6 +41,9 @@ void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *
 	if (seg->has_ts && seg->ts_ecr && (pcb->flags & F_TS_OK)) {
 		uint32_t ms = tcp_ts_now(w, pcb->ts_offset) - seg->ts_ecr;
 
+		/* From before the time-out: an ACK was lost, and this one repeats its stamp. */
+		if (pcb->retries && (int32_t)(seg->ts_ecr - pcb->timeout_ts) < 0)
+			return;
 		if (ms < TCP_RTO_MAX_NS / TCP_MS_NS)
 			tcp_rtt_sample(pcb, ms * 1000ull);
 	}

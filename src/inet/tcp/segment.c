@@ -73,6 +73,9 @@ static void old_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		pcb->dsack = (struct tcp_range){ seg->seq, seg_end(seg) };
 		pcb->flags |= F_DSACK;
 	}
+	/* Echo the stamp of what was resent, not of what was received first: else the peer takes the
+	 * time that it waited for our lost ACK for the round trip. */
+	tcp_ts_update(w, pcb, seg);
 	tcp_ack_now(w, pcb);
 	if ((seg->flags & TCP_F_ACK) && !tcp_ack_segment(w, pcb, seg))
 		return;

@@ -224,6 +224,7 @@ struct tcp_pcb {
 	uint32_t high_rxt;     /* end of what was retransmitted in this recovery */
 	uint32_t head_mark;    /* snd_nxt at the last retransmission */
 	uint32_t sacked_bytes;
+	uint32_t timeout_ts;   /* our time stamp at the last time-out */
 
 	/* connection */
 	uint32_t iss, irs, peer_fin;

@@ -201,6 +201,7 @@ static void test_rate(void **state)
 
 int main(void)
 {
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean),	   cmocka_unit_test(test_clean_gso),
 		cmocka_unit_test(test_delay),	   cmocka_unit_test(test_loss_2),
