@@ -29,7 +29,8 @@ void tcp_reply(struct worker *w, const struct endpoint *local, const struct endp
 	h->dst_port_be = remote->port_be;
 	h->offset_reserved = tcp_offset_of(len);
 	h->urgent_be = 0;
-	memcpy(h + 1, opt, opt_len);
+	if (opt_len)
+		memcpy(h + 1, opt, opt_len);
 	if (ip_flow_route(w, &flow) != 0) {
 		pkt_drop(w, p, DROP_IP_OUTNOROUTES);
 		return;
