@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+static const uint8_t us_mac[6] = { 2, 0, 0, 0, 0, 2 };
+static const uint8_t peer_mac[6] = { 2, 0, 0, 0, 0, 1 };
+
 static struct sock *sock_of(struct tcp_pcb *pcb)
 {
 	return tcp_public(pcb)->user;
@@ -160,9 +163,6 @@ struct host *host_open(uint32_t ip, unsigned int packets, const char *spec)
 	return h;
 }
 
-static const uint8_t us_mac[6] = { 2, 0, 0, 0, 0, 2 };
-static const uint8_t peer_mac[6] = { 2, 0, 0, 0, 0, 1 };
-
 struct host *host_plain(void)
 {
 	struct host *h = host_open(US, 4096, "wire,mac=02:00:00:00:00:02");
@@ -174,6 +174,7 @@ struct host *host_plain(void)
 	assert_int_equal(wire_put(h->wire, frame, len), 0);
 	host_run(h);
 	frame_take_all(h->wire);
+	h->plain = true;
 	return h;
 }
 
@@ -225,6 +226,16 @@ void host_run(struct host *h)
 	test_ledger(h->w);
 }
 
+/* The test as peer answers ARP, asked or not. */
+static void arp_answer(struct host *h)
+{
+	uint8_t frame[64];
+	size_t len = frame_arp(frame, us_mac, ARP_OP_REPLY, peer_mac, PEER, us_mac, US);
+
+	assert_int_equal(wire_put(h->wire, frame, len), 0);
+	host_run(h);
+}
+
 void host_wait(struct host *h, uint64_t ns)
 {
 	uint64_t end = h->w->now_ns + ns;
@@ -237,6 +248,8 @@ void host_wait(struct host *h, uint64_t ns)
 		if (next > h->w->now_ns)
 			h->w->now_ns = next;
 		host_run(h);
+		if (h->plain)
+			arp_answer(h);
 	}
 	h->w->now_ns = end;
 	host_run(h);

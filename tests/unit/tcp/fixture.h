@@ -44,6 +44,7 @@ struct host {
 	struct port *lo, *wire;
 	int ifindex;
 	uint32_t ip;
+	bool plain; /* the test is the peer, and answers ARP */
 	struct sock *sock[SOCKS * 4];
 	unsigned int socks;
 	uint8_t *frame; /* the frame last taken, FRAME_ROOM bytes */
