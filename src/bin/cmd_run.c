@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * `weir run`: make the environment in which the shim takes a program's sockets over, and exec it. What
- * cannot work is refused with words instead of running quietly on the host's network: a static or Go
- * program (no dynamic loader, no preload), a set-user-ID one (the loader drops preloads), no daemon.
- * Exit codes as env(1) and ip-netns-exec(8) users know them: 126 it cannot be run, 127 not found.
+ * `weir run`: make the environment in which the shim takes a program's sockets over, and exec it.
+ * What cannot work is refused with words instead of running quietly on the host's network: a static
+ * or Go program (no dynamic loader, no preload), a set-user-ID one (the loader drops preloads), no
+ * daemon. Exit codes as env(1) and ip-netns-exec(8) users know them: 126 it cannot be run, 127 not
+ * found.
  */
 #include <elf.h>
 #include <errno.h>
@@ -30,13 +31,15 @@ static void run_help(FILE *to)
 {
 	fprintf(to,
 		"usage: weir run [--instance NAME] [--rundir DIR] [--] PROGRAM [ARGUMENT...]\n\n"
-		"Run a program, unchanged, on weir's network instead of the host's: its TCP and UDP\n"
-		"sockets are weir's; files, pipes and UNIX sockets stay the system's. Children and the\n"
-		"programs they start are on weir too. Reads like: ip netns exec NAME PROGRAM.\n\n"
+		"Run a program, unchanged, on weir's network instead of the host's:\n"
+		"its TCP and UDP sockets are weir's; files, pipes and UNIX sockets stay\n"
+		"the system's. Children and the programs they start are on weir too.\n"
+		"Reads like: ip netns exec NAME PROGRAM.\n\n"
 		"  --instance NAME  which weird (default: $WEIR_INSTANCE, else %s)\n"
 		"  --rundir DIR     where instances live\n"
 		"  --help           this text\n\n"
-		"Exit code: the program's; 126 when it cannot run on weir, 127 when it is not found.\n\n"
+		"Exit code: the program's; 126 when it cannot run on weir, 127 when it\n"
+		"is not found.\n\n"
 		"  weir run -- nginx\n"
 		"  weir run -- curl http://198.18.0.1/\n",
 		CLI_INSTANCE);
@@ -106,12 +109,15 @@ static int check_daemon(void)
 
 static int explain_daemon(int err)
 {
-	cli_fail("no weird answers at %s/%s/app.sock: %s", cli.rundir, cli.instance, strerror(-err));
+	cli_fail("no weird answers at %s/%s/app.sock: %s", cli.rundir, cli.instance,
+		 strerror(-err));
 	if (err == -EACCES || err == -EPERM)
-		fprintf(stderr, "      it belongs to another user: run weir as that user, or as root\n");
+		fprintf(stderr,
+			"      it belongs to another user: run weir as that user, or as root\n");
 	else
 		fprintf(stderr,
-			"      start one:     weird --instance %s --port tap,name=weir0 --addr 198.18.0.2/24\n"
+			"      start one:     weird --instance %s --port tap,name=weir0 "
+			"--addr 198.18.0.2/24\n"
 			"      or name it:    weir run --instance NAME -- PROGRAM\n",
 			cli.instance);
 	return EXIT_CANNOT;
@@ -229,16 +235,19 @@ static int judge_file(int fd, const char *path)
 		return refuse(path, "it is set-user-ID or set-group-ID, and the loader gives such "
 				    "programs no preloads; run it as root");
 	if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
-		return refuse(path, "it has file capabilities, and the loader gives such programs no "
-				    "preloads; run it as root");
+		return refuse(path,
+			      "it has file capabilities, and the loader gives such programs no "
+			      "preloads; run it as root");
 	switch (has_interpreter(fd)) {
 	case 0:
-		return refuse(path, "it is statically linked (or not a 64-bit program), so its socket "
-				    "calls cannot be taken over; use a dynamically linked build");
+		return refuse(path,
+			      "it is statically linked (or not a 64-bit program), so its socket "
+			      "calls cannot be taken over; use a dynamically linked build");
 	case 1:
 		if (is_go(fd))
-			return refuse(path, "it is a Go program, which makes its system calls itself; "
-					    "nothing can take them over");
+			return refuse(path,
+				      "it is a Go program, which makes its system calls itself; "
+				      "nothing can take them over");
 		return 0;
 	default:
 		return 0; /* what execve() does not know either, it says */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The calling thread's channels: one with each worker it deals with, all with the same bell. They are
- * made when first needed and given back by the thread's exit (a pthread key's destructor).
+ * The calling thread's channels: one with each worker it deals with, all with the same bell. They
+ * are made when first needed and given back by the thread's exit (a pthread key's destructor).
  */
 #include "shim/shim.h"
 
@@ -68,8 +68,8 @@ struct thread_state *thread_state(void)
 {
 	struct thread_state *t = &thread_tls;
 
-	if (unlikely(t->tid == 0 || t->epoch != atomic_load_explicit(&session.epoch,
-								      memory_order_relaxed))) {
+	if (unlikely(t->tid == 0 ||
+		     t->epoch != atomic_load_explicit(&session.epoch, memory_order_relaxed))) {
 		t->tid = (uint32_t)R(syscall)(SYS_gettid);
 		t->epoch = atomic_load(&session.epoch);
 		t->spin_ns = 0;
@@ -126,8 +126,7 @@ static void ring_worker(unsigned int worker)
 					    memory_order_relaxed);
 	uint64_t one = 1;
 
-	if (likely(nap == 0) ||
-	    nap == atomic_load_explicit(&rung[worker], memory_order_relaxed))
+	if (likely(nap == 0) || nap == atomic_load_explicit(&rung[worker], memory_order_relaxed))
 		return;
 	(void)!R(write)(session.bell[worker], &one, sizeof(one));
 	atomic_store_explicit(&rung[worker], nap, memory_order_relaxed);

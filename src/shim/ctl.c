@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Synchronous calls: the request goes into the control slot of the thread's channel with the socket's
- * worker, the answer comes back there. A socket is created together with the first call that needs
- * the engine, so socket() and connect() cost one round trip.
+ * Synchronous calls: the request goes into the control slot of the thread's channel with the
+ * socket's worker, the answer comes back there. A socket is created together with the first call
+ * that needs the engine, so socket() and connect() cost one round trip.
  */
 #include "shim/shim.h"
 

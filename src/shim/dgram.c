@@ -129,7 +129,8 @@ ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags)
 static void copy_out(uint8_t *ring, uint32_t size, uint32_t pos, uint32_t len, struct msghdr *msg)
 {
 	for (size_t i = 0; i < msg->msg_iovlen && len; i++) {
-		uint32_t n = msg->msg_iov[i].iov_len < len ? (uint32_t)msg->msg_iov[i].iov_len : len;
+		uint32_t n = msg->msg_iov[i].iov_len < len ? (uint32_t)msg->msg_iov[i].iov_len
+							   : len;
 
 		app_ring_read(msg->msg_iov[i].iov_base, ring, size, pos, n);
 		pos += n;
@@ -161,7 +162,8 @@ static ssize_t take_shard(struct wsock *ws, struct abi_sock *shm, struct msghdr 
 	if (!(flags & MSG_PEEK)) {
 		atomic_exchange(&shm->rx_head, head + app_dgram_space(d.len_bytes));
 		if (atomic_load(&shm->state) & ABI_S_RX_KICK)
-			submit(shm->worker, ABI_OP_RX, shm_index(shm), atomic_load(&shm->gen), 0, 0);
+			submit(shm->worker, ABI_OP_RX, shm_index(shm), atomic_load(&shm->gen), 0,
+			       0);
 	}
 	return flags & MSG_TRUNC ? (ssize_t)d.len_bytes : (ssize_t)n;
 }
@@ -228,8 +230,8 @@ static void control_put(struct msghdr *msg, size_t *used, int level, int type, c
 	}
 	memcpy(at, &c, sizeof(c));
 	memcpy(at + CMSG_LEN(0), data, len);
-	*used += CMSG_SPACE(len) < msg->msg_controllen - *used ? CMSG_SPACE(len) :
-								 msg->msg_controllen - *used;
+	*used += CMSG_SPACE(len) < msg->msg_controllen - *used ? CMSG_SPACE(len)
+							       : msg->msg_controllen - *used;
 }
 
 static void pktinfo_put(const struct wsock *ws, struct msghdr *msg, size_t *used,
@@ -251,7 +253,8 @@ static void pktinfo_put(const struct wsock *ws, struct msghdr *msg, size_t *used
 
 static void stamp_put(uint32_t opts, struct msghdr *msg, size_t *used, const struct abi_dgram *d)
 {
-	struct timespec ts = { (time_t)(d->stamp_ns / 1000000000), (long)(d->stamp_ns % 1000000000) };
+	struct timespec ts = { (time_t)(d->stamp_ns / 1000000000),
+			       (long)(d->stamp_ns % 1000000000) };
 
 	if (d->stamp_ns == 0)
 		clock_gettime(CLOCK_REALTIME, &ts);

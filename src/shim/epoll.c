@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Epoll sets. The number the program sees is a real kernel epoll descriptor, which holds the kernel
- * descriptors of the set (with the program's own data) and our bell. Weir sockets are watched through
- * the set's own channels. While the program is busy with weir sockets the kernel's set is looked at
- * every KERNEL_LOOK_NS only, so a busy program makes no system call for each message; before any
- * sleep it always is, since the sleep is a ppoll() on it.
+ * descriptors of the set (with the program's own data) and our bell. Weir sockets are watched
+ * through the set's own channels. While the program is busy with weir sockets the kernel's set is
+ * looked at every KERNEL_LOOK_NS only, so a busy program makes no system call for each message;
+ * before any sleep it always is, since the sleep is a ppoll() on it.
  */
 #include "shim/epset.h"
 
@@ -368,7 +368,8 @@ static void drain(struct epset *ep)
 		atomic_store_explicit(&ch->cq_head, tail, memory_order_release);
 		any = true;
 	}
-	/* The engine does not tell twice while an entry is not taken: taken first, looked at then. */
+	/* The engine does not tell twice while an entry is not taken: taken first, looked at then.
+	 */
 	if (any)
 		atomic_thread_fence(memory_order_seq_cst);
 }

@@ -20,9 +20,9 @@ struct epitem {
 	uint32_t interest; /* EPOLL*; 0 while a one-shot item is disabled */
 	uint64_t data;
 	bool queued;
-	struct epitem *same;                    /* next item of the same socket */
+	struct epitem *same; /* next item of the same socket */
 	struct epitem *ready_next, *ready_prev;
-	struct epitem *all_next, *all_prev;     /* also the free list */
+	struct epitem *all_next, *all_prev; /* also the free list */
 };
 
 struct epset {

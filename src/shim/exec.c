@@ -6,8 +6,8 @@
  *   WEIR_SESSION=CONNECTION;FD,INDEX,GENERATION,TYPE,FAMILY,OPTIONS,LISTEN,PORT;...  (hexadecimal)
  *
  * The new image resumes the session there with just these sockets (ABI_MSG_RESUME). Without such
- * sockets nothing is handed over, and the new image attaches when it needs to. The names that make a
- * program run on weir (LD_PRELOAD, WEIR_INSTANCE, WEIR_RUNDIR) are put back where they were lost.
+ * sockets nothing is handed over, and the new image attaches when it needs to. The names that make
+ * a program run on weir (LD_PRELOAD, WEIR_INSTANCE, WEIR_RUNDIR) are put back where they were lost.
  */
 #include "shim/shim.h"
 
@@ -100,7 +100,8 @@ static void put_preload(struct builder *b, char *const *envp)
 	}
 	*b->var++ = b->text;
 	b->text += snprintf(b->text, (size_t)(b->end - b->text), "LD_PRELOAD=%s%s%s", shim_path,
-			    before ? ":" : "", before ? before : "") + 1;
+			    before ? ":" : "", before ? before : "") +
+		   1;
 }
 
 int exec_env_make(char *const *envp, struct exec_env *env)
@@ -115,8 +116,8 @@ int exec_env_make(char *const *envp, struct exec_env *env)
 		vars++;
 	env->bytes = (vars + 6) * sizeof(char *) + 3 * NAME_BYTES + (before ? strlen(before) : 0) +
 		     (size_t)(socks + 1) * SOCK_TEXT_BYTES;
-	env->memory = mmap(NULL, env->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	env->memory =
+		mmap(NULL, env->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (env->memory == MAP_FAILED)
 		return -ENOMEM;
 	env->envp = env->memory;
@@ -161,9 +162,8 @@ static const char *next_handed(const char *at, struct handed *h)
 {
 	int used = 0;
 
-	if (*at != ';' ||
-	    sscanf(at, ";%x,%x,%x,%x,%x,%x,%x,%x%n", &h->fd, &h->index, &h->gen, &h->type, &h->family,
-		   &h->opts, &h->listen, &h->port, &used) != 8)
+	if (*at != ';' || sscanf(at, ";%x,%x,%x,%x,%x,%x,%x,%x%n", &h->fd, &h->index, &h->gen,
+				 &h->type, &h->family, &h->opts, &h->listen, &h->port, &used) != 8)
 		return NULL;
 	return at + used;
 }

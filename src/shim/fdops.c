@@ -16,7 +16,8 @@ int call_close(int fd)
 	if (fd_private(fd))
 		return -EBADF;
 	o = fdtab_take(fd);
-	/* The table first: the number may be another thread's the moment the kernel has closed it. */
+	/* The table first: the number may be another thread's the moment the kernel has closed it.
+	 */
 	if (o)
 		obj_put(o);
 	return R(close)(fd) < 0 ? -errno : 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Descriptor -> socket or epoll set: an array, read without a lock. Objects are counted (descriptors
- * of this process, and calls that wait); their memory keeps its type for ever, so a reader that loses
- * a race with close() sees an object of the right kind, if perhaps another one: what a program that
- * closes a descriptor under another thread's feet gets from the kernel as well.
+ * Descriptor -> socket or epoll set: an array, read without a lock. Objects are counted
+ * (descriptors of this process, and calls that wait); their memory keeps its type for ever, so a
+ * reader that loses a race with close() sees an object of the right kind, if perhaps another one:
+ * what a program that closes a descriptor under another thread's feet gets from the kernel as well.
  */
 #include "shim/shim.h"
 
@@ -169,8 +169,8 @@ int fdtab_make_private(int fd)
 	if (fd < 0)
 		return fd;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 64) {
-		base = limit.rlim_cur > 2 * PRIVATE_BASE_MAX ? PRIVATE_BASE_MAX :
-							       (int)(limit.rlim_cur * 3 / 4);
+		base = limit.rlim_cur > 2 * PRIVATE_BASE_MAX ? PRIVATE_BASE_MAX
+							     : (int)(limit.rlim_cur * 3 / 4);
 	}
 	high = R(fcntl64)(fd, F_DUPFD_CLOEXEC, base);
 	if (high >= 0) {

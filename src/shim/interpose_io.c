@@ -94,8 +94,8 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? answer(buf_send(ws, buf, n, flags, sa, len)) :
-		    R(sendto)(fd, buf, n, flags, sa, len);
+	return ws ? answer(buf_send(ws, buf, n, flags, sa, len))
+		  : R(sendto)(fd, buf, n, flags, sa, len);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -136,13 +136,12 @@ EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
 	return recv(fd, buf, n, flags);
 }
 
-EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa,
-			socklen_t *len)
+EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa, socklen_t *len)
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? answer(buf_recv(ws, buf, n, flags, sa, len)) :
-		    R(recvfrom)(fd, buf, n, flags, sa, len);
+	return ws ? answer(buf_recv(ws, buf, n, flags, sa, len))
+		  : R(recvfrom)(fd, buf, n, flags, sa, len);
 }
 
 EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags,
@@ -164,8 +163,8 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? (int)answer(mmsg_recv(ws, v, n, flags, timeout)) :
-		    R(recvmmsg)(fd, v, n, flags, timeout);
+	return ws ? (int)answer(mmsg_recv(ws, v, n, flags, timeout))
+		  : R(recvmmsg)(fd, v, n, flags, timeout);
 }
 
 EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t n)
@@ -255,7 +254,8 @@ static int cookie_close(void *cookie)
 
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
-	cookie_io_functions_t io = { .read = cookie_read, .write = cookie_write,
+	cookie_io_functions_t io = { .read = cookie_read,
+				     .write = cookie_write,
 				     .close = cookie_close };
 	FILE *f;
 

@@ -25,8 +25,8 @@ static int64_t from_timespec(const struct timespec *ts)
 		return -1;
 	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= 1000000000)
 		return -2;
-	return ts->tv_sec > 1000000000 ? 1000000000000000000ll :
-					 ts->tv_sec * 1000000000ll + ts->tv_nsec;
+	return ts->tv_sec > 1000000000 ? 1000000000000000000ll
+				       : ts->tv_sec * 1000000000ll + ts->tv_nsec;
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
@@ -139,7 +139,8 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 		return (int)answer(-EINVAL);
 	if (ep)
 		return (int)answer(epset_wait(ep, events, max, ns, mask));
-	return R(epoll_pwait)(epfd, events, max, ns < 0 ? -1 : (int)((ns + 999999) / 1000000), mask);
+	return R(epoll_pwait)(epfd, events, max, ns < 0 ? -1 : (int)((ns + 999999) / 1000000),
+			      mask);
 }
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
@@ -147,14 +148,14 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 {
 	struct epset *ep = fd_epset(epfd);
 
-	return ep ? (int)answer(epset_wait(ep, events, max, from_ms(timeout), mask)) :
-		    R(epoll_pwait)(epfd, events, max, timeout, mask);
+	return ep ? (int)answer(epset_wait(ep, events, max, from_ms(timeout), mask))
+		  : R(epoll_pwait)(epfd, events, max, timeout, mask);
 }
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
 	struct epset *ep = fd_epset(epfd);
 
-	return ep ? (int)answer(epset_wait(ep, events, max, from_ms(timeout), NULL)) :
-		    R(epoll_wait)(epfd, events, max, timeout);
+	return ep ? (int)answer(epset_wait(ep, events, max, from_ms(timeout), NULL))
+		  : R(epoll_wait)(epfd, events, max, timeout);
 }

@@ -77,16 +77,16 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? (int)answer(call_getsockopt(ws, level, name, value, len)) :
-		    R(getsockopt)(fd, level, name, value, len);
+	return ws ? (int)answer(call_getsockopt(ws, level, name, value, len))
+		  : R(getsockopt)(fd, level, name, value, len);
 }
 
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? (int)answer(call_setsockopt(ws, level, name, value, len)) :
-		    R(setsockopt)(fd, level, name, value, len);
+	return ws ? (int)answer(call_setsockopt(ws, level, name, value, len))
+		  : R(setsockopt)(fd, level, name, value, len);
 }
 
 EXPORT int sockatmark(int fd)

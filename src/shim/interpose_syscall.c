@@ -181,6 +181,7 @@ EXPORT long syscall(long number, ...)
 	    (fd_sock((int)a[0]) && by_number_data(number, a, &r)) || by_number_sock(number, a, &r))
 		return r;
 	if (number == SYS_splice && (fd_sock((int)a[0]) || fd_sock((int)a[2])))
-		return splice((int)a[0], PTR(1), (int)a[2], PTR(3), (size_t)a[4], (unsigned int)a[5]);
+		return splice((int)a[0], PTR(1), (int)a[2], PTR(3), (size_t)a[4],
+			      (unsigned int)a[5]);
 	return R(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

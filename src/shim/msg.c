@@ -106,9 +106,9 @@ int mmsg_send(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags)
 int mmsg_recv(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags,
 	      const struct timespec *timeout)
 {
-	int64_t deadline = timeout ? deadline_after(timeout->tv_sec * 1000000000ll +
-						    timeout->tv_nsec) :
-				     NO_DEADLINE;
+	int64_t deadline =
+		timeout ? deadline_after(timeout->tv_sec * 1000000000ll + timeout->tv_nsec)
+			: NO_DEADLINE;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {

@@ -176,7 +176,8 @@ static bool in_set(int fd, const fd_set *set)
 {
 	/* By hand: programs use sets larger than FD_SETSIZE, and FD_ISSET may check. */
 	return set && (((const unsigned long *)(const void *)set)[fd / (8 * (int)sizeof(long))] >>
-		       (fd % (8 * (int)sizeof(long)))) & 1;
+		       (fd % (8 * (int)sizeof(long)))) &
+			      1;
 }
 
 static void put_in_set(int fd, fd_set *set)
@@ -223,7 +224,8 @@ static int give_sets(const struct pollfd *fds, nfds_t count, int n, fd_set *in, 
 	return found;
 }
 
-/* POLLHUP alone wakes poll() but is no answer for who asked for writing only: wait on without it. */
+/* POLLHUP alone wakes poll() but is no answer for who asked for writing only: wait on without it.
+ */
 int call_select(int n, fd_set *in, fd_set *out, fd_set *ex, int64_t timeout_ns,
 		const sigset_t *mask, bool *ours)
 {
@@ -240,9 +242,9 @@ int call_select(int n, fd_set *in, fd_set *out, fd_set *ex, int64_t timeout_ns,
 		return 0;
 	fds = __builtin_alloca(((size_t)n + 1) * sizeof(*fds));
 	for (int fd = 0; fd < n; fd++) {
-		short events = (short)((in_set(fd, in) ? POLLIN : 0) |
-				       (in_set(fd, out) ? POLLOUT : 0) |
-				       (in_set(fd, ex) ? POLLPRI : 0));
+		short events =
+			(short)((in_set(fd, in) ? POLLIN : 0) | (in_set(fd, out) ? POLLOUT : 0) |
+				(in_set(fd, ex) ? POLLPRI : 0));
 
 		if (events)
 			fds[count++] = (struct pollfd){ .fd = fd, .events = events };

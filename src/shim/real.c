@@ -9,7 +9,8 @@ REAL_CALLS(REAL_DEFINE)
 
 void real_resolve(void)
 {
-	/* ISO C has no cast from an object pointer to a function pointer; POSIX promises this one. */
+	/* ISO C has no cast from an object pointer to a function pointer; POSIX promises this one.
+	 */
 #define REAL_LOOKUP(ret, name, args) *(void **)&real_##name = dlsym(RTLD_NEXT, #name);
 	REAL_CALLS(REAL_LOOKUP)
 }

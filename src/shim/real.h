@@ -24,8 +24,7 @@
 	X(ssize_t, write, (int, const void *, size_t))                                             \
 	X(ssize_t, writev, (int, const struct iovec *, int))                                       \
 	X(ssize_t, send, (int, const void *, size_t, int))                                         \
-	X(ssize_t, sendto,                                                                         \
-	  (int, const void *, size_t, int, const struct sockaddr *, socklen_t))                    \
+	X(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))   \
 	X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                     \
 	X(int, sendmmsg, (int, struct mmsghdr *, unsigned int, int))                               \
 	X(ssize_t, recv, (int, void *, size_t, int))                                               \
@@ -80,6 +79,7 @@ REAL_CALLS(REAL_DECLARE)
 /* Look all of them up. */
 void real_resolve(void);
 
-#define R(name) (__builtin_expect(real_##name != NULL, 1) ? real_##name : (real_resolve(), real_##name))
+#define R(name)                                                                                    \
+	(__builtin_expect(real_##name != NULL, 1) ? real_##name : (real_resolve(), real_##name))
 
 #endif

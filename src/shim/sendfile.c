@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* sendfile and splice: the other descriptor is read straight into the send ring, or written straight
- * from the receive ring. */
+/* sendfile and splice: the other descriptor is read straight into the send ring, or written
+ * straight from the receive ring. */
 #include "shim/shim.h"
 
 #include <fcntl.h>
@@ -169,8 +169,8 @@ ssize_t call_splice(int in_fd, off64_t *in_off, int out_fd, off64_t *out_off, si
 	if (in_off || out_off)
 		return -ESPIPE;
 	if (in)
-		return in->shm ? receive_to(in, out_fd, len, nonblock || wsock_nonblock(in)) :
-				 -ENOTCONN;
+		return in->shm ? receive_to(in, out_fd, len, nonblock || wsock_nonblock(in))
+			       : -ENOTCONN;
 	if (nonblock && R(poll)(&p, 1, 0) == 0)
 		return -EAGAIN;
 	return send_from(out, in_fd, NULL, len, true, nonblock || wsock_nonblock(out));

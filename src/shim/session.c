@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The process's session with the daemon: made at the first socket(), one for the whole process.
- * Once the daemon is gone (HUP on the control connection) the session stays dead: every socket of it
- * answers ECONNRESET (streams) or ENETDOWN, and so does socket().
+ * Once the daemon is gone (HUP on the control connection) the session stays dead: every socket of
+ * it answers ECONNRESET (streams) or ENETDOWN, and so does socket().
  */
 #include "shim/shim.h"
 
@@ -237,7 +237,8 @@ static int attach(void)
 	if (err) {
 		R(close)(fd);
 		dprintf(STDERR_FILENO,
-			"weir: no answer from weird at %s (%s): is it running? this program has no network\n",
+			"weir: no answer from weird at %s (%s): is it running? "
+			"This program has no network.\n",
 			sun.sun_path, strerror(-err));
 	}
 	return err ? -ENETDOWN : 0;

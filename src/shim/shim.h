@@ -60,7 +60,7 @@ struct obj {
 
 /* wsock.opts: what the shim keeps itself */
 #define WS_V6ONLY 0x01u
-#define WS_QUIET 0x02u        /* an IPv6-only listener: bound, and nobody will ever call */
+#define WS_QUIET 0x02u		 /* an IPv6-only listener: bound, and nobody will ever call */
 #define WS_CONNECT_PENDING 0x04u /* connect() answered EINPROGRESS and its result is not told */
 #define WS_PKTINFO 0x10u
 #define WS_RECVTTL 0x20u
@@ -80,7 +80,7 @@ struct wsock {
 	_Atomic uint32_t opts;
 	_Atomic uint32_t file_flags; /* O_NONBLOCK, until shm has it */
 	_Atomic uint32_t watched;    /* how often it is in an epoll set */
-	int64_t rcv_timeout_ns;      /* 0: none */
+	int64_t rcv_timeout_ns;	     /* 0: none */
 	int64_t snd_timeout_ns;
 	struct lock create_lock;
 };
@@ -90,9 +90,8 @@ extern struct obj fdtab_private; /* what the shim's own descriptors stand for */
 
 static inline struct obj *fd_obj(int fd)
 {
-	return (unsigned int)fd < FD_MAX ?
-		       atomic_load_explicit(&fdtab[fd], memory_order_acquire) :
-		       NULL;
+	return (unsigned int)fd < FD_MAX ? atomic_load_explicit(&fdtab[fd], memory_order_acquire)
+					 : NULL;
 }
 
 static inline struct wsock *fd_sock(int fd)
@@ -123,8 +122,8 @@ void obj_put(struct obj *o); /* the last one releases the socket (the set) */
 
 /* A placeholder descriptor for ws (takes over the caller's reference); or -errno. */
 int fdtab_placeholder(struct wsock *ws, int flags);
-void fdtab_set(int fd, struct obj *o);           /* takes over the caller's reference */
-struct obj *fdtab_take(int fd);                  /* gives the reference to the caller */
+void fdtab_set(int fd, struct obj *o); /* takes over the caller's reference */
+struct obj *fdtab_take(int fd);	       /* gives the reference to the caller */
 /* Move a descriptor of the shim's own to a high number, close-on-exec, and protect it. */
 int fdtab_make_private(int fd);
 void fdtab_close_private(int fd);
@@ -154,7 +153,8 @@ int session_attach(void);
 void session_died(void);
 /* Look whether the daemon is still there; a system call. */
 void session_check(void);
-/* A request and its answer. send_fd: a descriptor to pass, or -1. 0 or -errno (also the answer's). */
+/* A request and its answer. send_fd: a descriptor to pass, or -1. 0 or -errno (also the answer's).
+ */
 int session_request(struct abi_msg *msg, int send_fd);
 void session_note(const char *text);
 void session_notef(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -181,7 +181,8 @@ struct thread_state {
 	bool in_push;
 	uint32_t spin_ns; /* how long it spins before it sleeps, adapted */
 	uint32_t next_worker;
-	int64_t kernel_look_ns; /* when kernel descriptors were last looked at, in poll and select */
+	int64_t kernel_look_ns; /* when kernel descriptors were last looked at, in poll and select
+				 */
 	struct abi_channel *channel[ABI_MAX_WORKERS];
 	struct thread_state *next;
 	/* signals.c: written by handlers of this thread */
@@ -210,16 +211,17 @@ struct waiter {
 	bool (*ready)(void *arg);
 	void (*arm)(void *arg); /* before each sleep: ask the engine to tell; may be NULL */
 	void *arg;
-	struct abi_channel **channels; /* whose `sleeping` to set; [ABI_MAX_WORKERS], may hold NULL */
-	bool discard_cq;               /* completions only wake: throw them away */
-	bool restartable;              /* SA_RESTART handlers do not end the wait */
-	_Atomic uint32_t *sleepers;    /* how many threads sleep on the channels, NULL: one at most */
+	struct abi_channel *
+		*channels;	    /* whose `sleeping` to set; [ABI_MAX_WORKERS], may hold NULL */
+	bool discard_cq;	    /* completions only wake: throw them away */
+	bool restartable;	    /* SA_RESTART handlers do not end the wait */
+	_Atomic uint32_t *sleepers; /* how many threads sleep on the channels, NULL: one at most */
 	int bell;
-	int64_t deadline_ns; /* CLOCK_MONOTONIC, or NO_DEADLINE */
-	struct pollfd *fds;  /* more descriptors that end the wait... */
-	nfds_t fds_count;    /* ...[0] and [1] are wait.c's own: bell and session */
-	const sigset_t *mask; /* while it waits, or NULL */
-	int64_t start_ns;     /* wait.c's own */
+	int64_t deadline_ns;		     /* CLOCK_MONOTONIC, or NO_DEADLINE */
+	struct pollfd *fds;		     /* more descriptors that end the wait... */
+	nfds_t fds_count;		     /* ...[0] and [1] are wait.c's own: bell and session */
+	const sigset_t *mask;		     /* while it waits, or NULL */
+	int64_t start_ns;		     /* wait.c's own */
 	uint32_t signals, signals_norestart; /* counted so far: waiter_init() */
 };
 void waiter_init(struct waiter *w, bool (*ready)(void *), void (*arm)(void *), void *arg);

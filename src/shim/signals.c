@@ -38,8 +38,8 @@ static void trampoline(int sig, siginfo_t *info, void *context)
 
 static uintptr_t func_of(const struct sigaction *act)
 {
-	return act->sa_flags & SA_SIGINFO ? (uintptr_t)act->sa_sigaction :
-					    (uintptr_t)act->sa_handler;
+	return act->sa_flags & SA_SIGINFO ? (uintptr_t)act->sa_sigaction
+					  : (uintptr_t)act->sa_handler;
 }
 
 static bool is_ours(const struct sigaction *act)

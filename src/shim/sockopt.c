@@ -11,8 +11,8 @@
 #include <sys/time.h>
 #include <linux/sockios.h>
 
-#define OPT_SETINT 0x1u  /* cannot fail: ABI_OP_SETINT */
-#define OPT_RECV 0x2u    /* what recvmsg() adds: kept here */
+#define OPT_SETINT 0x1u /* cannot fail: ABI_OP_SETINT */
+#define OPT_RECV 0x2u	/* what recvmsg() adds: kept here */
 
 struct option {
 	int level, name;
@@ -116,7 +116,8 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 	if (!err)
 		err = ctl_call(ws, &args);
 	if (err == -ENOPROTOOPT || err == -EOPNOTSUPP)
-		session_notef("setsockopt(level %d, option %d): weir has no such option", level, name);
+		session_notef("setsockopt(level %d, option %d): weir has no such option", level,
+			      name);
 	return err;
 }
 
@@ -163,8 +164,8 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 		return give_int(value, len, ws->protocol);
 	case SO_ACCEPTCONN:
 		return give_int(value, len,
-				ws->shm ? !!(atomic_load(&ws->shm->state) & ABI_S_LISTEN) :
-					  ws->quiet_listen);
+				ws->shm ? !!(atomic_load(&ws->shm->state) & ABI_S_LISTEN)
+					: ws->quiet_listen);
 	case SO_RCVTIMEO:
 		return give_timeout(value, len, ws->rcv_timeout_ns);
 	case SO_SNDTIMEO:
@@ -204,7 +205,8 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 	if (!err)
 		*len = args.out_len;
 	if (err == -ENOPROTOOPT || err == -EOPNOTSUPP)
-		session_notef("getsockopt(level %d, option %d): weir has no such option", level, name);
+		session_notef("getsockopt(level %d, option %d): weir has no such option", level,
+			      name);
 	return err;
 }
 

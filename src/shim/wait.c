@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Waiting, the one place. First spin over memory, yielding the processor each time; then sleep:
- * arm (ask the engine to tell), say `sleeping`, fence, look once more, ppoll on the bell, the session
- * and what else the caller brings. How long the spin lasts adapts between nothing gained and the
- * daemon's spin_us.
+ * arm (ask the engine to tell), say `sleeping`, fence, look once more, ppoll on the bell, the
+ * session and what else the caller brings. How long the spin lasts adapts between nothing gained
+ * and the daemon's spin_us.
  *
  * Signals: handlers run through signals.c, which counts them for the thread and rings its bell, so
  * that one that arrives during the spin, or just before the sleep, ends the wait like any other.
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define SPIN_SHARE_MIN 16 /* the spin never gets shorter than spin_us / 16 */
-#define SPIN_TURNS_MIN 16
+#define SPIN_TURNS_MIN 64
 #define SLEEP_MAX_NS 1000000000ll
 
 int64_t now_ns(void)
@@ -64,8 +64,8 @@ static bool interrupted(struct waiter *w, const struct thread_state *t)
 }
 
 /*
- * Of several threads that sleep on one epoll set's channels the first that wakes takes the word, and
- * says it again for the others before it looks.
+ * Of several threads that sleep on one epoll set's channels the first that wakes takes the word,
+ * and says it again for the others before it looks.
  */
 static void set_sleeping(struct waiter *w, uint32_t value)
 {
@@ -77,7 +77,8 @@ static void set_sleeping(struct waiter *w, uint32_t value)
 	}
 	for (unsigned int i = 0; i < session.workers; i++) {
 		if (w->channels[i])
-			atomic_store_explicit(&w->channels[i]->sleeping, value, memory_order_relaxed);
+			atomic_store_explicit(&w->channels[i]->sleeping, value,
+					      memory_order_relaxed);
 	}
 	if (value)
 		atomic_thread_fence(memory_order_seq_cst);
@@ -89,25 +90,25 @@ static void discard(struct waiter *w)
 		struct abi_channel *ch = w->channels[i];
 
 		if (ch)
-			atomic_store_explicit(&ch->cq_head,
-					      atomic_load_explicit(&ch->cq_tail,
-								   memory_order_acquire),
-					      memory_order_release);
+			atomic_store_explicit(
+				&ch->cq_head,
+				atomic_load_explicit(&ch->cq_tail, memory_order_acquire),
+				memory_order_release);
 	}
 }
 
 /*
- * A wait that was no longer than the longest spin (whether it was spun through or slept) doubles the
- * spin, a longer one halves it. Where other programs compete for the processors a yield gives them
- * whole time slices, and the clock runs on without us: some turns are taken in any case.
+ * A wait that was no longer than the longest spin (whether it was spun through or slept) doubles
+ * the spin, a longer one halves it. Where other programs compete for the processors a yield gives
+ * them whole time slices, and the clock runs on without us: some turns are taken in any case.
  */
 static void spin_learn(struct thread_state *t, int64_t waited_ns, uint32_t most)
 {
 	if (waited_ns <= most)
 		t->spin_ns = t->spin_ns * 2 < most ? t->spin_ns * 2 : most;
 	else
-		t->spin_ns = t->spin_ns / 2 > most / SPIN_SHARE_MIN ? t->spin_ns / 2 :
-								      most / SPIN_SHARE_MIN;
+		t->spin_ns = t->spin_ns / 2 > most / SPIN_SHARE_MIN ? t->spin_ns / 2
+								    : most / SPIN_SHARE_MIN;
 }
 
 static uint32_t spin_most(void)

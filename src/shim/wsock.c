@@ -92,8 +92,8 @@ void wsock_unwatch(struct wsock *ws, struct abi_channel **channels)
 
 uint32_t wsock_file_flags(const struct wsock *ws)
 {
-	return ws->shm ? atomic_load_explicit(&ws->shm->file_flags, memory_order_relaxed) :
-			 atomic_load_explicit(&ws->file_flags, memory_order_relaxed);
+	return ws->shm ? atomic_load_explicit(&ws->shm->file_flags, memory_order_relaxed)
+		       : atomic_load_explicit(&ws->file_flags, memory_order_relaxed);
 }
 
 bool wsock_nonblock(const struct wsock *ws)
@@ -134,7 +134,7 @@ int shared_lock(_Atomic uint32_t *word)
 	if (unlikely(self == 0))
 		self = thread_state()->tid;
 	if (likely(atomic_compare_exchange_strong_explicit(word, &seen, self, memory_order_acquire,
-							    memory_order_relaxed)))
+							   memory_order_relaxed)))
 		return 0;
 	for (unsigned int spins = 1;; spins++) {
 		/* A signal handler that uses the socket its thread is using. */

@@ -366,8 +366,10 @@ static void datagrams_many(void)
 		snprintf(out[i], 4, "m%d", i);
 		ov[i] = (struct iovec){ out[i], 3 };
 		iv[i] = (struct iovec){ in[i], 4 };
-		om[i].msg_hdr = (struct msghdr){ .msg_name = &to, .msg_namelen = sizeof(to),
-						 .msg_iov = &ov[i], .msg_iovlen = 1 };
+		om[i].msg_hdr = (struct msghdr){ .msg_name = &to,
+						 .msg_namelen = sizeof(to),
+						 .msg_iov = &ov[i],
+						 .msg_iovlen = 1 };
 		im[i].msg_hdr = (struct msghdr){ .msg_iov = &iv[i], .msg_iovlen = 1 };
 	}
 	CHECK(sendmmsg(a, om, 8, 0) == 8);
@@ -392,7 +394,9 @@ static void datagrams_pktinfo(void)
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { buf, sizeof(buf) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
 			      .msg_controllen = sizeof(control.bytes) };
 	struct in_pktinfo info;
 

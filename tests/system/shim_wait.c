@@ -219,7 +219,8 @@ static void *echo_thread(void *arg)
 			if (r <= 0 || buf[0] == 'q')
 				return NULL;
 			CHECK(write(fd, buf, (size_t)r) == r);
-			struct epoll_event again = { .events = EPOLLIN | EPOLLONESHOT, .data.fd = fd };
+			struct epoll_event again = { .events = EPOLLIN | EPOLLONESHOT,
+						     .data.fd = fd };
 
 			CHECK(epoll_ctl(shared_ep, EPOLL_CTL_MOD, fd, &again) == 0);
 		}
@@ -346,7 +347,8 @@ static void selects(void)
 	FD_ZERO(&in);
 	FD_SET(b, &in);
 	FD_SET(p[0], &in);
-	CHECK(select(p[1] + 1, &in, NULL, NULL, &tv) == 1 && FD_ISSET(b, &in) && !FD_ISSET(p[0], &in));
+	CHECK(select(p[1] + 1, &in, NULL, NULL, &tv) == 1 && FD_ISSET(b, &in) &&
+	      !FD_ISSET(p[0], &in));
 	CHECK(tv.tv_sec < 5 || tv.tv_usec == 0);
 	tv = (struct timeval){ 0, 100000 };
 	FD_ZERO(&in);
