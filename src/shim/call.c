@@ -88,7 +88,10 @@ int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
 		return 0;
 	if (!ipaddr_is_ip4(&args.addr) && !ipaddr_is_any(&args.addr))
 		return -EADDRNOTAVAIL;
-	return ctl_call(ws, &args);
+	err = ctl_call(ws, &args);
+	if (!err)
+		epset_sock_sharded(ws);
+	return err;
 }
 
 static int connect_again(struct wsock *ws)
@@ -167,6 +170,7 @@ int call_connect(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
 int call_listen(struct wsock *ws, int backlog)
 {
 	struct ctl_args args = { .op = ABI_CTL_LISTEN };
+	int err;
 
 	if (ws->type != SOCK_STREAM)
 		return -EOPNOTSUPP;
@@ -175,7 +179,10 @@ int call_listen(struct wsock *ws, int backlog)
 		return 0;
 	}
 	args.optname = backlog < 0 || backlog > 65535 ? 65535 : (uint32_t)backlog;
-	return ctl_call(ws, &args);
+	err = ctl_call(ws, &args);
+	if (!err)
+		epset_sock_sharded(ws);
+	return err;
 }
 
 /* Take one waiting connection. 0: *index and *gen are filled; -EAGAIN. */

@@ -76,7 +76,10 @@ void epset_free(struct epset *ep)
 	ep->bell = -1;
 	if (ep->map)
 		munmap(ep->map, ep->map_size * sizeof(ep->map[0]));
+	if (ep->shards)
+		munmap(ep->shards, ep->map_size * sizeof(ep->shards[0]));
 	ep->map = NULL;
+	ep->shards = NULL;
 	ep->map_size = 0;
 	lock_drop(&ep->lock);
 	lock_take(&sets_lock);
@@ -113,16 +116,30 @@ static int make_bell(struct epset *ep)
 	return 0;
 }
 
-static int make_map(struct epset *ep)
+static void *zeroed(size_t bytes)
 {
-	size_t bytes = session.sock_count * sizeof(ep->map[0]);
 	void *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (m == MAP_FAILED)
+	return m == MAP_FAILED ? NULL : m;
+}
+
+static int make_map(struct epset *ep)
+{
+	ep->map = zeroed(session.sock_count * sizeof(ep->map[0]));
+	if (!ep->map)
 		return -ENOMEM;
-	ep->map = m;
 	ep->map_size = session.sock_count;
+	return 0;
+}
+
+static int note_shard(struct epset *ep, const struct wsock *ws, const struct abi_sock *shm)
+{
+	if (!ep->shards)
+		ep->shards = zeroed(ep->map_size * sizeof(ep->shards[0]));
+	if (!ep->shards)
+		return -ENOMEM;
+	ep->shards[shm_index(shm)] = ws->index + 1;
 	return 0;
 }
 
@@ -138,7 +155,9 @@ static int ensure_channels(struct epset *ep, struct wsock *ws)
 	for (unsigned int n = 0; shm && !err; n++) {
 		uint32_t worker = shm->worker % ABI_MAX_WORKERS;
 
-		if (!ep->channel[worker]) {
+		if (n)
+			err = note_shard(ep, ws, shm);
+		if (!err && !ep->channel[worker]) {
 			err = session_channel(ep->bell, ABI_CQ_EPOLL, worker, &ep->channel[worker]);
 			if (!err)
 				ep->overflow_seen[worker] =
@@ -304,6 +323,21 @@ void epset_sock_closed(struct wsock *ws)
 		lock_drop(&ep->lock);
 	}
 	atomic_store(&ws->watched, 0);
+	lock_drop(&sets_lock);
+}
+
+/* The socket got shards, on other workers: watch those as well. */
+void epset_sock_sharded(struct wsock *ws)
+{
+	if (session.workers < 2 || !atomic_load(&ws->watched))
+		return;
+	lock_take(&sets_lock);
+	for (struct epset *ep = sets; ep; ep = ep->next_set) {
+		lock_set(ep);
+		if (epset_first(ep, ws) && ensure_channels(ep, ws) == 0)
+			wsock_watch(ws, ep->channel, watch_bits(epset_interest(ep, ws)));
+		lock_drop(&ep->lock);
+	}
 	lock_drop(&sets_lock);
 }
 

@@ -133,14 +133,22 @@ void epset_remove(struct epset *ep, struct epitem *item)
 	item_free(item);
 }
 
+static void mark_slot(struct epset *ep, uint32_t index, uint32_t gen, bool any_gen)
+{
+	for (struct epitem *item = ep->map[index]; item; item = item->same) {
+		if (any_gen || item->ws->gen == gen)
+			ready_push(ep, item);
+	}
+}
+
 void epset_mark(struct epset *ep, uint32_t index, uint32_t gen)
 {
 	if (index >= ep->map_size)
 		return;
-	for (struct epitem *item = ep->map[index]; item; item = item->same) {
-		if (item->ws->gen == gen || item->ws->index != index)
-			ready_push(ep, item);
-	}
+	mark_slot(ep, index, gen, false);
+	/* A slot that was a shard once may be a socket by now: a look too many harms nobody. */
+	if (ep->shards && ep->shards[index])
+		mark_slot(ep, ep->shards[index] - 1, 0, true);
 }
 
 void epset_mark_all(struct epset *ep)

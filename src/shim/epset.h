@@ -31,6 +31,8 @@ struct epset {
 	struct lock lock;
 	struct epitem **map; /* by index in the arena's socket table */
 	uint32_t map_size;
+	uint32_t *shards; /* slot of a listener's (datagram socket's) shard -> index of its first
+			   * slot plus one; NULL while there is only one worker */
 	struct epitem *quiet; /* items of sockets that the engine does not know: never ready */
 	struct epitem *all;
 	unsigned int items;

@@ -338,6 +338,7 @@ int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t ti
 	       const sigset_t *mask);
 void epset_free(struct epset *ep);
 void epset_sock_closed(struct wsock *ws);
+void epset_sock_sharded(struct wsock *ws);
 void epset_forked(void);
 void epset_lock_all(bool take);
 

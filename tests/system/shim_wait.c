@@ -357,6 +357,29 @@ static void selects(void)
 	CHECK(!FD_ISSET(a, &in));
 }
 
+/* Watched before it listens; every connection is told, whichever worker it is on. */
+static void epoll_listener(void)
+{
+	enum { CALLS = 64 };
+	struct sockaddr_in in = loopback(0);
+	struct epoll_event e;
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ep = epoll_create1(0);
+	int got = 0, fd[CALLS];
+
+	CHECK(bind(l, (struct sockaddr *)&in, sizeof(in)) == 0);
+	add(ep, l, EPOLLIN | EPOLLET);
+	CHECK(listen(l, CALLS) == 0);
+	for (int i = 0; i < CALLS; i++)
+		fd[i] = dial(port_of(l));
+	while (got < CALLS) {
+		CHECK(epoll_wait(ep, &e, 1, 5000) == 1 && e.data.fd == l);
+		while (accept(l, NULL, NULL) >= 0)
+			got++;
+		CHECK(errno == EAGAIN);
+	}
+	CHECK(fd[0] >= 0);
+}
+
 /* A busy pair of epoll echo loops: run under strace -c by the test, which counts the calls. */
 static void busy(void)
 {
@@ -402,6 +425,7 @@ static const struct shim_case cases[] = {
 	{ "epoll_mask", epoll_mask },
 	{ "poll_mixed", poll_mixed },
 	{ "selects", selects },
+	{ "epoll_listener", epoll_listener },
 	{ "busy", busy },
 	{ NULL, NULL },
 };
