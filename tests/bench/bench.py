@@ -36,6 +36,12 @@ WEIR_ADDRESS = "127.0.0.1"
 REDIS_PORT, HTTP_PORT, PING_PORT, BULK_PORT = 6399, 8099, 7099, 5299
 
 
+def thread_ns(process, thread):
+    """Time that a thread has run, in nanoseconds (finer than the ticks of /proc/PID/stat)."""
+    with open("/proc/%s/task/%s/schedstat" % (process, thread)) as schedstat:
+        return int(schedstat.read().split()[0])
+
+
 class Failed(Exception):
     """A measurement could not be made; the message says which and why."""
 
@@ -156,14 +162,17 @@ http {
         return server
 
     def answers(self, side):
-        return subprocess.run(side.command(["curl", "-s", "-o", "/dev/null", "-m", "2", "http://%s:%d/1k.html"
-                                            % (WEIR_ADDRESS, HTTP_PORT)]), check=False).returncode == 0
+        url = "http://%s:%d/1k.html" % (WEIR_ADDRESS, HTTP_PORT)
+        curl = side.command(["curl", "-s", "-o", "/dev/null", "-m", "2", url])
+        return subprocess.run(curl, check=False).returncode == 0
 
     def wrk(self, side, *extra):
-        out = self.run(side, ["wrk", "-t", "1", "-c", "50", "-d", "%gs" % max(1, self.options.seconds),
-                              *extra, "http://%s:%d/1k.html" % (WEIR_ADDRESS, HTTP_PORT)])
-        if re.search(r"Non-2xx|Socket errors", out):
-            self.note("wrk on %s: %s" % (side.name, re.search(r"(Non-2xx|Socket errors).*", out)[0]))
+        seconds = "%gs" % max(1, self.options.seconds)
+        out = self.run(side, ["wrk", "-t", "1", "-c", "50", "-d", seconds, *extra,
+                              "http://%s:%d/1k.html" % (WEIR_ADDRESS, HTTP_PORT)])
+        wrong = re.search(r"(Non-2xx|Socket errors).*", out)
+        if wrong:
+            self.note("wrk on %s: %s" % (side.name, wrong[0]))
         return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
 
     def nginx(self, side):
@@ -177,21 +186,25 @@ http {
     def ping(self, side, kind):
         program = os.path.join(self.options.build, "tests", "bench", "pingpong")
         spin = ["spin"] if side.spin else []
-        server = self.start(side, [program, "server", kind, str(PING_PORT)] + spin, ready="ready")
+        server = self.start(side, [program, "server", kind, str(PING_PORT)] + spin,
+                            ready="ready")
         try:
             rounds = str(int(10000 * self.options.seconds))
             out = json.loads(self.run(side, [program, "client", kind, WEIR_ADDRESS, str(PING_PORT),
                                              rounds] + spin))
-            return {kind + "_rtt_p50": out["p50_ns"] / 1000, kind + "_rtt_p99": out["p99_ns"] / 1000}
+            return {kind + "_rtt_p50": out["p50_ns"] / 1000,
+                    kind + "_rtt_p99": out["p99_ns"] / 1000}
         finally:
             self.stop(server)
 
     def bulk(self, side):
-        server = self.start(side, ["iperf3", "-4", "-s", "-1", "--forceflush", "-p", str(BULK_PORT),
-                                   "-B", WEIR_ADDRESS], ready="listening")
+        port = ["-p", str(BULK_PORT)]
+        seconds = "%d" % max(1, round(self.options.seconds))
+        server = self.start(side, ["iperf3", "-4", "-s", "-1", "--forceflush", "-B", WEIR_ADDRESS]
+                            + port, ready="listening")
         try:
-            out = json.loads(self.run(side, ["iperf3", "-4", "-c", WEIR_ADDRESS, "-p", str(BULK_PORT),
-                                             "-t", "%g" % max(1, round(self.options.seconds)), "-J"]))
+            out = json.loads(self.run(side, ["iperf3", "-4", "-c", WEIR_ADDRESS, "-t", seconds,
+                                             "-J"] + port))
             return {"tcp_bulk": out["end"]["sum_received"]["bits_per_second"] / 1e9}
         finally:
             self.stop(server)
@@ -223,10 +236,8 @@ http {
                 with open("/proc/%s/stat" % entry) as stat:
                     fields = stat.read().rsplit(")", 1)[1].split()
                 if int(fields[2]) in groups:
-                    with open("/proc/%s/schedstat" % entry) as sched:
-                        threads = os.listdir("/proc/%s/task" % entry)
-                    total += sum(int(open("/proc/%s/task/%s/schedstat" % (entry, t)).read().split()[0])
-                                 for t in threads) / 1e9
+                    total += sum(thread_ns(entry, t)
+                                 for t in os.listdir("/proc/%s/task" % entry)) / 1e9
             except (OSError, IndexError, ValueError):
                 continue
         return total
@@ -242,9 +253,10 @@ http {
         os.makedirs(rundir)
         os.environ["WEIR_RUNDIR"] = rundir
         weird = os.path.join(self.options.build, "src", "bin", "weird")
-        self.weird = self.start(Side("kernel"), [weird, "--instance", "bench"] + self.options.weird_args,
-                                ready="ready")
-        self.weir = [os.path.join(self.options.build, "src", "bin", "weir"), "--instance", "bench", "run", "--"]
+        weir = os.path.join(self.options.build, "src", "bin", "weir")
+        self.weird = self.start(Side("kernel"), [weird, "--instance", "bench"]
+                                + self.options.weird_args, ready="ready")
+        self.weir = [weir, "--instance", "bench", "run", "--"]
 
     def sides(self, kind):
         kernel = [Side("kernel"), Side("kernel, one core", cores="0")]
@@ -259,8 +271,8 @@ http {
             return
         for number in range(self.options.rounds):
             for side in self.sides(kind):
-                print("  %s, round %d/%d: %s ..." % (kind, number + 1, self.options.rounds, side.name),
-                      end=" ", flush=True)
+                print("  %s, round %d/%d: %s ..." %
+                      (kind, number + 1, self.options.rounds, side.name), end=" ", flush=True)
                 try:
                     values = function(side)
                 except (Failed, ValueError, KeyError, IndexError, TypeError) as why:
@@ -282,8 +294,8 @@ http {
 
     def summary(self, name):
         higher = name in HIGHER
-        cases = {side: {"min": min(v), "median": statistics.median(v), "max": max(v), "runs": len(v)}
-                 for side, v in self.samples[name].items()}
+        cases = {side: {"min": min(v), "median": statistics.median(v), "max": max(v),
+                        "runs": len(v)} for side, v in self.samples[name].items()}
         weir = cases.pop("weir", None)
         pick = max if higher else min
         best = pick(cases, key=lambda side: cases[side]["median"]) if cases else None
@@ -298,7 +310,9 @@ http {
 
 def table(rows):
     def figures(case):
-        return "%10.4g %10.4g %10.4g" % (case["min"], case["median"], case["max"]) if case else "%32s" % "failed"
+        if not case:
+            return "%32s" % "failed"
+        return "%10.4g %10.4g %10.4g" % (case["min"], case["median"], case["max"])
     print("\n%-16s %-12s | %-32s | %-32s | %6s  %s" %
           ("", "", "weir: min, median, max", "kernel's best case: min, med., max", "ratio", ""))
     for row in rows:
@@ -312,8 +326,10 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
-    parser.add_argument("--rounds", type=int, default=5, help="of each measurement (at least 5 to be quoted)")
-    parser.add_argument("--seconds", type=float, default=2, help="about the length of one measurement")
+    parser.add_argument("--rounds", type=int, default=5,
+                        help="of each measurement (at least 5 to be quoted)")
+    parser.add_argument("--seconds", type=float, default=2,
+                        help="about the length of one measurement")
     parser.add_argument("--only", type=lambda s: s.split(","), help="names, comma-separated")
     parser.add_argument("--json", help="where to write (default BUILD/bench.json)")
     parser.add_argument("--weird-args", type=str.split, default=[], help="more arguments for weird")
