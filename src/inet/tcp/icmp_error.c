@@ -8,15 +8,14 @@
 
 #include "inet/tcp/tcp_impl.h"
 
-static void path_mtu(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint16_t mtu_bytes)
+/* inet/pmtu.c remembers it for all flows once it hears that this one believes it. */
+static void path_mtu(struct worker *w, struct tcp_pcb *pcb, uint16_t mtu_bytes)
 {
 	uint16_t old_mss = pcb->snd_mss;
 
-	pcb->flow.generation = 0; /* look it up anew: it was learnt there */
-	if (!tcp_may_transmit(pcb) || tcp_route(w, pcb) != 0)
+	if (!tcp_may_transmit(pcb) || mtu_bytes >= pcb->flow.mtu_bytes)
 		return;
-	if (pcb->flow.mtu_bytes > mtu_bytes && mtu_bytes >= 68)
-		pcb->flow.mtu_bytes = mtu_bytes;
+	pcb->flow.mtu_bytes = mtu_bytes;
 	tcp_mss_update(pcb);
 	if (pcb->snd_mss >= old_mss || pcb->snd_una == pcb->snd_nxt)
 		return;
@@ -34,7 +33,7 @@ static void pcb_error(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, int e
 	if (tcp_seq_lt(seq, pcb->snd_una) || tcp_seq_gt(seq, pcb->snd_nxt))
 		return;
 	if (error == EMSGSIZE) {
-		path_mtu(w, pcb, seq, mtu_bytes);
+		path_mtu(w, pcb, mtu_bytes);
 	} else if (hard && opening) {
 		tcp_fail(w, pcb, error);
 	} else {

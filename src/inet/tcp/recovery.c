@@ -170,7 +170,11 @@ void tcp_recovery_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
 			pcb->flags |= F_FORCE_RXT;
 		return;
 	}
-	if (pcb->recovery != TCP_OPEN && tcp_seq_geq(pcb->snd_una, pcb->recover))
+	if (pcb->recovery == TCP_RECOVERY) {
+		recovery_end(pcb);
+		return;
+	}
+	if (pcb->recovery == TCP_LOSS && tcp_seq_geq(pcb->snd_una, pcb->recover))
 		recovery_end(pcb);
 	pcb->dupacks = 0;
 	if (pcb->recovery == TCP_LOSS && tcp_seq_lt(pcb->high_rxt, pcb->snd_una))

@@ -231,6 +231,7 @@ struct tcp_pcb {
 	uint32_t snd_max_wnd;
 	struct tcp_range dsack;
 	uint16_t peer_mss, adv_mss;
+	uint16_t mss_mtu_bytes; /* the MTU that snd_mss was computed for */
 	uint16_t soft_error;
 	uint64_t last_rcv_ns, last_snd_ns, last_ack_rcv_ns, last_data_rcv_ns, oow_ack_ns;
 	uint64_t unacked_since_ns; /* when the oldest data that waits began to (user time-out) */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "inet/state.h"
 #include "inet/tcp/tcp_impl.h"
 
 #define IP4_AND_TCP_BYTES 40u
@@ -13,15 +14,17 @@
 int tcp_route(struct worker *w, struct tcp_pcb *pcb)
 {
 	struct ip_flow *flow = &pcb->flow;
-	uint16_t mtu_bytes = flow->mtu_bytes;
 	int err;
 
+	if (flow->generation == w->inet->generation && flow->ttl == pcb->pub.ttl &&
+	    flow->tos == pcb->pub.tos && flow->mtu_bytes == pcb->mss_mtu_bytes)
+		return 0;
 	flow->src = pcb->pub.local.addr;
 	flow->dst = pcb->pub.remote.addr;
 	flow->ttl = pcb->pub.ttl;
 	flow->tos = pcb->pub.tos;
 	err = ip_flow_route(w, flow);
-	if (!err && flow->mtu_bytes != mtu_bytes)
+	if (!err && flow->mtu_bytes != pcb->mss_mtu_bytes)
 		tcp_mss_update(pcb);
 	return err;
 }
@@ -43,6 +46,7 @@ void tcp_mss_update(struct tcp_pcb *pcb)
 	uint32_t mtu = pcb->flow.mtu_bytes;
 	uint32_t mss = mtu > IP4_AND_TCP_BYTES + TCP_MIN_MSS ? mtu - IP4_AND_TCP_BYTES : TCP_MIN_MSS;
 
+	pcb->mss_mtu_bytes = pcb->flow.mtu_bytes;
 	mss = tcp_min(mss, pcb->peer_mss ? pcb->peer_mss : TCP_DEFAULT_MSS);
 	if (pcb->pub.max_seg)
 		mss = tcp_min(mss, pcb->pub.max_seg);
