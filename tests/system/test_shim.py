@@ -47,7 +47,8 @@ def test_case(weir, cases, program, case):
 
 
 @pytest.mark.parametrize("program,case", [("stream", "bulk"), ("wait", "epoll_threads"),
-                                          ("wait", "epoll_listener"), ("process", "workers"), ("process", "datagrams")])
+                                          ("wait", "epoll_listener"),
+                                          ("process", "workers"), ("process", "datagrams")])
 def test_case_two_workers(make_weir, cases, program, case):
     """Listeners and datagram sockets have a slot on each worker."""
     weir = make_weir(ports=(), options=("--workers", "2"))
