@@ -2,9 +2,9 @@
 /*
  * Local ports: who has which, who may share one, and the choice of one at random (RFC 6056).
  *
- * Every pcb with a local port, and every TIME_WAIT, is linked in the bind table by its port. Linux's
- * rules: two may share a port when their addresses differ (and neither is "any"), when both set
- * SO_REUSEADDR and neither listens, or when both set SO_REUSEPORT.
+ * Every pcb with a local port, and every TIME_WAIT, is linked in the bind table by its port.
+ * Linux's rules: two may share a port when their addresses differ (and neither is "any"), when both
+ * set SO_REUSEADDR and neither listens, or when both set SO_REUSEPORT.
  */
 #include <errno.h>
 
@@ -73,7 +73,8 @@ static bool node_conflicts(struct tcp_node *node, const struct tcp_pcb *pcb,
 	return !(other->pub.reuse_addr && pcb->pub.reuse_addr && other->pub.state != TCP_LISTEN);
 }
 
-static bool port_conflicts(struct worker *w, const struct tcp_pcb *pcb, const struct endpoint *local)
+static bool port_conflicts(struct worker *w, const struct tcp_pcb *pcb,
+			   const struct endpoint *local)
 {
 	struct tcp_node *node = *bind_bucket(w, local->port_be);
 
@@ -129,8 +130,8 @@ int tcp_port_any(struct worker *w, struct tcp_pcb *pcb)
 }
 
 /* Is the 4-tuple free? A TIME_WAIT that may be used again is ended. */
-static bool tuple_free(struct worker *w, const struct endpoint *local, const struct endpoint *remote,
-		       struct tcp_pcb *pcb)
+static bool tuple_free(struct worker *w, const struct endpoint *local,
+		       const struct endpoint *remote, struct tcp_pcb *pcb)
 {
 	struct tcp_node *node = tcp_lookup(w, local, remote);
 	struct tcp_tw *tw;
@@ -150,8 +151,9 @@ static bool tuple_free(struct worker *w, const struct endpoint *local, const str
 	return true;
 }
 
-/* A connection needs a free 4-tuple only; ports that somebody chose by tcp_bind() are left alone. The
- * search begins at random (RFC 6056 section 3.3.1). A port that was bound has to do as it is. */
+/* A connection needs a free 4-tuple only; ports that somebody chose by tcp_bind() are left alone.
+ * The search begins at random (RFC 6056 section 3.3.1). A port that was bound has to do as it is.
+ */
 int tcp_port_ephemeral(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint32_t start = worker_random(w) % PORT_COUNT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The SACK scoreboard (RFC 2018, RFC 6675): what the peer has above snd_una, and what follows from it
- * for the rest: lost or on the way.
+ * The SACK scoreboard (RFC 2018, RFC 6675): what the peer has above snd_una, and what follows from
+ * it for the rest: lost or on the way.
  */
 #include "inet/tcp/tcp_impl.h"
 

@@ -25,8 +25,8 @@ int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->flags & F_FIN_QUEUED)
 		return 0;
-	/* SYN_SENT: nothing is there to be closed yet; SYN_RECEIVED (both opened): RFC 9293 lets the
-	 * FIN wait, we let the program. */
+	/* SYN_SENT: nothing is there to be closed yet; SYN_RECEIVED (both opened): RFC 9293 lets
+	 * the FIN wait, we let the program. */
 	if (pcb->pub.state != TCP_ESTABLISHED && pcb->pub.state != TCP_CLOSE_WAIT)
 		return -ENOTCONN;
 	tcp_enter(w);

@@ -3,8 +3,9 @@
  * Which connection, or which listener, is a segment for?
  *
  * Connections (and TIME_WAIT) are in a chained hash table over the 4-tuple, keyed with the worker's
- * secret (SipHash-1-3 of three words for IPv4), so that nobody can choose addresses that collide. It
- * has 65,536 buckets and grows in a timer, never for a segment. Listeners are in a table by port.
+ * secret (SipHash-1-3 of three words for IPv4), so that nobody can choose addresses that collide.
+ * It has 65,536 buckets and grows in a timer, never for a segment. Listeners are in a table by
+ * port.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Header prediction: the two segments that a connection in its stride receives, the next data in
- * order and the pure ACK of what was sent. Anything else goes the long way (segment.c), which would do
- * the same with these; so this file only saves time.
+ * order and the pure ACK of what was sent. Anything else goes the long way (segment.c), which would
+ * do the same with these; so this file only saves time.
  */
 #include "inet/tcp/tcp_impl.h"
 

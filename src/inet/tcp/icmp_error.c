@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ICMP errors about segments of ours (RFC 9293 section 3.9.2.2, RFC 5461, RFC 5927): a hard one ends a
- * connection that is being opened and is a hint to any other; "fragmentation needed" makes segments
- * smaller (RFC 1191). The number that the error quotes must be one that is on the way.
+ * ICMP errors about segments of ours (RFC 9293 section 3.9.2.2, RFC 5461, RFC 5927): a hard one
+ * ends a connection that is being opened and is a hint to any other; "fragmentation needed" makes
+ * segments smaller (RFC 1191). The number that the error quotes must be one that is on the way.
  */
 #include <errno.h>
 

@@ -89,10 +89,10 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 
 	memset(&i, 0, sizeof(i));
 	i.tcpi_state = linux_state[pcb->pub.state];
-	i.tcpi_ca_state = pcb->recovery == TCP_RECOVERY ? TCP_CA_Recovery :
-			  pcb->recovery == TCP_LOSS	? TCP_CA_Loss :
-			  pcb->dupacks			? TCP_CA_Disorder :
-							  TCP_CA_Open;
+	i.tcpi_ca_state = pcb->recovery == TCP_RECOVERY ? TCP_CA_Recovery
+			  : pcb->recovery == TCP_LOSS	? TCP_CA_Loss
+			  : pcb->dupacks		? TCP_CA_Disorder
+							: TCP_CA_Open;
 	if (pcb->pub.state == TCP_LISTEN) {
 		i.tcpi_unacked = pcb->half_open_n;
 	} else if (pcb->pub.state != TCP_CLOSED) {

@@ -28,7 +28,8 @@ uint32_t tcp_isn(struct worker *w, const struct endpoint *local, const struct en
 
 /* The same for all connections between two hosts: then time stamps also tell the newer of two
  * connections with the same ports (RFC 6191). */
-uint32_t tcp_ts_offset(struct worker *w, const struct endpoint *local, const struct endpoint *remote)
+uint32_t tcp_ts_offset(struct worker *w, const struct endpoint *local,
+		       const struct endpoint *remote)
 {
 	struct isn_key key = { .local = local->addr, .remote = remote->addr, .purpose = 2 };
 

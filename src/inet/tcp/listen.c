@@ -33,7 +33,8 @@ void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener)
 		tcp_pcb_free(w, listener->half_open);
 }
 
-static struct tcp_pcb *child_new(struct worker *w, struct tcp_pcb *listener, const struct tcp_seg *seg)
+static struct tcp_pcb *child_new(struct worker *w, struct tcp_pcb *listener,
+				 const struct tcp_seg *seg)
 {
 	struct tcp_pcb *child = tcp_pcb_new(w);
 
@@ -53,7 +54,8 @@ static struct tcp_pcb *child_new(struct worker *w, struct tcp_pcb *listener, con
 	return child;
 }
 
-static void answer_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg, uint32_t iss)
+static void answer_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg,
+		       uint32_t iss)
 {
 	child->iss = iss ? iss : tcp_isn(w, &seg->local, &seg->remote);
 	child->ts_offset = tcp_ts_offset(w, &seg->local, &seg->remote);
@@ -71,7 +73,8 @@ static void answer_syn(struct worker *w, struct tcp_pcb *child, const struct tcp
 	tcp_rtx_start(w, child);
 }
 
-static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg, uint32_t iss)
+static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg,
+		       uint32_t iss)
 {
 	struct tcp_pcb *child;
 

@@ -5,7 +5,8 @@
  */
 #include "inet/tcp/tcp_impl.h"
 
-#define TS_WORD (TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_TIMESTAMP << 8 | TCP_OPT_TIMESTAMP_BYTES)
+#define TS_WORD                                                                                    \
+	(TCP_OPT_NOP << 24 | TCP_OPT_NOP << 16 | TCP_OPT_TIMESTAMP << 8 | TCP_OPT_TIMESTAMP_BYTES)
 
 static void sack_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
 {
@@ -147,13 +148,14 @@ static const struct tcp_range *range_with(const struct tcp_ranges *s, uint32_t s
 }
 
 /* The ranges that changed last come first (RFC 2018 section 4), then from the lowest on. */
-static uint32_t sack_choose(const struct tcp_ranges *s, const struct tcp_range **chosen, uint32_t max)
+static uint32_t sack_choose(const struct tcp_ranges *s, const struct tcp_range **chosen,
+			    uint32_t max)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < s->recent_n + s->n && n < max; i++) {
-		const struct tcp_range *r =
-			i < s->recent_n ? range_with(s, s->recent[i]) : &s->r[i - s->recent_n];
+		const struct tcp_range *r = i < s->recent_n ? range_with(s, s->recent[i])
+							    : &s->r[i - s->recent_n];
 		bool have = false;
 
 		for (uint32_t j = 0; j < n; j++)

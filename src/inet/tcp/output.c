@@ -2,11 +2,11 @@
 /*
  * What may be sent now, is: first what was lost, then what is new, then the FIN.
  *
- * A new segment must fit the peer's window and the congestion window. A full one always goes; a small
- * one goes when it is all there is and Nagle's rule in Minshall's form agrees (no small segment is
- * unacknowledged), or TCP_NODELAY, or the FIN follows; never because a window cut it short, unless
- * that is half of the largest window ever seen (RFC 9293 section 3.8.6.2.1). Where nothing is on the
- * way and something waits, the persist timer looks again.
+ * A new segment must fit the peer's window and the congestion window. A full one always goes; a
+ * small one goes when it is all there is and Nagle's rule in Minshall's form agrees (no small
+ * segment is unacknowledged), or TCP_NODELAY, or the FIN follows; never because a window cut it
+ * short, unless that is half of the largest window ever seen (RFC 9293 section 3.8.6.2.1). Where
+ * nothing is on the way and something waits, the persist timer looks again.
  */
 #include <errno.h>
 

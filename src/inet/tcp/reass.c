@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The text of a segment, and its FIN (RFC 9293 section 3.10.7.4, "seventh" and "eighth"). In order: to the
- * tail of the receive ring. Out of order: to the place where it will belong once what is before it has
- * come; the packet is then done with, and the range remembered in pcb->ooo.
+ * The text of a segment, and its FIN (RFC 9293 section 3.10.7.4, "seventh" and "eighth"). In order:
+ * to the tail of the receive ring. Out of order: to the place where it will belong once what is
+ * before it has come; the packet is then done with, and the range remembered in pcb->ooo.
  */
 #include "inet/tcp/tcp_impl.h"
 
@@ -36,7 +36,8 @@ static bool ring_ready(struct worker *w, struct tcp_pcb *pcb)
 /* How much of what comes at rcv_nxt may be taken. */
 static uint32_t room(const struct tcp_pcb *pcb)
 {
-	uint32_t window = (int32_t)(pcb->rcv_adv - pcb->rcv_nxt) > 0 ? pcb->rcv_adv - pcb->rcv_nxt : 0;
+	uint32_t window = (int32_t)(pcb->rcv_adv - pcb->rcv_nxt) > 0 ? pcb->rcv_adv - pcb->rcv_nxt
+								     : 0;
 
 	return tcp_min(window, byte_ring_free(&pcb->pub.rcv));
 }

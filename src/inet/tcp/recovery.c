@@ -5,11 +5,11 @@
  *   TCP_OPEN      nothing is known to be lost. Three duplicate ACKs, or SACKs that say as much:
  *   TCP_RECOVERY  until snd_una passes `recover`. cwnd = ssthresh. What is lost is resent once (the
  *                 head again, when what was sent after its retransmission arrived before it).
- *   TCP_LOSS      after a time-out, until snd_una passes `recover`: all that is not SACKed counts as
- *                 lost; cwnd begins at one segment and grows as in slow start.
+ *   TCP_LOSS      after a time-out, until snd_una passes `recover`: all that is not SACKed counts
+ * as lost; cwnd begins at one segment and grows as in slow start.
  *
- * Limited transmit (RFC 3042) needs no code of its own: what duplicate ACKs or SACKs say has arrived
- * leaves the pipe, so new data may follow.
+ * Limited transmit (RFC 3042) needs no code of its own: what duplicate ACKs or SACKs say has
+ * arrived leaves the pipe, so new data may follow.
  */
 #include "inet/tcp/cc.h"
 #include "inet/tcp/tcp_impl.h"
@@ -32,9 +32,9 @@ static uint32_t lost_end(const struct tcp_pcb *pcb)
 	if (pcb->recovery == TCP_LOSS && tcp_seq_lt(end, pcb->recover))
 		return pcb->recover;
 	if (pcb->recovery == TCP_RECOVERY && tcp_seq_lt(end, pcb->snd_una + pcb->snd_mss))
-		return tcp_seq_lt(pcb->snd_una + pcb->snd_mss, pcb->snd_nxt) ?
-			       pcb->snd_una + pcb->snd_mss :
-			       pcb->snd_nxt;
+		return tcp_seq_lt(pcb->snd_una + pcb->snd_mss, pcb->snd_nxt)
+			       ? pcb->snd_una + pcb->snd_mss
+			       : pcb->snd_nxt;
 	return end;
 }
 
@@ -76,7 +76,8 @@ uint32_t tcp_pipe(const struct tcp_pcb *pcb)
 	return pipe > dups ? pipe - dups : 0;
 }
 
-/* RFC 6675 NextSeg(), rule (1): the first lost range that was not retransmitted in this recovery. */
+/* RFC 6675 NextSeg(), rule (1): the first lost range that was not retransmitted in this recovery.
+ */
 bool tcp_next_lost(const struct tcp_pcb *pcb, uint32_t *seq, uint32_t *len)
 {
 	uint32_t lost, start, end;
@@ -162,8 +163,8 @@ void tcp_recovery_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
 
 		/* Partial: the first hole was filled by our retransmission, what lies behind it
 		 * had been the duplicate ACKs'. */
-		pcb->dupacks = pcb->dupacks > segments - 1 ? (uint8_t)(pcb->dupacks - (segments - 1)) :
-							     0;
+		pcb->dupacks =
+			pcb->dupacks > segments - 1 ? (uint8_t)(pcb->dupacks - (segments - 1)) : 0;
 		if (tcp_seq_lt(pcb->high_rxt, pcb->snd_una))
 			pcb->high_rxt = pcb->snd_una;
 		if (!(pcb->flags & F_SACK_OK))
@@ -185,7 +186,8 @@ void tcp_recovery_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
 
 void tcp_recovery_timeout(struct worker *w, struct tcp_pcb *pcb)
 {
-	/* RFC 5681 section 3.1: ssthresh once for each loss, not for each repetition of the timer */
+	/* RFC 5681 section 3.1: ssthresh once for each loss, not for each repetition of the timer
+	 */
 	if (pcb->recovery != TCP_LOSS || tcp_seq_geq(pcb->snd_una, pcb->recover))
 		pcb->ssthresh = pcb->cc->ssthresh(w, pcb, pcb->snd_nxt - pcb->snd_una);
 	if (pcb->recovery != TCP_LOSS)
@@ -199,8 +201,8 @@ void tcp_recovery_timeout(struct worker *w, struct tcp_pcb *pcb)
 	pcb->timeout_ts = tcp_ts_now(w, pcb->ts_offset);
 	pcb->flags &= ~(F_RTT_TIMED | F_HEAD_AGAIN);
 	pcb->flags |= F_FORCE_RXT | F_OUTPUT;
-	/* The peer may have thrown away what it SACKed (RFC 2018 section 8): when the same thing times
-	 * out again and again, do not count on it. */
+	/* The peer may have thrown away what it SACKed (RFC 2018 section 8): when the same thing
+	 * times out again and again, do not count on it. */
 	if (pcb->backoff >= 3)
 		tcp_board_clear(w, pcb);
 	tcp_list(w, pcb);

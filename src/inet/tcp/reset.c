@@ -41,8 +41,8 @@ void tcp_reply(struct worker *w, const struct endpoint *local, const struct endp
 	ip_output(w, p, &flow);
 }
 
-/* For a segment that no connection of ours expects. Never for a RST, nor for what was not sent to us
- * alone (RFC 1122 section 4.2.3.10). */
+/* For a segment that no connection of ours expects. Never for a RST, nor for what was not sent to
+ * us alone (RFC 1122 section 4.2.3.10). */
 void tcp_reset_for(struct worker *w, const struct tcp_seg *seg)
 {
 	struct tcp_hdr h = { .flags = TCP_F_RST };

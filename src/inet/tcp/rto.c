@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Round trip time and retransmission time-out (RFC 6298), with Linux's minimum: the variance counts
- * for 200 ms at least. One segment a round trip is timed, in nanoseconds; where retransmission makes
- * that ambiguous (Karn), the echoed time stamp is used (RFC 7323 section 4).
+ * for 200 ms at least. One segment a round trip is timed, in nanoseconds; where retransmission
+ * makes that ambiguous (Karn), the echoed time stamp is used (RFC 7323 section 4).
  */
 #include "inet/tcp/tcp_impl.h"
 

@@ -11,7 +11,8 @@
 /* PAWS (RFC 7323 section 5.3): from before the newest, and the newest is not too old to say so. */
 bool tcp_paws_old(const struct worker *w, const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
-	return (pcb->flags & F_TS_OK) && seg->has_ts && (int32_t)(seg->ts_val - pcb->ts_recent) < 0 &&
+	return (pcb->flags & F_TS_OK) && seg->has_ts &&
+	       (int32_t)(seg->ts_val - pcb->ts_recent) < 0 &&
 	       tcp_now_s(w) - pcb->ts_recent_s < TCP_PAWS_IDLE_S;
 }
 
@@ -35,7 +36,8 @@ static uint32_t offered(const struct tcp_pcb *pcb)
 	return (int32_t)(pcb->rcv_adv - pcb->rcv_nxt) > 0 ? pcb->rcv_adv - pcb->rcv_nxt : 0;
 }
 
-/* RFC 5961 section 3.2. After the peer's FIN its RST may still have the FIN's number [tcp_reset_check]. */
+/* RFC 5961 section 3.2. After the peer's FIN its RST may still have the FIN's number
+ * [tcp_reset_check]. */
 static void rst_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	bool after_fin = pcb->pub.rx_eof && seg->seq == pcb->rcv_nxt - 1;
@@ -73,8 +75,8 @@ static void old_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		pcb->dsack = (struct tcp_range){ seg->seq, seg_end(seg) };
 		pcb->flags |= F_DSACK;
 	}
-	/* Echo the stamp of what was resent, not of what was received first: else the peer takes the
-	 * time that it waited for our lost ACK for the round trip. */
+	/* Echo the stamp of what was resent, not of what was received first: else the peer takes
+	 * the time that it waited for our lost ACK for the round trip. */
 	tcp_ts_update(w, pcb, seg);
 	tcp_ack_now(w, pcb);
 	if ((seg->flags & TCP_F_ACK) && !tcp_ack_segment(w, pcb, seg))

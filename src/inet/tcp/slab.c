@@ -10,7 +10,8 @@ struct tcp_slab_chunk {
 	_Alignas(64) uint8_t objects[];
 };
 
-void tcp_slab_init(struct tcp_slab *slab, size_t object_bytes, uint32_t chunk_objects, uint32_t limit)
+void tcp_slab_init(struct tcp_slab *slab, size_t object_bytes, uint32_t chunk_objects,
+		   uint32_t limit)
 {
 	*slab = (struct tcp_slab){
 		.object_bytes = (object_bytes + 63) & ~(size_t)63,

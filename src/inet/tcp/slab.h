@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Objects of one size from chunks that are never given back before the end; a free list. Chunks come
- * from the heap when a connection is set up, not for a segment: slab_get() takes only what is free.
- * An object begins as zeros.
+ * Objects of one size from chunks that are never given back before the end; a free list. Chunks
+ * come from the heap when a connection is set up, not for a segment: slab_get() takes only what is
+ * free. An object begins as zeros.
  */
 #ifndef WEIR_INET_TCP_SLAB_H
 #define WEIR_INET_TCP_SLAB_H
@@ -21,7 +21,8 @@ struct tcp_slab {
 	struct tcp_slab_chunk *chunks;
 };
 
-void tcp_slab_init(struct tcp_slab *slab, size_t object_bytes, uint32_t chunk_objects, uint32_t limit);
+void tcp_slab_init(struct tcp_slab *slab, size_t object_bytes, uint32_t chunk_objects,
+		   uint32_t limit);
 void tcp_slab_free(struct tcp_slab *slab);
 
 /* Have n objects free, from the heap where need be. 0 or -ENOMEM. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SYN_SENT (RFC 9293 section 3.10.7.3), and what both sides do with the other's SYN and at the moment
- * when the connection is established.
+ * SYN_SENT (RFC 9293 section 3.10.7.3), and what both sides do with the other's SYN and at the
+ * moment when the connection is established.
  */
 #include <errno.h>
 
@@ -66,8 +66,8 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 			return;
 		}
 	}
-	if (!pcb->pub.snd.data && pcb->pub.state == TCP_ESTABLISHED &&
-	    !(pcb->flags & F_DETACHED) && up->tcp_need_snd(w, pcb) != 0) {
+	if (!pcb->pub.snd.data && pcb->pub.state == TCP_ESTABLISHED && !(pcb->flags & F_DETACHED) &&
+	    up->tcp_need_snd(w, pcb) != 0) {
 		tcp_reset_send(w, pcb);
 		tcp_fail(w, pcb, ENOBUFS);
 		return;

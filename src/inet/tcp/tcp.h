@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TCP as the socket layer uses it (RFC 9293 section 3.9.1, the user/TCP interface). All calls: the
- * pcb's worker. Bytes are exchanged through the pcb's two rings: the socket layer moves snd.tail and
- * rcv.head, TCP moves snd.head (acknowledged) and rcv.tail (in order).
+ * pcb's worker. Bytes are exchanged through the pcb's two rings: the socket layer moves snd.tail
+ * and rcv.head, TCP moves snd.head (acknowledged) and rcv.tail (in order).
  *
  * Owner: the pcb belongs to TCP. From tcp_open() to tcp_close() or tcp_abort() the socket may use
  * it; after tcp_close() it lives on by itself until its data and FIN are acknowledged and TIME_WAIT
@@ -38,17 +38,18 @@ struct tcp_public {
 	struct endpoint local, remote;
 	struct byte_ring snd; /* tail moved by the socket: tcp_push() after it */
 	struct byte_ring rcv; /* head moved by the socket: tcp_consumed() after it */
-	uint32_t rcv_space_bytes; /* size that the receive ring has or will have: the window limit */
-	void *user;           /* the socket layer's; never changed by TCP, still there in tcp_gone() */
-	bool rx_eof;          /* the peer's FIN was reached */
+	uint32_t
+		rcv_space_bytes; /* size that the receive ring has or will have: the window limit */
+	void *user;  /* the socket layer's; never changed by TCP, still there in tcp_gone() */
+	bool rx_eof; /* the peer's FIN was reached */
 	/* options, set at any time */
 	bool nodelay, cork, keepalive, reuse_addr, reuse_port;
-	bool quickack;        /* on: ACKs may be quick (as tcp(7) has it), off: they wait for data */
-	bool linger;          /* SO_LINGER on */
+	bool quickack; /* on: ACKs may be quick (as tcp(7) has it), off: they wait for data */
+	bool linger;   /* SO_LINGER on */
 	uint32_t linger_s;
 	uint32_t keep_idle_s, keep_interval_s, keep_count; /* 0: 7200, 75, 9 */
 	uint32_t user_timeout_ms;
-	uint16_t max_seg;     /* TCP_MAXSEG, 0: from the MTU */
+	uint16_t max_seg; /* TCP_MAXSEG, 0: from the MTU */
 	uint8_t ttl, tos;
 };
 
@@ -62,7 +63,8 @@ int tcp_open(struct worker *w, struct tcp_pcb **pcb, void *user);
 /* port 0: ephemeral at random (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound before). */
 int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local);
 
-/* 0: SYN is on its way, upcalls tell the rest. -ENETUNREACH, -EADDRNOTAVAIL, -EISCONN, -EALREADY... */
+/* 0: SYN is on its way, upcalls tell the rest. -ENETUNREACH, -EADDRNOTAVAIL, -EISCONN, -EALREADY...
+ */
 int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *remote);
 
 /* -EADDRINUSE, -EINVAL. Binds if need be. The accept queue is the socket's (tcp_backlog_room). */
@@ -87,8 +89,8 @@ int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb);
 
 /* The socket lets go: orderly end, or a RST where data is unread or linger is zero (RFC 2525
  * section 2.17). From here on the receive ring is not used, the send ring still is, and the only
- * upcall that still comes for this pcb is tcp_gone (perhaps before this returns). Must be called for
- * every pcb, those whose connection failed (tcp_error) too, unless tcp_abort() is. */
+ * upcall that still comes for this pcb is tcp_gone (perhaps before this returns). Must be called
+ * for every pcb, those whose connection failed (tcp_error) too, unless tcp_abort() is. */
 void tcp_close(struct worker *w, struct tcp_pcb *pcb);
 
 /* RST now; the pcb is gone (tcp_gone is called) when this returns. */

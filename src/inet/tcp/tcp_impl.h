@@ -54,13 +54,15 @@ static inline void tcp_enter(struct worker *w)
 }
 void tcp_leave(struct worker *w);
 void tcp_list(struct worker *w, struct tcp_pcb *pcb); /* visit it at the end */
-struct tcp_pcb *tcp_pcb_new(struct worker *w);         /* NULL: no memory */
-void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb); /* unlinks; CLOSED; what is left is memory */
+struct tcp_pcb *tcp_pcb_new(struct worker *w);	      /* NULL: no memory */
+void tcp_pcb_end(struct worker *w,
+		 struct tcp_pcb *pcb); /* unlinks; CLOSED; what is left is memory */
 void tcp_pcb_free(struct worker *w, struct tcp_pcb *pcb); /* tcp_pcb_end(), tcp_gone, memory */
 void tcp_set_state(struct worker *w, struct tcp_pcb *pcb, enum tcp_state state);
 struct tcp_ranges *tcp_ranges_new(struct worker *w); /* NULL: none left */
 void tcp_ranges_free(struct worker *w, struct tcp_ranges **ranges);
-/* The connection failed: the socket is told error, the pcb is CLOSED (free where nobody holds it). */
+/* The connection failed: the socket is told error, the pcb is CLOSED (free where nobody holds it).
+ */
 void tcp_fail(struct worker *w, struct tcp_pcb *pcb, int error);
 /* Both directions ended in order. */
 void tcp_finish(struct worker *w, struct tcp_pcb *pcb);
@@ -84,8 +86,9 @@ void tcp_port_link(struct worker *w, struct tcp_node *node, uint16_t port_be);
 void tcp_port_unlink(struct worker *w, struct tcp_pcb *pcb);
 void tcp_port_unlink_node(struct tcp_node *node);
 bool tcp_port_listens(struct worker *w, const struct tcp_pcb *pcb);
-int tcp_port_ephemeral(struct worker *w, struct tcp_pcb *pcb); /* for tcp_connect(): sets local port */
-int tcp_port_any(struct worker *w, struct tcp_pcb *pcb);       /* for tcp_listen(), tcp_bind() */
+int tcp_port_ephemeral(struct worker *w,
+		       struct tcp_pcb *pcb);		 /* for tcp_connect(): sets local port */
+int tcp_port_any(struct worker *w, struct tcp_pcb *pcb); /* for tcp_listen(), tcp_bind() */
 
 /* isn.c */
 uint32_t tcp_isn(struct worker *w, const struct endpoint *local, const struct endpoint *remote);
@@ -93,8 +96,10 @@ uint32_t tcp_ts_offset(struct worker *w, const struct endpoint *local,
 		       const struct endpoint *remote);
 
 /* options.c */
-bool tcp_options_parse(struct tcp_seg *seg, const uint8_t *opt, uint32_t len); /* false: malformed */
-uint32_t tcp_options_build(const struct worker *w, struct tcp_pcb *pcb, uint8_t flags, uint8_t *opt);
+bool tcp_options_parse(struct tcp_seg *seg, const uint8_t *opt,
+		       uint32_t len); /* false: malformed */
+uint32_t tcp_options_build(const struct worker *w, struct tcp_pcb *pcb, uint8_t flags,
+			   uint8_t *opt);
 uint32_t tcp_options_len(const struct tcp_pcb *pcb); /* of a segment with data, sent now */
 static inline uint32_t tcp_ts_now(const struct worker *w, uint32_t offset)
 {
@@ -112,7 +117,8 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 /* syn_sent.c, syn_received.c, listen.c, timewait.c: take the packet. */
 void tcp_syn_sent(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
 void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
-void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg, uint32_t iss);
+void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg,
+		      uint32_t iss);
 void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener);
 void tcp_half_open_remove(struct tcp_pcb *child);
 void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
@@ -161,7 +167,8 @@ void tcp_timer_fired(struct worker *w, struct timer *t);
 /* output.c: what may be sent, is */
 void tcp_output(struct worker *w, struct tcp_pcb *pcb);
 void tcp_snd_map(struct tcp_pcb *pcb);
-uint32_t tcp_data_end(const struct tcp_pcb *pcb); /* number behind the last byte the program wrote */
+uint32_t
+tcp_data_end(const struct tcp_pcb *pcb); /* number behind the last byte the program wrote */
 
 /* xmit.c: make one segment and give it to IP. 0 or -errno. */
 int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, uint8_t flags);
@@ -180,8 +187,8 @@ uint8_t tcp_rcv_wscale_of(uint32_t space_bytes);
 
 /* reset.c */
 void tcp_reset_for(struct worker *w, const struct tcp_seg *seg); /* RST in answer to a segment */
-void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb);      /* RST of ours */
-void tcp_challenge(struct worker *w, struct tcp_pcb *pcb);       /* RFC 5961, rate limited */
+void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb);	 /* RST of ours */
+void tcp_challenge(struct worker *w, struct tcp_pcb *pcb);	 /* RFC 5961, rate limited */
 bool tcp_challenge_allowed(struct worker *w);
 /* A segment without a pcb, from local to remote. */
 void tcp_reply(struct worker *w, const struct endpoint *local, const struct endpoint *remote,

@@ -5,22 +5,24 @@
  * Theory of operation
  *
  * One worker owns a connection from its first segment to its last; there are no locks. Everything
- * enters through five doors: a burst of segments (input.c), a timer (timers.c), a call of the socket
- * layer (user.c, close.c, bind.c), an ICMP error (icmp_error.c), the end of the worker (stack.c).
- * Each door is tcp_enter() ... tcp_leave(). Between the two a pcb is only changed and put on the
- * worker's flush list; the outermost tcp_leave() then visits each listed pcb once: upcalls first
- * (tcp_acked, tcp_readable), then tcp_output(), which sends data with the acknowledgment on it, then
- * a pure ACK where one is still due. So a burst of thirty segments costs one upcall, one ACK and one
- * pass of output. Ended pcbs are unlinked at once, but their memory goes back to the free list only
- * in the outermost tcp_leave(): whoever holds a pointer inside may still look at pub.state.
+ * enters through five doors: a burst of segments (input.c), a timer (timers.c), a call of the
+ * socket layer (user.c, close.c, bind.c), an ICMP error (icmp_error.c), the end of the worker
+ * (stack.c). Each door is tcp_enter() ... tcp_leave(). Between the two a pcb is only changed and
+ * put on the worker's flush list; the outermost tcp_leave() then visits each listed pcb once:
+ * upcalls first (tcp_acked, tcp_readable), then tcp_output(), which sends data with the
+ * acknowledgment on it, then a pure ACK where one is still due. So a burst of thirty segments costs
+ * one upcall, one ACK and one pass of output. Ended pcbs are unlinked at once, but their memory
+ * goes back to the free list only in the outermost tcp_leave(): whoever holds a pointer inside may
+ * still look at pub.state.
  *
  * Data never waits in packets. Payload is copied once: in order, to the receive ring's tail; out of
  * order, to the place where it will belong, and the range is remembered (reass.c). Segments to send
- * are cut from the send ring, which keeps the bytes until they are acknowledged; so a retransmission
- * is cut anew, with fresh acknowledgment and time stamp, and of any size.
+ * are cut from the send ring, which keeps the bytes until they are acknowledged; so a
+ * retransmission is cut anew, with fresh acknowledgment and time stamp, and of any size.
  *
  * Sequence numbers: the byte at position p of the send ring has number snd_base + p, so the FIN has
- * snd_base + snd.tail once the program has shut its side. The receive ring's tail is the byte rcv_nxt.
+ * snd_base + snd.tail once the program has shut its side. The receive ring's tail is the byte
+ * rcv_nxt.
  *
  *  sent and acknowledged | sent            | may be sent      | not yet
  *  ----------------------+-----------------+------------------+----------
@@ -31,13 +33,13 @@
  *                        rcv_nxt           rcv_adv: never moves left
  *
  * Loss recovery (recovery.c) works on ranges: `board` holds what the peer has by SACK. What is lost
- * is RFC 6675's IsLost(), or all of it after a time-out; `pipe` is what is thought to be on the way;
- * output sends the lost, then the new, while pipe < cwnd. Without SACK the duplicate ACKs are
+ * is RFC 6675's IsLost(), or all of it after a time-out; `pipe` is what is thought to be on the
+ * way; output sends the lost, then the new, while pipe < cwnd. Without SACK the duplicate ACKs are
  * subtracted from the pipe instead (NewReno, RFC 6582, without inflating the window).
  *
- * Time: three deadlines a pcb (rtx_ns, ack_ns, long_ns) and one timer. Setting a deadline is a store;
- * the wheel is touched only if the timer is not armed or is armed for later than the deadline. A timer
- * that fires too early looks at the deadlines and arms itself again.
+ * Time: three deadlines a pcb (rtx_ns, ack_ns, long_ns) and one timer. Setting a deadline is a
+ * store; the wheel is touched only if the timer is not armed or is armed for later than the
+ * deadline. A timer that fires too early looks at the deadlines and arms itself again.
  *
  * The states (RFC 9293 section 3.3.2), and the function that makes each transition
  *
@@ -65,22 +67,23 @@
  *       +------------+        +-----------+   +----------+
  *
  * What holds in each state:
- *   CLOSED        not in the table of connections; only tcp_bind, tcp_connect, tcp_listen and tcp_close do
- *                 anything. A connection that failed is here until the socket lets go.
- *   LISTEN        in the table of listeners; its children in SYN_RECEIVED are on its `half_open` list.
- *   SYN_SENT      snd_nxt = iss + 1; the SYN is sent again by rtx_ns, TCP_SYN_RETRIES times.
+ *   CLOSED        not in the table of connections; only tcp_bind(), tcp_connect(), tcp_listen() and
+ *                 tcp_close() do anything. One that failed is here until the socket lets go.
+ *   LISTEN        in the table of listeners; children in SYN_RECEIVED are on its half_open list.
+ *   SYN_SENT      snd_nxt = iss + 1; rtx_ns sends the SYN again, TCP_SYN_RETRIES times.
  *   SYN_RECEIVED  a child has a parent and no user yet; it dies quietly when its time is over.
- *   ESTABLISHED, CLOSE_WAIT   both (ours) may send data; rtx_ns runs while anything is on the way.
- *   FIN_WAIT_1, CLOSING, LAST_ACK   F_FIN_QUEUED: the FIN goes behind the last byte, and is
- *                 retransmitted as the last byte would be.
+ *   ESTABLISHED   both send; rtx_ns runs while anything of ours is on the way.
+ *   CLOSE_WAIT    we send, the peer has ended (rx_eof).
+ *   FIN_WAIT_1, CLOSING, LAST_ACK
+ *                 F_FIN_QUEUED: the FIN goes behind the last byte and is resent as it would be.
  *   FIN_WAIT_2    long_ns = 60 s where the socket let go; else the peer may send for ever.
- *   TIME_WAIT     struct tcp_tw (timewait.c) once the socket let go: the pcb itself is free by then.
- *                 While a socket is attached, the pcb stays as its user's view, and the tw beside it.
+ *   TIME_WAIT     a struct tcp_tw has the pcb's place in the tables (timewait.c). The pcb stays only
+ *                 while a socket is attached, as its view.
  * Whatever no rule of the state asks for is dropped, with a reason.
  *
- * Limits: TCP_MAX_HALF_OPEN children a listener, TCP_RANGES_MAX holes a direction, TCP_MAX_TIME_WAIT
- * entries, one ACK each 500 ms for segments that are outside of everything, 1,000 challenge ACKs a
- * second a worker.
+ * Limits: TCP_MAX_HALF_OPEN children a listener, TCP_RANGES_MAX holes a direction,
+ * TCP_MAX_TIME_WAIT entries, one ACK each 500 ms for segments that are outside of everything, 1,000
+ * challenge ACKs a second a worker.
  */
 #ifndef WEIR_INET_TCP_TCP_PCB_H
 #define WEIR_INET_TCP_TCP_PCB_H
@@ -93,63 +96,64 @@
 
 /* Limits and times; Linux's names are in brackets. */
 #define TCP_MAX_HALF_OPEN 4096u
-#define TCP_MAX_TIME_WAIT 131072u             /* [tcp_max_tw_buckets] */
+#define TCP_MAX_TIME_WAIT 131072u /* [tcp_max_tw_buckets] */
 #define TCP_MAX_PCBS (1u << 20)
 #define TCP_RANGES_MAX 61u
-#define TCP_INIT_CWND_SEGMENTS 10u            /* RFC 6928 */
-#define TCP_RTO_INIT_NS (1ull * TCP_S_NS)     /* RFC 6298 section 2.1 */
-#define TCP_RTO_MIN_NS (200ull * TCP_MS_NS)   /* [TCP_RTO_MIN] */
-#define TCP_RTO_MAX_NS (120ull * TCP_S_NS)    /* [TCP_RTO_MAX] */
-#define TCP_SYN_RETRIES 6u                    /* [tcp_syn_retries] */
-#define TCP_SYNACK_RETRIES 5u                 /* [tcp_synack_retries] */
-#define TCP_DATA_RETRIES 15u                  /* [tcp_retries2] */
-#define TCP_ORPHAN_RETRIES 8u                 /* [tcp_orphan_retries] */
-#define TCP_DELACK_NS (40ull * TCP_MS_NS)     /* [TCP_DELACK_MIN] */
-#define TCP_FIN_WAIT2_NS (60ull * TCP_S_NS)   /* [tcp_fin_timeout] */
-#define TCP_TIME_WAIT_NS (60ull * TCP_S_NS)   /* [TCP_TIMEWAIT_LEN] */
-#define TCP_OOW_ACK_NS (500ull * TCP_MS_NS)   /* [tcp_invalid_ratelimit] */
-#define TCP_CHALLENGE_PER_S 1000u             /* [tcp_challenge_ack_limit], RFC 5961 section 10 */
-#define TCP_PAWS_IDLE_S (24u * 24u * 3600u)   /* RFC 7323 section 5.5 */
+#define TCP_INIT_CWND_SEGMENTS 10u	    /* RFC 6928 */
+#define TCP_RTO_INIT_NS (1ull * TCP_S_NS)   /* RFC 6298 section 2.1 */
+#define TCP_RTO_MIN_NS (200ull * TCP_MS_NS) /* [TCP_RTO_MIN] */
+#define TCP_RTO_MAX_NS (120ull * TCP_S_NS)  /* [TCP_RTO_MAX] */
+#define TCP_SYN_RETRIES 6u		    /* [tcp_syn_retries] */
+#define TCP_SYNACK_RETRIES 5u		    /* [tcp_synack_retries] */
+#define TCP_DATA_RETRIES 15u		    /* [tcp_retries2] */
+#define TCP_ORPHAN_RETRIES 8u		    /* [tcp_orphan_retries] */
+#define TCP_DELACK_NS (40ull * TCP_MS_NS)   /* [TCP_DELACK_MIN] */
+#define TCP_FIN_WAIT2_NS (60ull * TCP_S_NS) /* [tcp_fin_timeout] */
+#define TCP_TIME_WAIT_NS (60ull * TCP_S_NS) /* [TCP_TIMEWAIT_LEN] */
+#define TCP_OOW_ACK_NS (500ull * TCP_MS_NS) /* [tcp_invalid_ratelimit] */
+#define TCP_CHALLENGE_PER_S 1000u	    /* [tcp_challenge_ack_limit], RFC 5961 section 10 */
+#define TCP_PAWS_IDLE_S (24u * 24u * 3600u) /* RFC 7323 section 5.5 */
 #define TCP_KEEP_IDLE_S 7200u
 #define TCP_KEEP_INTERVAL_S 75u
 #define TCP_KEEP_COUNT 9u
-#define TCP_QUICKACKS 16u                     /* [TCP_MAX_QUICKACKS] */
-#define TCP_DUP_THRESH 3u                     /* RFC 5681 */
-#define TCP_GSO_MAX_BYTES 65535u              /* of an IP packet */
-#define IP4_TCP_MAX_HDR_BYTES 80u             /* without IP options */
-#define TCP_MIN_MSS 88u                       /* [TCP_MIN_SND_MSS] and its 40 bytes of options */
+#define TCP_QUICKACKS 16u	  /* [TCP_MAX_QUICKACKS] */
+#define TCP_DUP_THRESH 3u	  /* RFC 5681 */
+#define TCP_GSO_MAX_BYTES 65535u  /* of an IP packet */
+#define IP4_TCP_MAX_HDR_BYTES 80u /* without IP options */
+#define TCP_MIN_MSS 88u		  /* [TCP_MIN_SND_MSS] and its 40 bytes of options */
 #define TCP_MAX_CWND (1u << 30)
 
 /* pcb->flags */
 #define F_SACK_OK 0x00000001u
 #define F_TS_OK 0x00000002u
 #define F_WSCALE_OK 0x00000004u
-#define F_ACTIVE 0x00000008u      /* we opened it */
-#define F_FIN_QUEUED 0x00000010u  /* the program sends no more: fin_seq is set */
+#define F_ACTIVE 0x00000008u	 /* we opened it */
+#define F_FIN_QUEUED 0x00000010u /* the program sends no more: fin_seq is set */
 #define F_FIN_SENT 0x00000020u
-#define F_FIN_SEEN 0x00000040u    /* the peer's FIN came, at peer_fin; reached when rx_eof */
-#define F_DETACHED 0x00000080u    /* the socket let go */
-#define F_SND_MAPPED 0x00000100u  /* snd_base is set */
-#define F_EXPLICIT 0x00000200u    /* bound by tcp_bind() */
-#define F_HASHED 0x00000400u      /* in the table of connections */
-#define F_BOUND 0x00000800u       /* in the bind table */
-#define F_RTT_TIMED 0x00001000u   /* rtt_seq is being timed */
-#define F_DSACK 0x00002000u       /* dsack is to be told */
-#define F_ACK_NOW 0x00004000u     /* due at the end of the burst */
-#define F_ACK_LATER 0x00008000u   /* due at ack_ns at the latest */
-#define F_OUTPUT 0x00010000u      /* look whether something may be sent */
-#define F_READABLE 0x00020000u    /* upcall due */
-#define F_ACKED 0x00040000u       /* upcall due */
-#define F_LISTED 0x00080000u      /* on the flush list */
-#define F_DEAD 0x00100000u        /* memory goes back at the outermost tcp_leave() */
+#define F_FIN_SEEN 0x00000040u	 /* the peer's FIN came, at peer_fin; reached when rx_eof */
+#define F_DETACHED 0x00000080u	 /* the socket let go */
+#define F_SND_MAPPED 0x00000100u /* snd_base is set */
+#define F_EXPLICIT 0x00000200u	 /* bound by tcp_bind() */
+#define F_HASHED 0x00000400u	 /* in the table of connections */
+#define F_BOUND 0x00000800u	 /* in the bind table */
+#define F_RTT_TIMED 0x00001000u	 /* rtt_seq is being timed */
+#define F_DSACK 0x00002000u	 /* dsack is to be told */
+#define F_ACK_NOW 0x00004000u	 /* due at the end of the burst */
+#define F_ACK_LATER 0x00008000u	 /* due at ack_ns at the latest */
+#define F_OUTPUT 0x00010000u	 /* look whether something may be sent */
+#define F_READABLE 0x00020000u	 /* upcall due */
+#define F_ACKED 0x00040000u	 /* upcall due */
+#define F_LISTED 0x00080000u	 /* on the flush list */
+#define F_DEAD 0x00100000u	 /* memory goes back at the outermost tcp_leave() */
 #define F_CWND_LIMITED 0x00200000u
-#define F_FORCE_RXT 0x00400000u   /* the next retransmission does not ask the pipe (RFC 6675 5 (4.3)) */
-#define F_HEAD_AGAIN 0x00800000u  /* the retransmission of snd_una was lost too */
-#define F_PERSIST 0x01000000u     /* rtx_ns is the persist timer's */
-#define F_PINGPONG 0x02000000u    /* interactive: answers carry the ACKs */
-#define F_KNOWN 0x04000000u       /* the socket layer opened it, or took it */
-#define F_PUSH_NOW 0x08000000u    /* send what Nagle, cork and the window would hold back */
-#define F_ENDED 0x20000000u       /* the socket was told of the end */
+#define F_FORCE_RXT                                                                                \
+	0x00400000u /* the next retransmission does not ask the pipe (RFC 6675 5 (4.3)) */
+#define F_HEAD_AGAIN 0x00800000u /* the retransmission of snd_una was lost too */
+#define F_PERSIST 0x01000000u	 /* rtx_ns is the persist timer's */
+#define F_PINGPONG 0x02000000u	 /* interactive: answers carry the ACKs */
+#define F_KNOWN 0x04000000u	 /* the socket layer opened it, or took it */
+#define F_PUSH_NOW 0x08000000u	 /* send what Nagle, cork and the window would hold back */
+#define F_ENDED 0x20000000u	 /* the socket was told of the end */
 
 struct tcp_range {
 	uint32_t start, end; /* end is behind the last */
@@ -167,7 +171,7 @@ enum tcp_node_kind { TCP_NODE_PCB, TCP_NODE_TW };
 
 /* A place in the table of connections (or listeners) and in the bind table. */
 struct tcp_node {
-	struct tcp_node *next, **pprev;           /* connections by hash; listeners by port */
+	struct tcp_node *next, **pprev;		  /* connections by hash; listeners by port */
 	struct tcp_node *bind_next, **bind_pprev; /* by local port */
 	uint32_t hash;
 	uint8_t kind;
@@ -191,17 +195,17 @@ struct tcp_pcb {
 	uint32_t snd_small; /* end of the last segment sent that was not full (Minshall) */
 	uint32_t ts_recent, ts_recent_s; /* value, and when (seconds) */
 	uint32_t ts_offset;
-	uint16_t snd_mss;   /* payload of a segment, fixed options taken off */
-	uint16_t rcv_mss;   /* the peer's segment size, as seen */
+	uint16_t snd_mss; /* payload of a segment, fixed options taken off */
+	uint16_t rcv_mss; /* the peer's segment size, as seen */
 	uint8_t snd_wscale, rcv_wscale;
-	uint8_t recovery;   /* enum tcp_recovery_state */
+	uint8_t recovery; /* enum tcp_recovery_state */
 	uint8_t dupacks;
 	uint8_t quickacks;
 	uint8_t backoff;
 	uint8_t retries;
 	uint8_t keep_probes;
 	struct tcp_pcb *flush_next;
-	struct tcp_ranges *ooo;   /* received out of order */
+	struct tcp_ranges *ooo;	  /* received out of order */
 	struct tcp_ranges *board; /* what the peer has, above snd_una (SACK) */
 	const struct tcp_cc_ops *cc;
 
@@ -220,11 +224,11 @@ struct tcp_pcb {
 	uint32_t rto_us;
 
 	/* loss recovery */
-	uint32_t recover;      /* snd_nxt when it began */
-	uint32_t high_rxt;     /* end of what was retransmitted in this recovery */
-	uint32_t head_mark;    /* snd_nxt at the last retransmission */
+	uint32_t recover;   /* snd_nxt when it began */
+	uint32_t high_rxt;  /* end of what was retransmitted in this recovery */
+	uint32_t head_mark; /* snd_nxt at the last retransmission */
 	uint32_t sacked_bytes;
-	uint32_t timeout_ts;   /* our time stamp at the last time-out */
+	uint32_t timeout_ts; /* our time stamp at the last time-out */
 
 	/* connection */
 	uint32_t iss, irs, peer_fin;
@@ -249,15 +253,15 @@ struct tcp_pcb {
 struct tcp_seg {
 	struct pkt *p;
 	uint32_t seq, ack, len; /* len: payload */
-	uint32_t wnd;           /* as in the header, not scaled */
+	uint32_t wnd;		/* as in the header, not scaled */
 	uint32_t ts_val, ts_ecr;
 	uint16_t urgent;
-	uint16_t mss;           /* 0: no option */
-	uint16_t payload;       /* offset of the payload, from buf_addr */
-	uint8_t flags;          /* TCP_F_* */
+	uint16_t mss;	  /* 0: no option */
+	uint16_t payload; /* offset of the payload, from buf_addr */
+	uint8_t flags;	  /* TCP_F_* */
 	uint8_t wscale;
 	bool has_ts, has_wscale, sack_ok;
-	bool ack_done;          /* ack_segment() has seen it */
+	bool ack_done; /* ack_segment() has seen it */
 	uint8_t sack_n;
 	struct tcp_range sack[4];
 	struct endpoint local, remote;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Everything that happens because time has passed. A pcb has one timer in the wheel and three
- * deadlines: rtx_ns (retransmission, or persist), ack_ns (delayed ACK), long_ns (keepalive, FIN_WAIT_2).
- * A deadline that moves later, as rtx_ns does with each ACK, is a store and no more.
+ * deadlines: rtx_ns (retransmission, or persist), ack_ns (delayed ACK), long_ns (keepalive,
+ * FIN_WAIT_2). A deadline that moves later, as rtx_ns does with each ACK, is a store and no more.
  */
 #include <errno.h>
 
@@ -34,7 +34,8 @@ static uint64_t keep_idle_ns(const struct tcp_pcb *pcb)
 
 static uint64_t keep_interval_ns(const struct tcp_pcb *pcb)
 {
-	return (pcb->pub.keep_interval_s ? pcb->pub.keep_interval_s : TCP_KEEP_INTERVAL_S) * TCP_S_NS;
+	return (pcb->pub.keep_interval_s ? pcb->pub.keep_interval_s : TCP_KEEP_INTERVAL_S) *
+	       TCP_S_NS;
 }
 
 static bool keepalive_runs(const struct tcp_pcb *pcb)
@@ -89,8 +90,8 @@ static void keepalive_fired(struct worker *w, struct tcp_pcb *pcb)
 			       keep_idle_ns(pcb);
 		return;
 	}
-	if (user_timeout_ns(pcb) ? idle_ns >= user_timeout_ns(pcb) && pcb->keep_probes > 0 :
-				   pcb->keep_probes >= count) {
+	if (user_timeout_ns(pcb) ? idle_ns >= user_timeout_ns(pcb) && pcb->keep_probes > 0
+				 : pcb->keep_probes >= count) {
 		tcp_reset_send(w, pcb);
 		time_out(w, pcb);
 		return;
@@ -112,8 +113,7 @@ static void syn_again(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsi
 {
 	uint64_t limit_ns = user_timeout_ns(pcb);
 
-	if (pcb->retries >= max ||
-	    (limit_ns && w->now_ns - pcb->unacked_since_ns >= limit_ns)) {
+	if (pcb->retries >= max || (limit_ns && w->now_ns - pcb->unacked_since_ns >= limit_ns)) {
 		time_out(w, pcb);
 		return;
 	}
@@ -149,7 +149,8 @@ static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 	if (pcb->snd_nxt == tcp_data_end(pcb) && !(pcb->flags & F_FIN_QUEUED))
 		return;
 	if (window > 0) {
-		/* Held back by Nagle, cork or a small window, or for want of buffers: not for ever. */
+		/* Held back by Nagle, cork or a small window, or for want of buffers: not for ever.
+		 */
 		pcb->flags |= F_PUSH_NOW | F_OUTPUT;
 		tcp_list(w, pcb);
 		return;

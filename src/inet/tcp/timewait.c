@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TIME_WAIT: 60 s in which the connection's numbers are remembered, in a small struct tcp_tw that
- * takes the pcb's place in the tables (RFC 9293 section 3.10.7.4). RST does not end it (RFC 1337); a SYN
- * that is newer, by time stamp or sequence number, does (RFC 6191, RFC 1122 section 4.2.2.13).
+ * takes the pcb's place in the tables (RFC 9293 section 3.10.7.4). RST does not end it (RFC 1337);
+ * a SYN that is newer, by time stamp or sequence number, does (RFC 6191, RFC 1122
+ * section 4.2.2.13).
  */
 #include "inet/tcp/tcp_impl.h"
 

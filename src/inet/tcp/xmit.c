@@ -33,7 +33,8 @@ int tcp_route(struct worker *w, struct tcp_pcb *pcb)
 uint16_t tcp_adv_mss(const struct tcp_pcb *pcb)
 {
 	uint32_t mtu = pcb->flow.port ? pcb->flow.port->mtu_bytes : pcb->flow.mtu_bytes;
-	uint32_t mss = mtu > IP4_AND_TCP_BYTES + TCP_MIN_MSS ? mtu - IP4_AND_TCP_BYTES : TCP_MIN_MSS;
+	uint32_t mss = mtu > IP4_AND_TCP_BYTES + TCP_MIN_MSS ? mtu - IP4_AND_TCP_BYTES
+							     : TCP_MIN_MSS;
 
 	if (pcb->pub.max_seg)
 		mss = tcp_min(mss, tcp_max(pcb->pub.max_seg, TCP_MIN_MSS));
@@ -44,7 +45,8 @@ uint16_t tcp_adv_mss(const struct tcp_pcb *pcb)
 void tcp_mss_update(struct tcp_pcb *pcb)
 {
 	uint32_t mtu = pcb->flow.mtu_bytes;
-	uint32_t mss = mtu > IP4_AND_TCP_BYTES + TCP_MIN_MSS ? mtu - IP4_AND_TCP_BYTES : TCP_MIN_MSS;
+	uint32_t mss = mtu > IP4_AND_TCP_BYTES + TCP_MIN_MSS ? mtu - IP4_AND_TCP_BYTES
+							     : TCP_MIN_MSS;
 
 	pcb->mss_mtu_bytes = pcb->flow.mtu_bytes;
 	mss = tcp_min(mss, pcb->peer_mss ? pcb->peer_mss : TCP_DEFAULT_MSS);
@@ -73,8 +75,8 @@ static int payload_append(struct worker *w, struct tcp_pcb *pcb, struct pkt *p, 
 	return 0;
 }
 
-static void header_fill(struct worker *w, struct tcp_pcb *pcb, struct tcp_hdr *h, uint32_t hdr_bytes,
-			uint32_t seq, uint8_t flags)
+static void header_fill(struct worker *w, struct tcp_pcb *pcb, struct tcp_hdr *h,
+			uint32_t hdr_bytes, uint32_t seq, uint8_t flags)
 {
 	uint32_t wnd = tcp_rcv_window(w, pcb);
 
@@ -85,8 +87,8 @@ static void header_fill(struct worker *w, struct tcp_pcb *pcb, struct tcp_hdr *h
 	h->offset_reserved = tcp_offset_of(hdr_bytes);
 	h->flags = flags;
 	/* The window of a SYN is never scaled (RFC 7323 section 2.2). */
-	h->window_be = host_to_be16((uint16_t)(flags & TCP_F_SYN ? tcp_min(wnd, 65535) :
-								    wnd >> pcb->rcv_wscale));
+	h->window_be = host_to_be16(
+		(uint16_t)(flags & TCP_F_SYN ? tcp_min(wnd, 65535) : wnd >> pcb->rcv_wscale));
 	h->urgent_be = 0;
 }
 

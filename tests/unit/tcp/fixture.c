@@ -352,8 +352,12 @@ static void peer_put(struct peer *p, uint32_t seq, uint32_t ack, uint8_t flags, 
 		     size_t len)
 {
 	struct frame_spec s = { .src_ip = PEER, .dst_ip = US };
-	struct frame_tcp t = { .sport = p->port, .dport = p->to, .seq = seq, .flags = flags,
-			       .ack = flags & TCP_F_ACK ? ack : 0, .window = p->window };
+	struct frame_tcp t = { .sport = p->port,
+			       .dport = p->to,
+			       .seq = seq,
+			       .flags = flags,
+			       .ack = flags & TCP_F_ACK ? ack : 0,
+			       .window = p->window };
 	uint8_t opt[40] = { 1, 1, 8, 10 }, *frame = malloc(FRAME_ROOM);
 
 	memcpy(s.dst_mac, us_mac, 6);

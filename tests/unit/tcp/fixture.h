@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * TCP under test, in virtual time: the real inet with a loop port and a wire (or fault) port; a plain
- * socket layer made of malloc()ed rings; and either the test itself as the peer, segment by segment
- * (peer_*), or a second host at the other end of the cable (net_*).
+ * TCP under test, in virtual time: the real inet with a loop port and a wire (or fault) port; a
+ * plain socket layer made of malloc()ed rings; and either the test itself as the peer, segment by
+ * segment (peer_*), or a second host at the other end of the cable (net_*).
  */
 #ifndef WEIR_TESTS_UNIT_TCP_FIXTURE_H
 #define WEIR_TESTS_UNIT_TCP_FIXTURE_H
@@ -35,7 +35,7 @@ struct sock {
 	/* a listener's */
 	struct sock *queue[SOCKS];
 	unsigned int queued, backlog;
-	bool refuse; /* tcp_incoming says no */
+	bool refuse;	/* tcp_incoming says no */
 	bool no_memory; /* tcp_need_rcv fails */
 };
 
@@ -61,7 +61,7 @@ struct endpoint ep(uint32_t ip, uint16_t port);
 struct sock *sock_open(struct host *h);
 struct sock *sock_listen(struct host *h, uint32_t ip, uint16_t port);
 struct sock *sock_connect(struct host *h, uint32_t ip, uint16_t port);
-struct sock *sock_accept(struct sock *listener); /* NULL: none waits */
+struct sock *sock_accept(struct sock *listener);		     /* NULL: none waits */
 uint32_t sock_write(struct sock *s, const void *data, uint32_t len); /* what fitted */
 uint32_t sock_read(struct sock *s, void *data, uint32_t room);
 void sock_close(struct sock *s);

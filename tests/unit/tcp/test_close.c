@@ -427,15 +427,24 @@ static void test_info(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_we_close),	cmocka_unit_test(test_peer_closes),
-		cmocka_unit_test(test_simultaneous),	cmocka_unit_test(test_half_close),
-		cmocka_unit_test(test_fin_ack_of_fin),	cmocka_unit_test(test_close_unread),
-		cmocka_unit_test(test_linger_zero),	cmocka_unit_test(test_abort),
-		cmocka_unit_test(test_data_after_close), cmocka_unit_test(test_fin_wait_2),
-		cmocka_unit_test(test_close_with_data), cmocka_unit_test(test_rst_in_close_wait),
-		cmocka_unit_test(test_time_wait),	cmocka_unit_test(test_time_wait_reuse),
-		cmocka_unit_test(test_time_wait_paws),	cmocka_unit_test(test_time_wait_connect),
-		cmocka_unit_test(test_bind),		cmocka_unit_test(test_reuse_port),
+		cmocka_unit_test(test_we_close),
+		cmocka_unit_test(test_peer_closes),
+		cmocka_unit_test(test_simultaneous),
+		cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_fin_ack_of_fin),
+		cmocka_unit_test(test_close_unread),
+		cmocka_unit_test(test_linger_zero),
+		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_data_after_close),
+		cmocka_unit_test(test_fin_wait_2),
+		cmocka_unit_test(test_close_with_data),
+		cmocka_unit_test(test_rst_in_close_wait),
+		cmocka_unit_test(test_time_wait),
+		cmocka_unit_test(test_time_wait_reuse),
+		cmocka_unit_test(test_time_wait_paws),
+		cmocka_unit_test(test_time_wait_connect),
+		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_reuse_port),
 		cmocka_unit_test(test_info),
 	};
 

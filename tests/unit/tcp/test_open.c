@@ -171,8 +171,8 @@ static void test_syn_again(void **state)
 
 static void test_options(void **state)
 {
-	static const uint8_t opt[] = { 2, 4, 0x03, 0xe8, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0,
-				       1, 3, 3, 5 };
+	static const uint8_t opt[] = { 2, 4, 0x03, 0xe8, 4, 2, 8, 10, 0, 0,
+				       0, 9, 0,	   0,	 0, 0, 1, 3,  3, 5 };
 	struct host *h = host_plain();
 	struct sock *l = sock_listen(h, US, 80), *s;
 	struct peer p = { .h = h, .port = 40000, .to = 80, .seq = 77, .window = 1000 };
@@ -396,7 +396,8 @@ static void test_icmp_hard(void **state)
 	be16_store(l4, be16_to_host(tcp_public(s->pcb)->local.port_be));
 	be16_store(l4 + 2, 81);
 	be32_store(l4 + 4, s->pcb->iss);
-	struct ipaddr us = ipaddr_from_ip4(host_to_be32(US)), them = ipaddr_from_ip4(host_to_be32(PEER));
+	struct ipaddr us = ipaddr_from_ip4(host_to_be32(US)),
+		      them = ipaddr_from_ip4(host_to_be32(PEER));
 
 	assert_true(tcp_icmp_error(h->w, &us, &them, l4, EHOSTUNREACH, false, 0));
 	assert_int_equal(s->soft_error, EHOSTUNREACH);

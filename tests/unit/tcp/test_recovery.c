@@ -20,7 +20,8 @@ static struct sock *open_mss(struct peer *p, struct host *h, bool sack)
 }
 
 /* An ACK with SACK blocks given as numbers of segments from base. */
-static void sack(struct peer *p, uint32_t ack, uint32_t base, unsigned int n, const unsigned int (*r)[2])
+static void sack(struct peer *p, uint32_t ack, uint32_t base, unsigned int n,
+		 const unsigned int (*r)[2])
 {
 	p->opt[0] = p->opt[1] = 1;
 	p->opt[2] = TCP_OPT_SACK;
@@ -197,7 +198,8 @@ static void test_sack_nonsense(void **state)
 
 	sock_write(s, data, 5 * MSS);
 	frame_take_all(h->wire);
-	sack(&p, base, base, 3, (const unsigned int[][2]){ { 6, 9 }, { 3, 2 }, { 100000, 200000 } });
+	sack(&p, base, base, 3,
+	     (const unsigned int[][2]){ { 6, 9 }, { 3, 2 }, { 100000, 200000 } });
 	assert_null(s->pcb->board);
 	assert_int_equal(s->pcb->recovery, TCP_OPEN);
 	peer_silent(&p);
@@ -210,7 +212,8 @@ static void test_path_mtu(void **state)
 	struct host *h = host_plain();
 	struct peer p = { 0 };
 	struct sock *s = open_mss(&p, h, false);
-	struct ipaddr us = ipaddr_from_ip4(host_to_be32(US)), them = ipaddr_from_ip4(host_to_be32(PEER));
+	struct ipaddr us = ipaddr_from_ip4(host_to_be32(US)),
+		      them = ipaddr_from_ip4(host_to_be32(PEER));
 	uint32_t base = p.ack;
 	uint8_t l4[8];
 

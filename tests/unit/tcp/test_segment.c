@@ -158,8 +158,10 @@ static void test_malformed(void **state)
 	struct host *h = host_plain();
 	struct peer p = { 0 };
 	uint8_t frame[128];
-	struct frame_spec spec = { .dst_mac = { 2, 0, 0, 0, 0, 2 }, .src_mac = { 2, 0, 0, 0, 0, 1 },
-				   .src_ip = PEER, .dst_ip = US };
+	struct frame_spec spec = { .dst_mac = { 2, 0, 0, 0, 0, 2 },
+				   .src_mac = { 2, 0, 0, 0, 0, 1 },
+				   .src_ip = PEER,
+				   .dst_ip = US };
 	static const uint8_t bad[] = { 8, 1, 0, 0 };
 	struct frame_tcp t = { .sport = 40000, .dport = 80, .flags = TCP_F_ACK };
 	struct sock *s = peer_established(&p, h, NULL);
@@ -376,8 +378,10 @@ static void test_burst(void **state)
 	struct host *h = host_plain();
 	struct peer p = { 0 };
 	struct sock *s = peer_established(&p, h, NULL);
-	struct frame_spec spec = { .dst_mac = { 2, 0, 0, 0, 0, 2 }, .src_mac = { 2, 0, 0, 0, 0, 1 },
-				   .src_ip = PEER, .dst_ip = US };
+	struct frame_spec spec = { .dst_mac = { 2, 0, 0, 0, 0, 2 },
+				   .src_mac = { 2, 0, 0, 0, 0, 1 },
+				   .src_ip = PEER,
+				   .dst_ip = US };
 	struct frame_tcp t = { .sport = 40000, .dport = 80, .flags = TCP_F_ACK, .ack = p.ack };
 	static uint8_t frame[2048];
 	static const char block[1000];
@@ -397,14 +401,22 @@ static void test_burst(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_in_order),     cmocka_unit_test(test_out_of_order),
-		cmocka_unit_test(test_too_many_holes), cmocka_unit_test(test_old),
-		cmocka_unit_test(test_window_edges), cmocka_unit_test(test_no_ring),
-		cmocka_unit_test(test_malformed),    cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_acks),	     cmocka_unit_test(test_blind),
-		cmocka_unit_test(test_challenge_limit), cmocka_unit_test(test_paws),
-		cmocka_unit_test(test_paws_idle),    cmocka_unit_test(test_broadcast),
-		cmocka_unit_test(test_sack_sent),    cmocka_unit_test(test_burst),
+		cmocka_unit_test(test_in_order),
+		cmocka_unit_test(test_out_of_order),
+		cmocka_unit_test(test_too_many_holes),
+		cmocka_unit_test(test_old),
+		cmocka_unit_test(test_window_edges),
+		cmocka_unit_test(test_no_ring),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_acks),
+		cmocka_unit_test(test_blind),
+		cmocka_unit_test(test_challenge_limit),
+		cmocka_unit_test(test_paws),
+		cmocka_unit_test(test_paws_idle),
+		cmocka_unit_test(test_broadcast),
+		cmocka_unit_test(test_sack_sent),
+		cmocka_unit_test(test_burst),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What happens because time passes: RTO and backoff, persist, keepalive, delayed ACK, Nagle, cork. */
+/* What happens because time passes: RTO and backoff, persist, keepalive, delayed ACK, Nagle, cork.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -144,7 +145,8 @@ static void test_persist_dead(void **state)
 	host_close(h);
 }
 
-/* A peer that takes back what it offered (RFC 9293 SHLD-15): nothing more is sent, nothing breaks. */
+/* A peer that takes back what it offered (RFC 9293 SHLD-15): nothing more is sent, nothing breaks.
+ */
 static void test_window_shrinks(void **state)
 {
 	struct host *h = host_plain();
@@ -211,8 +213,8 @@ static void test_keepalive_off(void **state)
 	host_close(h);
 }
 
-/* In conversation an ACK waits for the answer, 40 ms at most; the second full segment is acknowledged
- * at once. */
+/* In conversation an ACK waits for the answer, 40 ms at most; the second full segment is
+ * acknowledged at once. */
 static void test_delayed_ack(void **state)
 {
 	struct host *h = host_plain();
@@ -306,7 +308,8 @@ static void test_cork(void **state)
 	host_close(h);
 }
 
-/* A timer that is only pushed back is not touched in the wheel, and does not fire in vain for ever. */
+/* A timer that is only pushed back is not touched in the wheel, and does not fire in vain for ever.
+ */
 static void test_lazy_timer(void **state)
 {
 	struct host *h = host_plain();
@@ -361,14 +364,22 @@ static void test_idle_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rto),	     cmocka_unit_test(test_rto_gives_up),
-		cmocka_unit_test(test_user_timeout), cmocka_unit_test(test_rtt),
-		cmocka_unit_test(test_persist),	     cmocka_unit_test(test_persist_dead),
-		cmocka_unit_test(test_window_shrinks), cmocka_unit_test(test_keepalive),
-		cmocka_unit_test(test_keepalive_off), cmocka_unit_test(test_delayed_ack),
-		cmocka_unit_test(test_quickack_option), cmocka_unit_test(test_nagle),
-		cmocka_unit_test(test_cork),	     cmocka_unit_test(test_lazy_timer),
-		cmocka_unit_test(test_no_buffers),   cmocka_unit_test(test_idle_restart),
+		cmocka_unit_test(test_rto),
+		cmocka_unit_test(test_rto_gives_up),
+		cmocka_unit_test(test_user_timeout),
+		cmocka_unit_test(test_rtt),
+		cmocka_unit_test(test_persist),
+		cmocka_unit_test(test_persist_dead),
+		cmocka_unit_test(test_window_shrinks),
+		cmocka_unit_test(test_keepalive),
+		cmocka_unit_test(test_keepalive_off),
+		cmocka_unit_test(test_delayed_ack),
+		cmocka_unit_test(test_quickack_option),
+		cmocka_unit_test(test_nagle),
+		cmocka_unit_test(test_cork),
+		cmocka_unit_test(test_lazy_timer),
+		cmocka_unit_test(test_no_buffers),
+		cmocka_unit_test(test_idle_restart),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Two stacks, one bad cable, virtual time: every byte arrives once and in order, both ways at once,
- * both ends close in order, both ledgers balance, all buffers come back, and all that within a bounded
- * time.
+ * both ends close in order, both ledgers balance, all buffers come back, and all that within a
+ * bounded time.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +26,8 @@ static uint8_t byte_at(const struct flow *f, uint64_t i)
 static bool flow_write(struct flow *f)
 {
 	uint8_t data[4096];
-	uint32_t len = f->total - f->sent < sizeof(data) ? (uint32_t)(f->total - f->sent) :
-							    (uint32_t)sizeof(data);
+	uint32_t len = f->total - f->sent < sizeof(data) ? (uint32_t)(f->total - f->sent)
+							 : (uint32_t)sizeof(data);
 
 	if (!f->from->pcb || f->from->errored)
 		return false;
@@ -92,8 +92,10 @@ static uint64_t transfer(const char *fault, uint64_t bytes, uint64_t limit_ns, b
 	struct net n;
 	uint64_t took;
 
-	snprintf(a, sizeof(a), "%s%swire,mac=02:00:00:00:00:0a,%s", fault, *fault ? "seed=11:" : "", wire);
-	snprintf(b, sizeof(b), "%s%swire,mac=02:00:00:00:00:0b,%s", fault, *fault ? "seed=12:" : "", wire);
+	snprintf(a, sizeof(a), "%s%swire,mac=02:00:00:00:00:0a,%s", fault, *fault ? "seed=11:" : "",
+		 wire);
+	snprintf(b, sizeof(b), "%s%swire,mac=02:00:00:00:00:0b,%s", fault, *fault ? "seed=12:" : "",
+		 wire);
 	net_open(&n, a, b, 16384);
 	listener = sock_listen(n.b, PEER, 80);
 	listener->rx_size = listener->tx_size = 262144;
@@ -147,7 +149,8 @@ static void test_clean_gso(void **state)
 
 static void test_delay(void **state)
 {
-	report("10 ms each way", 4000000, transfer("fault,delay_us=10000,", 4000000, 60 * SEC, false));
+	report("10 ms each way", 4000000,
+	       transfer("fault,delay_us=10000,", 4000000, 60 * SEC, false));
 }
 
 static void test_loss_2(void **state)
@@ -171,7 +174,8 @@ static void test_loss_20(void **state)
 static void test_reorder(void **state)
 {
 	report("reordering", 1000000,
-	       transfer("fault,reorder=0.1,delay_us=2000,jitter_us=3000,", 1000000, 300 * SEC, false));
+	       transfer("fault,reorder=0.1,delay_us=2000,jitter_us=3000,", 1000000, 300 * SEC,
+			false));
 }
 
 static void test_duplicates(void **state)
@@ -189,8 +193,10 @@ static void test_corruption(void **state)
 static void test_everything(void **state)
 {
 	report("everything", 500000,
-	       transfer("fault,loss=0.05,dup=0.05,reorder=0.05,corrupt=0.02,delay_us=3000,jitter_us=2000,",
-			500000, 1800 * SEC, false));
+	       transfer(
+		       "fault,loss=0.05,dup=0.05,reorder=0.05,corrupt=0.02,"
+			"delay_us=3000,jitter_us=2000,",
+		       500000, 1800 * SEC, false));
 }
 
 static void test_rate(void **state)
