@@ -115,7 +115,8 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 	err = ctl_create(ws);
 	if (!err)
 		err = ctl_call(ws, &args);
-	if (err == -ENOPROTOOPT || err == -EOPNOTSUPP)
+	/* What it does not know at all (ENOPROTOOPT) the engine names in the log itself. */
+	if (err == -EOPNOTSUPP)
 		session_notef("setsockopt(level %d, option %d): weir has no such option", level,
 			      name);
 	return err;
@@ -204,7 +205,7 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 	err = ctl_call(ws, &args);
 	if (!err)
 		*len = args.out_len;
-	if (err == -ENOPROTOOPT || err == -EOPNOTSUPP)
+	if (err == -EOPNOTSUPP)
 		session_notef("getsockopt(level %d, option %d): weir has no such option", level,
 			      name);
 	return err;
