@@ -77,8 +77,8 @@
  *   FIN_WAIT_1, CLOSING, LAST_ACK
  *                 F_FIN_QUEUED: the FIN goes behind the last byte and is resent as it would be.
  *   FIN_WAIT_2    long_ns = 60 s where the socket let go; else the peer may send for ever.
- *   TIME_WAIT     a struct tcp_tw has the pcb's place in the tables (timewait.c). The pcb stays only
- *                 while a socket is attached, as its view.
+ *   TIME_WAIT     a struct tcp_tw has the pcb's place in the tables (timewait.c). The pcb stays
+ *                 only while a socket is attached, as its view.
  * Whatever no rule of the state asks for is dropped, with a reason.
  *
  * Limits: TCP_MAX_HALF_OPEN children a listener, TCP_RANGES_MAX holes a direction,

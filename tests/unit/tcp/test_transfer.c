@@ -106,7 +106,9 @@ static uint64_t transfer(const char *fault, uint64_t bytes, uint64_t limit_ns, b
 	up.to = down.from = server;
 	took = n.now_ns;
 	while (!finished(&up) || !finished(&down)) {
-		bool moved = flow_read(&up) | flow_read(&down);
+		bool moved = flow_read(&up);
+
+		moved |= flow_read(&down);
 
 		while (flow_write(&up))
 			moved = true;
@@ -193,10 +195,9 @@ static void test_corruption(void **state)
 static void test_everything(void **state)
 {
 	report("everything", 500000,
-	       transfer(
-		       "fault,loss=0.05,dup=0.05,reorder=0.05,corrupt=0.02,"
+	       transfer("fault,loss=0.05,dup=0.05,reorder=0.05,corrupt=0.02,"
 			"delay_us=3000,jitter_us=2000,",
-		       500000, 1800 * SEC, false));
+			500000, 1800 * SEC, false));
 }
 
 static void test_rate(void **state)
