@@ -5,12 +5,12 @@
   demo.py [--build DIR] [--size MB] [--requests N]
 
 Everything happens inside a network namespace that this program makes for itself and that goes with
-it; the host's network is not touched. It starts weird on a TAP port (weir is 198.18.0.2, the kernel's
-side 198.18.0.1) and unmodified programs: nginx with two workers on weir, fetched from by the kernel's
-curl; redis-server and redis-benchmark, both on weir; curl on weir, which fetches from a web server on
-the kernel. Then it prints the path that packets took and the ledger, which has to balance. It ends by
-itself: every step has a time limit, and what was started is ended by its process id. The exit status
-is 0 only if every step did what it should.
+it; the host's network is not touched. It starts weird on a TAP port (weir is 198.18.0.2, the
+kernel's side 198.18.0.1) and unmodified programs: nginx with two workers on weir, fetched from by
+the kernel's curl; redis-server and redis-benchmark, both on weir; curl on weir, which fetches from
+a web server on the kernel. Then it prints the path that packets took and the ledger, which has to
+balance. It ends by itself: every step has a time limit, and what was started is ended by its
+process id. The exit status is 0 only if every step did what it should.
 """
 import argparse
 import ctypes

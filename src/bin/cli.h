@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The command line `weir`: one main (weir.c) with a table of commands, one file a group of commands,
- * and a client (client.c) that asks the daemon. Nothing here touches the engine: everything that is
- * printed came as JSON over the control connection (bin/control.h).
+ * The command line `weir`: one main (weir.c) with a table of commands, one file a group of
+ * commands, and a client (client.c) that asks the daemon. Nothing here touches the engine:
+ * everything that is printed came as JSON over the control connection (bin/control.h).
  *
  * Exit codes of every command: 0 done, 1 it failed (words on standard error), 2 wrong usage.
  */
@@ -41,9 +41,9 @@ struct cli_command {
 extern const struct cli_command cli_commands[];
 
 /*
- * Options that every command has: --help (prints and answers 0 in *status), and --json where json is
- * not NULL. Returns the index in argv of the first word that is no option, or -1 when the command is
- * over with *status.
+ * Options that every command has: --help (prints and answers 0 in *status), and --json where json
+ * is not NULL. Returns the index in argv of the first word that is no option, or -1 when the
+ * command is over with *status.
  */
 int cli_options(const struct cli_command *command, int argc, char **argv, bool *json, int *status);
 
@@ -62,7 +62,8 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
  */
 json_t *cli_ask(json_t *request);
 
-/* Print a document as --json does, and release it. Returns CLI_OK, or CLI_FAILED when writing fails. */
+/* Print a document as --json does, and release it. Returns CLI_OK, or CLI_FAILED when writing
+ * fails. */
 int cli_print_json(json_t *document);
 
 /* ---- text: cli_text.c ---- */

@@ -18,7 +18,8 @@ const char *cli_colour(enum cli_colour colour)
 const char *cli_number(json_int_t value, char text[CLI_NUMBER_BYTES])
 {
 	char digits[CLI_NUMBER_BYTES];
-	int n = snprintf(digits, sizeof(digits), "%lld", value < 0 ? -(long long)value : (long long)value);
+	int n = snprintf(digits, sizeof(digits), "%lld",
+			 value < 0 ? -(long long)value : (long long)value);
 	char *to = text;
 
 	if (value < 0)

@@ -33,8 +33,8 @@ static void say_instances(void)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s/ctl.sock", cli.rundir, entry->d_name);
 		if (access(path, F_OK) == 0)
-			fprintf(stderr, "%s%s", n++ ? ", " : "      instances in that folder: ",
-				entry->d_name);
+			fprintf(stderr, "%s%s",
+				n++ ? ", " : "      instances in that folder: ", entry->d_name);
 	}
 	if (n)
 		fputc('\n', stderr);
@@ -50,21 +50,27 @@ static void explain(int error, const char *path)
 	case ENOENT:
 		cli_fail("no weird runs as instance '%s' (there is no %s)", name, path);
 		fprintf(stderr,
-			"      start one:     weird --instance %s --port tap,name=weir0 --addr 198.18.0.2/24\n"
-			"      or name it:    weir --instance NAME ... (and --rundir DIR, where it has its own)\n",
+			"      start one:     weird --instance %s --port tap,name=weir0 --addr "
+			"198.18.0.2/24\n"
+			"      or name it:    weir --instance NAME ... (and --rundir DIR, where "
+			"it has its own)\n",
 			name);
 		say_instances();
 		break;
 	case ECONNREFUSED:
-		cli_fail("the weird of instance '%s' has ended and left its socket behind (%s)", name,
-			 path);
-		fprintf(stderr, "      start it again: weird --instance %s ... (it takes the socket over)\n",
+		cli_fail("the weird of instance '%s' has ended and left its socket behind (%s)",
+			 name, path);
+		fprintf(stderr,
+			"      start it again: weird --instance %s ... (it takes the socket "
+			"over)\n",
 			name);
 		break;
 	case EACCES:
 	case EPERM:
 		cli_fail("no permission to talk to instance '%s' (%s)", name, path);
-		fprintf(stderr, "      run weir as the user who started weird, or as root: sudo weir ...\n");
+		fprintf(stderr,
+			"      run weir as the user who started weird, or as root: sudo weir "
+			"...\n");
 		break;
 	default:
 		cli_fail("cannot talk to instance '%s' (%s): %s", name, path, strerror(error));
@@ -97,8 +103,10 @@ static int client_connect(void)
 
 	n = snprintf(path, sizeof(path), "%s/%s/ctl.sock", cli.rundir, cli.instance);
 	if (n < 0 || (size_t)n >= sizeof(to.sun_path)) {
-		cli_fail("the path %s is too long for a socket (%zu bytes at most): use a shorter --rundir "
-			 "or --instance", path, sizeof(to.sun_path) - 1);
+		cli_fail("the path %s is too long for a socket (%zu bytes at most): use a "
+			 "shorter --rundir "
+			 "or --instance",
+			 path, sizeof(to.sun_path) - 1);
 		return -1;
 	}
 	memcpy(to.sun_path, path, (size_t)n + 1);
@@ -175,18 +183,24 @@ static json_t *exchange(int fd, const char *line, size_t len)
 		return NULL;
 	}
 	if (rc == -EAGAIN) {
-		cli_fail("the weird of instance '%s' did not answer within %d s: is it stopped? (its log "
-			 "says more)", cli.instance, CLIENT_TIMEOUT_S);
+		cli_fail("the weird of instance '%s' did not answer within %d s: is it stopped? "
+			 "(its log "
+			 "says more)",
+			 cli.instance, CLIENT_TIMEOUT_S);
 	} else if (rc) {
 		cli_fail("the connection to instance '%s' broke: %s", cli.instance, strerror(-rc));
 	} else if (n == 0) {
-		cli_fail("the weird of instance '%s' closed the connection without an answer: it is ending, "
-			 "or crashed (its log says more)", cli.instance);
+		cli_fail("the weird of instance '%s' closed the connection without an answer: it "
+			 "is ending, "
+			 "or crashed (its log says more)",
+			 cli.instance);
 	} else {
 		answer = json_loadb(text, n, 0, &error);
 		if (!answer)
-			cli_fail("the answer of instance '%s' is not JSON (%s): are weir and weird of the "
-				 "same version?", cli.instance, error.text);
+			cli_fail("the answer of instance '%s' is not JSON (%s): are weir and "
+				 "weird of the "
+				 "same version?",
+				 cli.instance, error.text);
 	}
 	free(text);
 	return answer;

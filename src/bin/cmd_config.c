@@ -30,8 +30,7 @@ static int show(const char *cmd, const char *name, bool as_json, void (*print)(c
 	json_decref(answer);
 	if (as_json)
 		return cli_print_json(list);
-	json_array_foreach(list, i, item)
-		print(item);
+	json_array_foreach(list, i, item) print(item);
 	json_decref(list);
 	return CLI_OK;
 }

@@ -54,13 +54,14 @@ static enum cli_colour severity_colour(const char *severity)
 /* The drops, the largest count first: also for weir path. */
 void print_drops(const json_t *drops)
 {
-	static const char *const heads[] = { "count", "reason", "severity", "function", "where",
-					     "meaning" };
+	static const char *const heads[] = { "count",	 "reason", "severity",
+					     "function", "where",  "meaning" };
 	struct cli_table *t = cli_table_new("rlllll", heads);
 	const json_t *drop;
 	size_t i;
 
-	json_array_foreach(drops, i, drop) {
+	json_array_foreach(drops, i, drop)
+	{
 		cli_table_number(t, cli_int(drop, "count"));
 		cli_table_cell(t, "%s", cli_string(drop, "reason"));
 		cli_table_cell(t, "%s", cli_string(drop, "severity"));
@@ -77,12 +78,12 @@ static void print_balance(const json_t *ledger)
 	json_int_t balance = cli_int(ledger, "balance");
 	char text[CLI_NUMBER_BYTES];
 
-	printf("\n  %-12s %s%18s%s   %s\n", "balance",
-	       cli_colour(balance ? CLI_RED : CLI_GREEN), cli_number(balance, text),
-	       cli_colour(CLI_PLAIN),
-	       balance == 0 ? "every packet is accounted for" :
-	       balance > 0  ? "packets were lost in silence: this is a defect in weir, please report it" :
-			      "packets ended twice: this is a defect in weir, please report it");
+	printf("\n  %-12s %s%18s%s   %s\n", "balance", cli_colour(balance ? CLI_RED : CLI_GREEN),
+	       cli_number(balance, text), cli_colour(CLI_PLAIN),
+	       balance == 0 ? "every packet is accounted for"
+	       : balance > 0
+		       ? "packets were lost in silence: this is a defect in weir, please report it"
+		       : "packets ended twice: this is a defect in weir, please report it");
 	if (cli_int(ledger, "alloc_failed"))
 		printf("  %s packets could not be made: no buffers were left\n",
 		       cli_number(cli_int(ledger, "alloc_failed"), text));
@@ -128,7 +129,8 @@ static void print_record(const json_t *record)
 	       cli_colour(CLI_PLAIN), cli_string(record, "text"));
 	printf("    where   %s() %s:%lld\n", cli_string(record, "function"),
 	       cli_string(record, "file"), (long long)cli_int(record, "line"));
-	printf("    path    %s\n", cli_join(json_object_get(record, "path"), " > ", path, sizeof(path)));
+	printf("    path    %s\n",
+	       cli_join(json_object_get(record, "path"), " > ", path, sizeof(path)));
 	printf("    packet  %lld bytes, interface %lld, %.6f s old: %.96s\n",
 	       (long long)cli_int(record, "length"), (long long)cli_int(record, "ifindex"),
 	       (double)cli_int(record, "age_us") / 1e6, cli_string(record, "head"));
@@ -184,8 +186,7 @@ int cmd_drops(const struct cli_command *command, int argc, char **argv)
 		return cli_print_json(list);
 	if (json_array_size(list) == 0)
 		printf("nothing was dropped\n");
-	json_array_foreach(list, i, record)
-		print_record(record);
+	json_array_foreach(list, i, record) print_record(record);
 	json_decref(list);
 	return CLI_OK;
 }

@@ -15,13 +15,14 @@ static void heading(const char *text)
 /* The stages of one direction; all of them, or only those that a packet has seen. */
 static void print_stages(const json_t *stages, const char *direction, bool all)
 {
-	static const char *const heads[] = { "stage", "packets", "bursts", "drops", "packets/burst",
-					     "cycles/packet", "in Linux" };
+	static const char *const heads[] = { "stage",	      "packets",       "bursts",  "drops",
+					     "packets/burst", "cycles/packet", "in Linux" };
 	struct cli_table *t = cli_table_new("lrrrrrl", heads);
 	const json_t *stage;
 	size_t i;
 
-	json_array_foreach(stages, i, stage) {
+	json_array_foreach(stages, i, stage)
+	{
 		if (strcmp(cli_string(stage, "direction"), direction))
 			continue;
 		if (!all && !cli_int(stage, "packets"))
@@ -33,8 +34,9 @@ static void print_stages(const json_t *stages, const char *direction, bool all)
 		cli_table_cell(t, "%.1f",
 			       json_number_value(json_object_get(stage, "packets_per_burst")));
 		if (cli_int(stage, "cycles"))
-			cli_table_cell(t, "%.0f",
-				       json_number_value(json_object_get(stage, "cycles_per_packet")));
+			cli_table_cell(
+				t, "%.0f",
+				json_number_value(json_object_get(stage, "cycles_per_packet")));
 		else
 			cli_table_cell(t, "-");
 		cli_table_cell(t, "%s", cli_string(stage, "linux"));
@@ -60,11 +62,12 @@ static void print_losses(const json_t *port)
 	char text[CLI_NUMBER_BYTES];
 	size_t i;
 
-	json_array_foreach(json_object_get(port, "losses"), i, loss) {
+	json_array_foreach(json_object_get(port, "losses"), i, loss)
+	{
 		if (cli_int(loss, "count"))
-			printf("    %s%s %s%s: %s\n", cli_colour(CLI_YELLOW), cli_string(loss, "name"),
-			       cli_number(cli_int(loss, "count"), text), cli_colour(CLI_PLAIN),
-			       cli_string(loss, "text"));
+			printf("    %s%s %s%s: %s\n", cli_colour(CLI_YELLOW),
+			       cli_string(loss, "name"), cli_number(cli_int(loss, "count"), text),
+			       cli_colour(CLI_PLAIN), cli_string(loss, "text"));
 	}
 }
 
@@ -99,22 +102,23 @@ static void part_ports(const json_t *stat)
 	size_t i;
 
 	heading("ports");
-	json_array_foreach(json_object_get(stat, "ports"), i, port)
-		print_port(port);
+	json_array_foreach(json_object_get(stat, "ports"), i, port) print_port(port);
 }
 
 /* ---- workers ---- */
 
 static void part_workers(const json_t *stat)
 {
-	static const char *const heads[] = { "worker", "loops", "with work", "sleeps", "timers",
-					     "buffers free", "of", "held", "balance" };
+	static const char *const heads[] = { "worker", "loops",	 "with work",
+					     "sleeps", "timers", "buffers free",
+					     "of",     "held",	 "balance" };
 	struct cli_table *t = cli_table_new("rrrrrrrrr", heads);
 	const json_t *worker;
 	size_t i;
 
 	heading("workers");
-	json_array_foreach(json_object_get(stat, "workers"), i, worker) {
+	json_array_foreach(json_object_get(stat, "workers"), i, worker)
+	{
 		const json_t *pool = json_object_get(worker, "pool");
 		const json_t *ledger = json_object_get(worker, "ledger");
 		const json_t *loop = json_object_get(worker, "loop");
@@ -136,14 +140,15 @@ static void part_workers(const json_t *stat)
 
 static void part_sockets(const json_t *stat)
 {
-	static const char *const heads[] = { "proto", "state", "recv-q", "send-q", "local", "peer",
-					     "program" };
+	static const char *const heads[] = { "proto", "state", "recv-q", "send-q",
+					     "local", "peer",  "program" };
 	struct cli_table *t = cli_table_new("llrrlll", heads);
 	const json_t *sock;
 	size_t i;
 
 	heading("sockets");
-	json_array_foreach(json_object_get(stat, "sockets"), i, sock) {
+	json_array_foreach(json_object_get(stat, "sockets"), i, sock)
+	{
 		cli_table_cell(t, "%s", cli_string(sock, "proto"));
 		cli_table_cell(t, "%s", cli_string(sock, "state"));
 		cli_table_number(t, cli_int(sock, "recv_q"));

@@ -112,7 +112,8 @@ static json_t *ports_answer(struct engine *engine)
 		json_t *port = report_port(engine->port[i], i + 1), *mine = json_array(), *a;
 		size_t j;
 
-		json_array_foreach(addresses, j, a) {
+		json_array_foreach(addresses, j, a)
+		{
 			if (json_integer_value(json_object_get(a, "ifindex")) == (json_int_t)i + 1)
 				json_array_append(mine, json_object_get(a, "address"));
 		}
@@ -132,12 +133,12 @@ static json_t *workers_answer(struct engine *engine)
 		struct engine_loop_stats s = { 0 };
 
 		engine_loop_stats(engine, i, &s);
-		json_object_set_new(worker, "loop",
-				    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "loops",
-					      (json_int_t)s.loops, "busy_loops",
-					      (json_int_t)s.busy_loops, "work", (json_int_t)s.work,
-					      "sleeps", (json_int_t)s.sleeps, "parks",
-					      (json_int_t)s.parks, "spin_ns", (json_int_t)s.spin_ns));
+		json_object_set_new(
+			worker, "loop",
+			json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "loops", (json_int_t)s.loops,
+				  "busy_loops", (json_int_t)s.busy_loops, "work",
+				  (json_int_t)s.work, "sleeps", (json_int_t)s.sleeps, "parks",
+				  (json_int_t)s.parks, "spin_ns", (json_int_t)s.spin_ns));
 		json_array_append_new(list, worker);
 	}
 	return list;
@@ -147,15 +148,14 @@ static void socket_append(const struct sock_info *info, void *arg)
 {
 	char local[REPORT_ADDR_BYTES], remote[REPORT_ADDR_BYTES];
 
-	json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i}",
-					     "proto", info->proto, "state", info->state,
-					     "local", report_endpoint(&info->local, local),
-					     "remote", report_endpoint(&info->remote, remote),
-					     "recv_q", (json_int_t)info->rx_queue_bytes,
-					     "send_q", (json_int_t)info->tx_queue_bytes,
-					     "pid", (json_int_t)info->pid,
-					     "program", info->program ? info->program : "",
-					     "worker", (int)info->worker));
+	json_array_append_new(
+		arg,
+		json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i}", "proto", info->proto,
+			  "state", info->state, "local", report_endpoint(&info->local, local),
+			  "remote", report_endpoint(&info->remote, remote), "recv_q",
+			  (json_int_t)info->rx_queue_bytes, "send_q",
+			  (json_int_t)info->tx_queue_bytes, "pid", (json_int_t)info->pid, "program",
+			  info->program ? info->program : "", "worker", (int)info->worker));
 }
 
 static json_t *sockets_answer(struct engine *engine)
@@ -170,11 +170,9 @@ static json_t *sockets_answer(struct engine *engine)
 static json_t *control_stat(struct engine *engine, const json_t *request)
 {
 	(void)request;
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "version", WEIR_VERSION,
-			 "stages", ledger_answer(engine, report_stages),
-			 "ports", ports_answer(engine),
-			 "workers", workers_answer(engine),
-			 "sockets", sockets_answer(engine),
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "version", WEIR_VERSION, "stages",
+			 ledger_answer(engine, report_stages), "ports", ports_answer(engine),
+			 "workers", workers_answer(engine), "sockets", sockets_answer(engine),
 			 "ledger", ledger_answer(engine, report_ledger));
 }
 
@@ -242,7 +240,8 @@ static json_t *control_addr_del(struct engine *engine, const json_t *request)
 	if (!ifindex)
 		return no_port(engine, dev);
 	if (setup_parse_prefix(text, &addr, &len) || !strchr(text, '/'))
-		return refuse("'%s' is not an address with its prefix length, as 198.18.0.2/24", text);
+		return refuse("'%s' is not an address with its prefix length, as 198.18.0.2/24",
+			      text);
 	for (unsigned int i = 0; i < engine->worker_count; i++)
 		rc = inet_addr_del(engine->worker[i], ifindex, &addr, len);
 	if (rc)
@@ -295,8 +294,11 @@ static json_t *control_route_del(struct engine *engine, const json_t *request)
 	for (unsigned int i = 0; i < engine->worker_count; i++)
 		rc = inet_route_del(engine->worker[i], &prefix, len);
 	if (rc)
-		return refuse("there is no route to %s that could be deleted (routes of an address go with "
-			      "it: weir addr del)", to);
+		return refuse(
+			"there is no route to %s that could be deleted (routes of an address go "
+			"with "
+			"it: weir addr del)",
+			to);
 	return done();
 }
 
@@ -328,22 +330,16 @@ static json_t *control_stop(struct engine *engine, const json_t *request)
 static json_t *control_version(struct engine *engine, const json_t *request)
 {
 	(void)request;
-	return json_pack("{s:s, s:i}", "version", WEIR_VERSION, "workers", (int)engine->worker_count);
+	return json_pack("{s:s, s:i}", "version", WEIR_VERSION, "workers",
+			 (int)engine->worker_count);
 }
 
 const struct control_command control_commands[] = {
-	{ "ledger", control_ledger, true },
-	{ "stat", control_stat, true },
-	{ "drops", control_drops, true },
-	{ "addr", control_addr, true },
-	{ "addr-add", control_addr_add, true },
-	{ "addr-del", control_addr_del, true },
-	{ "route", control_route, true },
-	{ "route-add", control_route_add, true },
-	{ "route-del", control_route_del, true },
-	{ "port-add", control_port_add, true },
-	{ "forward", control_forward, true },
-	{ "stop", control_stop, false },
-	{ "version", control_version, false },
-	{ 0 },
+	{ "ledger", control_ledger, true },	  { "stat", control_stat, true },
+	{ "drops", control_drops, true },	  { "addr", control_addr, true },
+	{ "addr-add", control_addr_add, true },	  { "addr-del", control_addr_del, true },
+	{ "route", control_route, true },	  { "route-add", control_route_add, true },
+	{ "route-del", control_route_del, true }, { "port-add", control_port_add, true },
+	{ "forward", control_forward, true },	  { "stop", control_stop, false },
+	{ "version", control_version, false },	  { 0 },
 };

@@ -73,10 +73,9 @@ const struct cli_command cli_commands[] = {
 
 static void usage(FILE *to)
 {
-	fprintf(to,
-		"usage: weir [--instance NAME] [--rundir DIR] COMMAND [ARGUMENT...]\n\n"
-		"weir is the Linux network subsystem as a program; its daemon is weird(8).\n\n"
-		"commands:\n");
+	fprintf(to, "usage: weir [--instance NAME] [--rundir DIR] COMMAND [ARGUMENT...]\n\n"
+		    "weir is the Linux network subsystem as a program; its daemon is weird(8).\n\n"
+		    "commands:\n");
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		fprintf(to, "  %-8s  %s\n", c->name, c->summary);
 	fprintf(to,
@@ -128,8 +127,10 @@ int cli_fail(const char *format, ...)
 
 int cli_print_json(json_t *document)
 {
-	int rc = document ? json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER |
-								 JSON_REAL_PRECISION(6)) : -1;
+	int rc = document
+			 ? json_dumpf(document, stdout,
+				      JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6))
+			 : -1;
 
 	json_decref(document);
 	if (rc == 0)
@@ -263,8 +264,10 @@ int main(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (!instance_ok(cli.instance)) {
-		cli_fail("'%s' cannot be an instance's name: at most 32 letters, digits, '_', '.' and '-', "
-			 "beginning with a letter or digit", cli.instance);
+		cli_fail("'%s' cannot be an instance's name: at most 32 letters, digits, '_', "
+			 "'.' and '-', "
+			 "beginning with a letter or digit",
+			 cli.instance);
 		return CLI_USAGE;
 	}
 	command = command_find(argv[at]);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What weir says about itself, as JSON (jansson): the ledger, the stages of the path, ports, workers
- * and the last drops. The command line and the control socket print what these functions return, so
- * the names of the members are an interface: doc/man/weir-ledger.1 and weir-stat.1 list them.
+ * What weir says about itself, as JSON (jansson): the ledger, the stages of the path, ports,
+ * workers and the last drops. The command line and the control socket print what these functions
+ * return, so the names of the members are an interface: doc/man/weir-ledger.1 and weir-stat.1 list
+ * them.
  *
  * Every function returns a new reference, the caller's, or NULL when memory is out.
  * Threads: the control thread. A ledger summed while the workers are parked balances exactly; read
@@ -44,26 +45,27 @@ json_t *report_stages(const struct ledger *l);
 
 /*
  * {ifindex, name, type, mac, mtu, queues, up, caps: [...], sleep, rx_packets, rx_bytes, tx_packets,
- * tx_bytes, tx_backlog, losses: [{name, count, text}]}. losses: what the device lost before weir saw
- * it or after weir gave it away; these packets never entered the ledger.
+ * tx_bytes, tx_backlog, losses: [{name, count, text}]}. losses: what the device lost before weir
+ * saw it or after weir gave it away; these packets never entered the ledger.
  */
 json_t *report_port(struct port *port, unsigned int ifindex);
 
-/* {worker, now_ns, timers, pool: {size, free}, ledger: {entered, originated, dropped, held, balance}}:
- * one worker alone; now_ns is its clock. */
+/* {worker, now_ns, timers, pool: {size, free}, ledger: {entered, originated, dropped, held,
+ * balance}}: one worker alone; now_ns is its clock. */
 json_t *report_worker(const struct worker *w);
 
-/* The addresses of a worker's interfaces: [{address: "198.18.0.2/24", ifindex, dev}]. Every worker has
- * the same. */
+/* The addresses of a worker's interfaces: [{address: "198.18.0.2/24", ifindex, dev}]. Every worker
+ * has the same. */
 json_t *report_addresses(struct worker *w);
 
-/* Its routes: [{prefix: "198.18.0.0/24", via: "" or the gateway, ifindex, dev, connected}], in order of
- * address and length. */
+/* Its routes: [{prefix: "198.18.0.0/24", via: "" or the gateway, ifindex, dev, connected}], in
+ * order of address and length. */
 json_t *report_routes(struct worker *w);
 
 #define REPORT_ADDR_BYTES 56
 
-/* An address as text, "0.0.0.0" for any; and with its port. text has REPORT_ADDR_BYTES. Return text. */
+/* An address as text, "0.0.0.0" for any; and with its port. text has REPORT_ADDR_BYTES. Return
+ * text. */
 const char *report_addr(const struct ipaddr *addr, char *text);
 const char *report_endpoint(const struct endpoint *endpoint, char *text);
 

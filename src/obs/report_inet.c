@@ -50,9 +50,9 @@ json_t *report_addresses(struct worker *w)
 		char addr[REPORT_ADDR_BYTES], text[REPORT_ADDR_BYTES + 4];
 
 		snprintf(text, sizeof(text), "%s/%u", report_addr(&a->addr, addr), a->prefix_len);
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "address", text, "ifindex",
-						      (int)a->ifindex, "dev",
-						      port_name(w, a->ifindex)));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:i, s:s}", "address", text, "ifindex",
+						(int)a->ifindex, "dev", port_name(w, a->ifindex)));
 	}
 	return list;
 }

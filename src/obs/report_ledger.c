@@ -125,18 +125,14 @@ json_t *report_drops(const struct ledger *l)
 
 json_t *report_ledger(const struct ledger *l)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-			 "entered", (json_int_t)l->entered,
-			 "originated", (json_int_t)l->originated,
-			 "delivered", (json_int_t)l->fate[FATE_DELIVERED],
-			 "transmitted", (json_int_t)l->fate[FATE_TRANSMITTED],
-			 "forwarded", (json_int_t)l->fate[FATE_FORWARDED],
-			 "absorbed", (json_int_t)l->fate[FATE_ABSORBED],
-			 "dropped", (json_int_t)l->dropped,
-			 "held", (json_int_t)l->held,
-			 "balance", (json_int_t)ledger_balance(l),
-			 "alloc_failed", (json_int_t)l->alloc_failed,
-			 "drops", report_drops(l));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "entered",
+			 (json_int_t)l->entered, "originated", (json_int_t)l->originated,
+			 "delivered", (json_int_t)l->fate[FATE_DELIVERED], "transmitted",
+			 (json_int_t)l->fate[FATE_TRANSMITTED], "forwarded",
+			 (json_int_t)l->fate[FATE_FORWARDED], "absorbed",
+			 (json_int_t)l->fate[FATE_ABSORBED], "dropped", (json_int_t)l->dropped,
+			 "held", (json_int_t)l->held, "balance", (json_int_t)ledger_balance(l),
+			 "alloc_failed", (json_int_t)l->alloc_failed, "drops", report_drops(l));
 }
 
 static json_t *hex(const uint8_t *bytes, size_t n)

@@ -42,7 +42,8 @@ static json_t *losses_report(const struct port_stats *s)
 		    "the device's receive ring was full: weir polled too seldom");
 	loss_append(list, "rx_errors", s->rx_errors, "broken on the wire (CRC, length)");
 	loss_append(list, "rx_nombuf", s->rx_nombuf, "the device found no packet buffer");
-	loss_append(list, "tx_errors", s->tx_errors, "the device took the packet and could not send it");
+	loss_append(list, "tx_errors", s->tx_errors,
+		    "the device took the packet and could not send it");
 	return list;
 }
 
@@ -54,12 +55,13 @@ json_t *report_port(struct port *port, unsigned int ifindex)
 	port_stats(port, &s);
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", port->mac[0], port->mac[1],
 		 port->mac[2], port->mac[3], port->mac[4], port->mac[5]);
-	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
-			 "ifindex", (int)ifindex, "name", port->name, "type", port->ops->type,
-			 "mac", mac, "mtu", (int)port->mtu_bytes, "queues", (int)port->queues,
-			 "up", (int)port->up, "caps", caps_report(port->caps),
-			 "sleep", port->sleep_how ? port->sleep_how : "poll",
-			 "rx_packets", (json_int_t)s.rx_packets, "rx_bytes", (json_int_t)s.rx_bytes,
-			 "tx_packets", (json_int_t)s.tx_packets, "tx_bytes", (json_int_t)s.tx_bytes,
-			 "tx_backlog", (json_int_t)s.tx_backlog, "losses", losses_report(&s));
+	return json_pack(
+		"{s:i, s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"ifindex", (int)ifindex, "name", port->name, "type", port->ops->type, "mac", mac,
+		"mtu", (int)port->mtu_bytes, "queues", (int)port->queues, "up", (int)port->up,
+		"caps", caps_report(port->caps), "sleep",
+		port->sleep_how ? port->sleep_how : "poll", "rx_packets", (json_int_t)s.rx_packets,
+		"rx_bytes", (json_int_t)s.rx_bytes, "tx_packets", (json_int_t)s.tx_packets,
+		"tx_bytes", (json_int_t)s.tx_bytes, "tx_backlog", (json_int_t)s.tx_backlog,
+		"losses", losses_report(&s));
 }

@@ -21,15 +21,13 @@ static json_t *stage_report(const struct stage_count *count, unsigned int stage)
 {
 	const char *direction = stage < STAGE_SOCK_SEND ? "receive" : "send";
 
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f}",
-			 "stage", stage_label(stage), "linux", report_stage_linux(stage),
-			 "direction", direction,
-			 "packets", (json_int_t)count->packets,
-			 "bursts", (json_int_t)count->bursts,
-			 "drops", (json_int_t)count->drops,
-			 "cycles", (json_int_t)count->cycles,
-			 "packets_per_burst", per(count->packets, count->bursts),
-			 "cycles_per_packet", per(count->cycles, count->packets));
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "stage",
+			 stage_label(stage), "linux", report_stage_linux(stage), "direction",
+			 direction, "packets", (json_int_t)count->packets, "bursts",
+			 (json_int_t)count->bursts, "drops", (json_int_t)count->drops, "cycles",
+			 (json_int_t)count->cycles, "packets_per_burst",
+			 per(count->packets, count->bursts), "cycles_per_packet",
+			 per(count->cycles, count->packets));
 }
 
 json_t *report_stages(const struct ledger *l)

@@ -39,7 +39,8 @@ def tracepoint_id():
 
 def open_counter(event, tid):
     # struct perf_event_attr: type, size, config, sample period, sample type, read format, flags
-    attr = struct.pack("=IIQQQQQ", PERF_TYPE_TRACEPOINT, 64, event, 0, 0, 0, INHERIT).ljust(64, b"\0")
+    attr = struct.pack("=IIQQQQQ", PERF_TYPE_TRACEPOINT, 64, event, 0, 0, 0, INHERIT)
+    attr = attr.ljust(64, b"\0")
     fd = libc.syscall(PERF_EVENT_OPEN, attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC)
     if fd < 0:
         raise OSError(ctypes.get_errno(), "perf_event_open")

@@ -91,7 +91,7 @@ def test_misuse(args, words):
     assert out.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["stat", "ledger", "path", "drops", "addr", "route", "port", "stop"])
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in ("run", "forward")])
 def test_missing_daemon(name, folder):
     out = weir_command("--rundir", folder, "--instance", "blue", name)
     assert out.returncode == 1

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Programs that are killed or misbehave, and a weird that is killed: who is harmed, and who is not."""
+"""Programs that are killed or misbehave, and a weird that is killed: who is harmed, and who is
+not."""
 import http.client
 import os
 import signal
@@ -214,7 +215,8 @@ except OSError as error:
 
 @pytest.mark.parametrize("text", [BLOCKED, POLLING], ids=["recv", "epoll"])
 def test_weird_killed(weir, text):
-    """weird is killed: a program that waits in recv or epoll_wait gets an error and does not hang."""
+    """weird is killed: a program that waits in recv or epoll_wait gets an error and does not
+    hang."""
     def hold(connection):
         connection.recv(1)
 

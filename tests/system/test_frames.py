@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Broken, spoofed and looping frames, put on the wire as they are: each gets its reason, nothing else
-happens, and the ledger balances."""
+"""Broken, spoofed and looping frames, put on the wire as they are: each gets its reason, nothing
+else happens, and the ledger balances."""
 import logging
 import os
 import socket

@@ -11,8 +11,8 @@ WINDOW_S = 4.0
 
 
 def share_of_a_core(process):
-    """CPU time over a window of real time, which is what is measured; poll() would end it early if the
-    process ended."""
+    """CPU time over a window of real time, which is what is measured; poll() would end it early if
+    the process ended."""
     before, began = cpu_seconds(process.pid), time.monotonic()
     poll = select.poll()
     pidfd = os.pidfd_open(process.pid)

@@ -52,7 +52,8 @@ while True:
 def test_iperf3(weir, reverse):
     server = weir.on_weir("iperf3", "-s", "-B", WEIR_ADDR)
     weir.wait_for_socket()
-    client = weir.on_kernel("iperf3", "-c", WEIR_ADDR, "-t", "2", "-J", *(["-R"] if reverse else []))
+    client = weir.on_kernel("iperf3", "-c", WEIR_ADDR, "-t", "2", "-J",
+                            *(["-R"] if reverse else []))
     result = json.loads(client.done(40))
     assert server.running(), server.log()
     assert result["end"]["sum_received"]["bits_per_second"] > 50e6, result["end"]
@@ -61,7 +62,8 @@ def test_iperf3(weir, reverse):
 def test_iperf3_client_on_weir(weir):
     weir.on_kernel("iperf3", "-s", "-B", KERNEL_ADDR)
     wait_until(lambda: kernel_answers(5201), "iperf3 listens")
-    result = json.loads(weir.on_weir("iperf3", "-c", KERNEL_ADDR, "-t", "2", "-J", "-P", "2").done(40))
+    client = weir.on_weir("iperf3", "-c", KERNEL_ADDR, "-t", "2", "-J", "-P", "2")
+    result = json.loads(client.done(40))
     assert result["end"]["sum_received"]["bits_per_second"] > 50e6, result["end"]
 
 
@@ -118,7 +120,8 @@ def test_stream_to_weir_with_loss(make_weir):
 
 
 def test_stream_through_a_bad_link(make_weir):
-    """Loss, duplicates and reordering at once; frames small (no offload), so that there are many."""
+    """Loss, duplicates and reordering at once; frames small (no offload), so that there are
+    many."""
     spec = "fault,loss=0.01,dup=0.01,reorder=0.02,delay_us=200,jitter_us=100,seed=3:" + TAP + \
         ",offload=0"
     weir = make_weir(ports=[(spec, f"{WEIR_ADDR}/24")])
@@ -229,7 +232,8 @@ except ConnectionRefusedError:
 
 
 def test_no_neighbour(weir):
-    """A host that is not there: EHOSTUNREACH, and the waiting packets are dropped with the reason."""
+    """A host that is not there: EHOSTUNREACH, and the waiting packets are dropped with the
+    reason."""
     weir.script("""
 import errno, socket
 s = socket.socket()
@@ -304,7 +308,8 @@ def test_ping(weir, size):
         s.settimeout(10)
         for sequence in range(3):
             body = struct.pack("!HH", 77, sequence) + data
-            request = struct.pack("!BBH", 8, 0, checksum(struct.pack("!BBH", 8, 0, 0) + body)) + body
+            total = checksum(struct.pack("!BBH", 8, 0, 0) + body)
+            request = struct.pack("!BBH", 8, 0, total) + body
             s.sendto(request, (WEIR_ADDR, 0))
             while True:
                 assert select.select([s], [], [], 10)[0], "no answer"

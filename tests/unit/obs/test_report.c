@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What weir says about itself: the JSON of the ledger, the stages, a port, a worker, the last drops. */
+/* What weir says about itself: the JSON of the ledger, the stages, a port, a worker, the last
+ * drops. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,8 +72,9 @@ static void drop_one(struct worker *w, enum drop_reason reason)
 
 static void ledger_has_the_promised_members(void **state)
 {
-	static const char *const names[] = { "entered", "originated", "delivered", "transmitted",
-					     "forwarded", "absorbed", "dropped", "held", "balance" };
+	static const char *const names[] = { "entered",	    "originated", "delivered",
+					     "transmitted", "forwarded",  "absorbed",
+					     "dropped",	    "held",	  "balance" };
 	json_t *report = report_ledger(&worker.ledger);
 
 	(void)state;
@@ -193,8 +195,8 @@ static void port_names_its_losses(void **state)
 	json_t *report;
 
 	(void)state;
-	assert_int_equal(port_open("wire,name=w0,mtu=1400,mac=02:00:00:00:00:09", &params, &port,
-				   error), 0);
+	assert_int_equal(
+		port_open("wire,name=w0,mtu=1400,mac=02:00:00:00:00:09", &params, &port, error), 0);
 	report = report_port(port, 2);
 	assert_string_equal(text(report, "name"), "w0");
 	assert_string_equal(text(report, "type"), "wire");
