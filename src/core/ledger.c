@@ -83,11 +83,11 @@ void ledger_free(struct ledger *l)
 
 int64_t ledger_balance(const struct ledger *l)
 {
-	uint64_t out = l->dropped + l->held;
+	uint64_t out = l->dropped + l->held + l->steered_out;
 
 	for (unsigned int i = 0; i < FATE_MAX; i++)
 		out += l->fate[i];
-	return (int64_t)(l->entered + l->originated - out);
+	return (int64_t)(l->entered + l->originated + l->steered_in - out);
 }
 
 /* The newest records of both, by time. */
@@ -123,6 +123,8 @@ void ledger_add(struct ledger *sum, const struct ledger *from)
 	sum->originated += from->originated;
 	sum->dropped += from->dropped;
 	sum->held += from->held;
+	sum->steered_out += from->steered_out;
+	sum->steered_in += from->steered_in;
 	sum->alloc_failed += from->alloc_failed;
 	for (unsigned int i = 0; i < FATE_MAX; i++)
 		sum->fate[i] += from->fate[i];
@@ -137,6 +139,13 @@ void ledger_add(struct ledger *sum, const struct ledger *from)
 	for (uint32_t i = 0; i < from->site_count; i++)
 		sum->drop_paths[i] |= from->drop_paths[i];
 	ledger_add_recent(sum, from);
+}
+
+void ledger_fold_steered(struct ledger *sum)
+{
+	sum->held += sum->steered_out - sum->steered_in;
+	sum->steered_out = 0;
+	sum->steered_in = 0;
 }
 
 uint64_t ledger_drops_of(const struct ledger *l, enum drop_reason reason)
@@ -196,6 +205,19 @@ void pkt_sent(struct worker *w, const struct pkt *p)
 void pkt_sent_undo(struct worker *w, const struct pkt *p)
 {
 	ledger_fate(&w->ledger, p, FATE_TRANSMITTED, (uint64_t)-1);
+}
+
+void pkt_steered_out(struct worker *w, struct pkt *p)
+{
+	w->ledger.steered_out++;
+	pkt_free(w, p);
+}
+
+void pkt_steered_in(struct worker *w, struct pkt *p)
+{
+	memset(&p->path, 0, PKT_PRIV_BYTES);
+	p->l2 = p->l3 = p->l4 = p->l7 = p->mbuf.data_off;
+	w->ledger.steered_in++;
 }
 
 void pkt_reborn(struct worker *w, struct pkt *p)

@@ -7,7 +7,9 @@
  * entered: received from a port. originated: made by us. held: in a queue of ours now (neighbour,
  * reassembly, out-of-order, transmit backlog, delay line). `held` is counted by the queues
  * themselves (ledger_hold, ledger_release); the balance therefore shows every packet that was lost
- * between two owners.
+ * between two owners. A packet that one worker hands to another is counted out of the one's ledger
+ * (steered_out) and into the other's (steered_in), so each balances alone; what is between the two,
+ * in a mailbox, is held by none of them and by the engine as a whole (ledger_fold_steered()).
  *
  * Each pkt_drop() leaves a static site (function, file, line) in the section weir_drop_sites, so
  * sites are enumerable without debug symbols, and a counter is an array look-up.
@@ -111,6 +113,7 @@ struct ledger {
 	uint64_t fate[FATE_MAX];
 	uint64_t dropped;
 	uint64_t held;
+	uint64_t steered_out, steered_in; /* handed to, and taken from, other workers */
 	uint64_t alloc_failed; /* packets we wanted to make and could not: never existed */
 	struct stage_count stage[STAGE_MAX];
 	uint32_t site_count;
@@ -124,11 +127,14 @@ struct ledger {
 int ledger_init(struct ledger *l);
 void ledger_free(struct ledger *l);
 
-/* entered + originated - all ends - held: 0 when it balances. */
+/* entered + originated + steered_in - all ends - held - steered_out: 0 when it balances. */
 int64_t ledger_balance(const struct ledger *l);
 
 /* Add `from`'s counters to `sum` (which was initialised by ledger_init). */
 void ledger_add(struct ledger *sum, const struct ledger *from);
+
+/* `sum` is of all workers: what some handed on and others did not take yet is held. */
+void ledger_fold_steered(struct ledger *sum);
 
 /* Packets dropped for a reason, over all sites. */
 uint64_t ledger_drops_of(const struct ledger *l, enum drop_reason reason);
@@ -155,6 +161,14 @@ void pkt_drop_at(struct worker *w, struct pkt *p, uint16_t reason, const struct 
  */
 void pkt_sent(struct worker *w, const struct pkt *p);
 void pkt_sent_undo(struct worker *w, const struct pkt *p);
+
+/*
+ * Another worker has a copy of the packet, and the packet with it: counted out here, the buffer is
+ * given back. The other one counts its copy in: a buffer of pkt_alloc_raw(), of which it fills the
+ * fields that came along after this call (as after pkt_entered(), but for PKT_F_ENTERED).
+ */
+void pkt_steered_out(struct worker *w, struct pkt *p);
+void pkt_steered_in(struct worker *w, struct pkt *p);
 
 /* A received packet becomes a packet of ours in the same buffer (an echo reply): absorbed there,
  * originated here. */

@@ -49,6 +49,8 @@ struct pkt {
 	struct pkt *next;  /* for whoever queues it; not a chain of segments */
 	uint64_t user[2];  /* for the stage that holds it (TCP: sequence range; reassembly: offsets)
 			    */
+	uint8_t steered;   /* workers that had it before and did not know whose it is */
+	uint8_t reserved[7];
 };
 
 _Static_assert(sizeof(struct pkt) == sizeof(struct rte_mbuf) + 64, "one cache line of our own");

@@ -28,6 +28,7 @@ struct worker {
 	uint64_t rng[2];
 	uint8_t secret[16]; /* for hashes and initial sequence numbers; random in the daemon */
 	unsigned int id;
+	unsigned int siblings; /* workers of the engine, this one included; 0: not in an engine */
 	struct inet *inet;
 	struct tcp_stack *tcp;
 	struct sock_layer *socks;

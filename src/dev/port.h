@@ -97,7 +97,7 @@ struct port_open_params {
  *   af_packet,iface=X | af_xdp,iface=X | memif,... | vhost,path=.. | pcap,... | ring,...
  *                           short for dpdk,net_<type>0,...
  *   loop
- *   wire[,name=..][,mtu=..][,mac=..][,csum=0|1][,tso=0|1]
+ *   wire[,name=..][,mtu=..][,mac=..][,csum=0|1][,tso=0|1][,queues=N]
  *   fault,loss=0.02,dup=..,reorder=..,delay_us=..,jitter_us=..,corrupt=..,rate_mbit=..,queue=..,seed=N:SPEC
  *                           (dev/fault.h)
  * Returns 0 or a negative errno, then error holds words for people (what, why, what to do).

@@ -25,12 +25,17 @@ struct wire_fifo {
 	struct wire_slot slot[WIRE_FRAMES];
 };
 
-struct wire {
+struct wire_queue {
 	struct wire_fifo in;  /* put by the caller, received by the port */
 	struct wire_fifo out; /* sent by the port, taken by the caller */
+	struct port_stats stats;
+} __attribute__((aligned(64)));
+
+struct wire {
 	bool csum;
 	bool tso;
-	struct port_stats stats;
+	unsigned int queues;
+	struct wire_queue queue[];
 };
 
 /* The next free slot with room for len bytes, not yet in the FIFO; NULL: full, or out of memory. */
@@ -64,27 +69,49 @@ static struct wire *wire_of(const struct port *port)
 
 int wire_put(struct port *port, const void *frame, size_t len_bytes)
 {
+	return wire_put_queue(port, 0, frame, len_bytes);
+}
+
+int wire_put_queue(struct port *port, unsigned int queue, const void *frame, size_t len_bytes)
+{
 	struct wire *wire = wire_of(port);
+	struct wire_fifo *f;
 	struct wire_slot *s;
 
+	if (queue >= wire->queues)
+		return -EINVAL;
+	f = &wire->queue[queue].in;
 	if (len_bytes > WIRE_MAX_FRAME_BYTES)
 		return -EMSGSIZE;
-	s = fifo_reserve(&wire->in, (uint32_t)len_bytes);
+	s = fifo_reserve(f, (uint32_t)len_bytes);
 	if (!s)
 		return -ENOBUFS;
 	if (len_bytes)
 		memcpy(s->data, frame, len_bytes);
-	wire->in.tail++;
+	f->tail++;
 	return 0;
+}
+
+/* The first FIFO with a frame in it, or NULL. */
+static struct wire_fifo *wire_fifo_out(struct wire *wire)
+{
+	for (unsigned int q = 0; q < wire->queues; q++) {
+		struct wire_fifo *f = &wire->queue[q].out;
+
+		if (f->head != f->tail)
+			return f;
+	}
+	return NULL;
 }
 
 size_t wire_take(struct port *port, void *frame, size_t room_bytes)
 {
-	struct wire_fifo *f = &wire_of(port)->out;
-	const struct wire_slot *s = &f->slot[f->head & (WIRE_FRAMES - 1)];
+	struct wire_fifo *f = wire_fifo_out(wire_of(port));
+	const struct wire_slot *s;
 
-	if (f->head == f->tail)
+	if (!f)
 		return 0;
+	s = &f->slot[f->head & (WIRE_FRAMES - 1)];
 	memcpy(frame, s->data, RTE_MIN((size_t)s->len_bytes, room_bytes));
 	f->head++;
 	return s->len_bytes;
@@ -92,16 +119,20 @@ size_t wire_take(struct port *port, void *frame, size_t room_bytes)
 
 size_t wire_waiting(const struct port *port)
 {
-	const struct wire_fifo *f = &wire_of(port)->out;
+	const struct wire *wire = wire_of(port);
+	size_t n = 0;
 
-	return f->tail - f->head;
+	for (unsigned int q = 0; q < wire->queues; q++)
+		n += wire->queue[q].out.tail - wire->queue[q].out.head;
+	return n;
 }
 
 static uint16_t wire_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts,
 			uint16_t n)
 {
-	struct wire *wire = port->driver;
-	struct wire_fifo *f = &wire->in;
+	const struct wire *wire = port->driver;
+	struct wire_queue *q = &((struct wire *)port->driver)->queue[queue];
+	struct wire_fifo *f = &q->in;
 	uint16_t got = 0;
 
 	for (; got < n && f->head != f->tail; got++, f->head++) {
@@ -109,20 +140,20 @@ static uint16_t wire_rx(struct worker *w, struct port *port, uint16_t queue, str
 		struct pkt *p;
 
 		if (pkt_alloc_raw(w, &p, 1)) {
-			wire->stats.rx_nombuf++;
+			q->stats.rx_nombuf++;
 			break;
 		}
 		if (pkt_append(w, p, s->data, s->len_bytes)) {
 			pkt_free_raw(&p, 1);
-			wire->stats.rx_nombuf++;
+			q->stats.rx_nombuf++;
 			break;
 		}
 		pkts[got] = p;
-		wire->stats.rx_bytes += s->len_bytes;
+		q->stats.rx_bytes += s->len_bytes;
 	}
 	if (!got)
 		return 0;
-	wire->stats.rx_packets += got;
+	q->stats.rx_packets += got;
 	pkt_entered(w, pkts, got, port->ifindex);
 	for (uint16_t i = 0; i < got; i++) {
 		if (wire->csum)
@@ -136,20 +167,20 @@ static uint16_t wire_rx(struct worker *w, struct port *port, uint16_t queue, str
 static uint16_t wire_tx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts,
 			uint16_t n)
 {
-	struct wire *wire = port->driver;
+	struct wire_queue *q = &((struct wire *)port->driver)->queue[queue];
 	uint16_t sent = 0;
 
 	for (; sent < n; sent++) {
 		struct pkt *p = pkts[sent];
-		struct wire_slot *s = fifo_reserve(&wire->out, pkt_len(p));
+		struct wire_slot *s = fifo_reserve(&q->out, pkt_len(p));
 
 		if (!s)
 			break;
 		pkt_copy_out(p, p->mbuf.data_off, s->data, pkt_len(p));
-		wire->out.tail++;
-		wire->stats.tx_bytes += pkt_len(p);
+		q->out.tail++;
+		q->stats.tx_bytes += pkt_len(p);
 	}
-	wire->stats.tx_packets += sent;
+	q->stats.tx_packets += sent;
 	port_sent_and_free(w, pkts, sent);
 	return sent;
 }
@@ -158,28 +189,40 @@ static uint64_t wire_next_ns(struct port *port, uint16_t queue)
 {
 	const struct wire *wire = port->driver;
 
-	return wire->in.head == wire->in.tail ? TIMER_NEVER : 0;
+	return wire->queue[queue].in.head == wire->queue[queue].in.tail ? TIMER_NEVER : 0;
 }
 
 static bool wire_arm(struct port *port, uint16_t queue, bool on)
 {
 	const struct wire *wire = port->driver;
 
-	return wire->in.head != wire->in.tail;
+	return wire->queue[queue].in.head != wire->queue[queue].in.tail;
 }
 
 static void wire_stats(struct port *port, struct port_stats *stats)
 {
-	*stats = ((struct wire *)port->driver)->stats;
+	const struct wire *wire = port->driver;
+
+	for (unsigned int i = 0; i < wire->queues; i++) {
+		const struct port_stats *q = &wire->queue[i].stats;
+
+		stats->rx_packets += q->rx_packets;
+		stats->rx_bytes += q->rx_bytes;
+		stats->rx_nombuf += q->rx_nombuf;
+		stats->tx_packets += q->tx_packets;
+		stats->tx_bytes += q->tx_bytes;
+	}
 }
 
 static void wire_close(struct port *port)
 {
 	struct wire *wire = port->driver;
 
-	for (unsigned int i = 0; i < WIRE_FRAMES; i++) {
-		free(wire->in.slot[i].data);
-		free(wire->out.slot[i].data);
+	for (unsigned int i = 0; i < WIRE_FRAMES * wire->queues; i++) {
+		struct wire_queue *q = &wire->queue[i / WIRE_FRAMES];
+
+		free(q->in.slot[i % WIRE_FRAMES].data);
+		free(q->out.slot[i % WIRE_FRAMES].data);
 	}
 	free(wire);
 	free(port);
@@ -195,10 +238,22 @@ static const struct port_ops wire_ops = {
 	.close = wire_close,
 };
 
+static struct wire *wire_new(unsigned int queues)
+{
+	size_t bytes = sizeof(struct wire) + queues * sizeof(struct wire_queue);
+	struct wire *wire = aligned_alloc(64, bytes);
+
+	if (!wire)
+		return NULL;
+	memset(wire, 0, bytes);
+	wire->queues = queues;
+	return wire;
+}
+
 int wire_open(const char *rest, const struct port_open_ctx *ctx, struct port **out)
 {
-	static const char *const known[] = { "name", "mtu", "mac", "csum", "tso", NULL };
-	uint64_t mtu = 1500;
+	static const char *const known[] = { "name", "mtu", "mac", "csum", "tso", "queues", NULL };
+	uint64_t mtu = 1500, queues = 1;
 	bool csum = false, tso = false;
 	struct port *port;
 	struct wire *wire;
@@ -209,14 +264,16 @@ int wire_open(const char *rest, const struct port_open_ctx *ctx, struct port **o
 	port_random_mac(mac);
 	if ((err = spec_parse(&spec, "wire", rest, known, ctx->error)) ||
 	    (err = spec_number(&spec, "mtu", 68, 65521, &mtu, ctx->error)) ||
+	    (err = spec_number(&spec, "queues", 1, 64, &queues, ctx->error)) ||
 	    (err = spec_mac(&spec, "mac", mac, ctx->error)) ||
 	    (err = spec_bool(&spec, "csum", &csum, ctx->error)) ||
 	    (err = spec_bool(&spec, "tso", &tso, ctx->error)))
 		return err;
 	if (tso && !csum)
 		return port_fail(ctx->error, -EINVAL, "wire: tso=1 needs csum=1");
-	wire = calloc(1, sizeof(*wire));
-	port = port_new(&wire_ops, spec_get(&spec, "name") ? spec_get(&spec, "name") : "wire", 1);
+	wire = wire_new((unsigned int)queues);
+	port = port_new(&wire_ops, spec_get(&spec, "name") ? spec_get(&spec, "name") : "wire",
+			(uint16_t)queues);
 	if (!wire || !port) {
 		free(wire);
 		free(port);

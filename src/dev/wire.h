@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The in-memory wire port: the caller is the other side of the cable. Single thread.
+ * The in-memory wire port: the caller is the other side of the cable. Single thread;
+ * where an engine has worker threads, while they are parked.
  *
  * csum=1: the cable cannot corrupt and both ends know it: frames are taken as the stack left them,
  * checksums partial, and frames put are received as PKT_F_CSUM_OK. tso=1 (with csum=1): frames
- * taken and put may be TCP super-segments of up to 64 KB. A wire below a fault link has neither.
+ * taken and put may be TCP super-segments of up to 64 KB. queues=N: as for a card with RSS, where
+ * the caller is the hash. A wire below a fault link has neither.
  * `port` may also be a fault link around a wire.
  */
 #ifndef WEIR_DEV_WIRE_H
@@ -21,8 +23,12 @@
  * 0, -ENOBUFS when 4096 frames wait (or memory is out), or -EMSGSIZE. */
 int wire_put(struct port *port, const void *frame, size_t len_bytes);
 
+/* The same to be received by another queue than 0, so by worker `queue`. -EINVAL: no such queue. */
+int wire_put_queue(struct port *port, unsigned int queue, const void *frame, size_t len_bytes);
+
 /* Take the oldest frame that the port sent: copies up to room_bytes, returns the frame's length
- * (which may be larger), or 0 when there is none. */
+ * (which may be larger), or 0 when there is none. With several queues: the oldest of the first that
+ * has one. */
 size_t wire_take(struct port *port, void *frame, size_t room_bytes);
 
 /* Frames that wait to be taken. */

@@ -3,7 +3,7 @@
  * Ordered start and stop of the engine, and configuration repeated for each worker.
  *
  * Start: EAL, then for each worker: packets and timers (worker_init), protocols (inet_init),
- * sockets (sock_layer_init), its loop; then the loopback port and its address. Stop is the same
+ * sockets (sock_layer_init), its loop; then the mailboxes between workers, the loopback port and its address. Stop is the same
  * backwards: sockets first, so that they can still close their connections; ports last, because
  * what they hold is dropped into the workers' ledgers; then the workers with their ledgers.
  */
@@ -20,6 +20,7 @@
 #include "core/eal.h"
 #include "engine/clock.h"
 #include "engine/loop.h"
+#include "engine/steer.h"
 #include "engine/thread.h"
 #include "inet/inet.h"
 #include "sock/sock.h"
@@ -64,12 +65,15 @@ static int worker_start(struct engine *engine, const struct engine_config *confi
 		return err;
 	}
 	w->engine = engine;
+	w->siblings = config->workers ? config->workers : 1;
 	if (!config->virtual_time)
 		w->wall_offset_ns = wall_offset_ns();
 	engine->worker[id] = w;
 	engine->worker_count = id + 1;
 	memset(&upcalls, 0, sizeof(upcalls));
 	sock_upcalls(&upcalls);
+	if (w->siblings > 1)
+		steer_upcalls(&upcalls);
 	err = inet_init(w, &upcalls);
 	if (!err)
 		err = sock_layer_init(w);
@@ -124,6 +128,8 @@ int engine_open(const struct engine_config *config, struct engine **result,
 			    "--packets changes",
 			    i, strerror(-err), config->packets ? config->packets : DEFAULT_PACKETS);
 	}
+	if (!err && (err = steer_init(engine)))
+		say(error, "no memory for the mailboxes of %u workers", workers);
 	if (!err)
 		err = loopback_start(engine, error);
 	if (err) {
@@ -139,6 +145,7 @@ void engine_close(struct engine *engine)
 	if (!engine)
 		return;
 	engine_stop(engine);
+	steer_free(engine);
 	for (unsigned int i = 0; i < engine->worker_count; i++)
 		if (engine->worker[i]->socks)
 			sock_layer_free(engine->worker[i]);
@@ -242,6 +249,7 @@ void engine_ledger(struct engine *engine, struct ledger *sum)
 {
 	for (unsigned int i = 0; i < engine->worker_count; i++)
 		ledger_add(sum, &engine->worker[i]->ledger);
+	ledger_fold_steered(sum);
 }
 
 void engine_control(struct engine *engine)

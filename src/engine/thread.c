@@ -34,6 +34,7 @@
 #include "core/log.h"
 #include "engine/clock.h"
 #include "engine/loop.h"
+#include "engine/steer.h"
 #include "sock/sock.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
@@ -135,7 +136,8 @@ static void worker_sleep(struct worker_thread *t)
 	t->nap = (t->nap + 2) | 1;
 	atomic_store(sleeping, t->nap);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (!ports_arm(loop, true) && !sock_pending(loop->w)) {
+	if (!ports_arm(loop, true) && !sock_pending(loop->w) &&
+	    !steer_pending(t->engine, t->id)) {
 		ns = sleep_ns(t, clock_now_ns());
 		if (ns) {
 			loop->stats.sleeps++;

@@ -2,7 +2,8 @@
 /*
  * One loop of one worker: the order in which everything happens.
  *
- *   1. receive   a burst from each port, through the protocols, into the sockets' rings
+ *   1. receive   a burst from each port, through the protocols, into the sockets' rings; likewise
+ *                what other workers handed over (steer.c)
  *   2. submit    what programs asked for: calls, bytes to send
  *   3. timers    retransmissions, delayed ACKs, ARP retries, ...
  *   4. loopback  packets for ourselves; they may make others (an ACK, an answer), so again, up to
@@ -21,6 +22,7 @@
  * port-tx. The time stamp counter is read only where there was work.
  */
 #include "engine/loop.h"
+#include "engine/steer.h"
 
 #include <errno.h>
 #include <rte_cycles.h>
@@ -168,11 +170,14 @@ unsigned int engine_poll(struct engine *engine, unsigned int worker, uint64_t no
 	if (now_ns > w->now_ns)
 		w->now_ns = now_ns;
 	io = receive(loop);
+	if (engine->steer)
+		io += steer_receive(engine, worker);
 	io += submit(w);
 	timers = timer_run(w, &w->timers, w->now_ns);
 	io += local_rounds(loop);
 	transmit(loop);
 	sock_flush(w);
+	steer_flush(engine, worker);
 	if (!engine->threads && engine->worker_count > 1)
 		engine_control(engine);
 	loop->stats.loops++;
@@ -205,6 +210,8 @@ uint64_t engine_next_ns(struct engine *engine, unsigned int worker)
 		if (port->ops->next_ns)
 			next_ns = RTE_MIN(next_ns, port->ops->next_ns(port, loop->port[i].queue));
 	}
+	if (steer_pending(engine, worker))
+		next_ns = w->now_ns;
 	if (loop->backlog)
 		next_ns = RTE_MIN(next_ns, w->now_ns + backlog_wait_ns(loop));
 	return next_ns;

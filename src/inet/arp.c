@@ -140,7 +140,7 @@ static bool arp_learn(struct worker *w, struct netif *netif, const struct arp_ms
 		      bool unicast)
 {
 	struct ipaddr sender = ipaddr_from_ip4(m->sender_ip_be);
-	bool request = arp_op(m) == ARP_OP_REQUEST, told = false;
+	bool request = arp_op(m) == ARP_OP_REQUEST, told = false, proven;
 	struct neigh *n;
 
 	if (m->sender_ip_be == 0 || !inet_addr_onlink(w->inet, netif->ifindex, m->sender_ip_be))
@@ -148,22 +148,23 @@ static bool arp_learn(struct worker *w, struct netif *netif, const struct arp_ms
 	n = request && to_us ? neigh_get(w, netif, &sender)
 			     : neigh_find(w, netif->ifindex, &sender);
 	/* Only an answer that was sent to us proves that the way works in both directions. */
-	if (!request && to_us && unicast && w->inet->up.neigh_learned) {
-		w->inet->up.neigh_learned(w, netif->ifindex, &sender, m->sender_mac);
+	proven = !request && to_us && unicast;
+	if ((proven || m->sender_ip_be == m->target_ip_be) && w->inet->up.neigh_learned) {
+		w->inet->up.neigh_learned(w, netif->ifindex, &sender, m->sender_mac, proven);
 		told = true;
 	}
 	if (!n)
 		return told;
-	return neigh_update(w, n, m->sender_mac, !request && to_us && unicast, true) || told;
+	return neigh_update(w, n, m->sender_mac, proven, true) || told;
 }
 
 void inet_neigh_learn(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
-		      const uint8_t mac[6])
+		      const uint8_t mac[6], bool proven)
 {
 	struct neigh *n = neigh_find(w, ifindex, addr);
 
 	if (n)
-		(void)neigh_update(w, n, mac, true, true);
+		(void)neigh_update(w, n, mac, proven, true);
 }
 
 static void arp_input_one(struct worker *w, struct netif *netif, struct pkt *p)

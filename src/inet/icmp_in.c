@@ -161,7 +161,8 @@ static void icmp_error_input(struct worker *w, struct pkt *p)
 		return;
 	}
 	if (!error_tell(w, &e)) {
-		pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
+		if (!inet_steer(w, p))
+			pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
 		return;
 	}
 	if (e.mtu_bytes && pmtu_is_news(w, &e))

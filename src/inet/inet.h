@@ -59,11 +59,19 @@ struct inet_upcalls {
 	void (*udp_deliver)(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 			    const struct endpoint *from, const struct endpoint *to);
 	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, int error);
-	/* Neighbours. This one may be NULL, and is where there is one worker. An ARP answer for us
-	 * came to this worker's queue, but another may have asked: hand it to inet_neigh_learn() of
-	 * each other worker, on its own thread. It may be lost: the question is repeated. */
+	/* Several workers; these may be NULL, and are where there is one worker. */
+	/* An ARP answer for us, or an announcement to all, came to this worker's queue: hand it to
+	 * inet_neigh_learn() of each other worker, on its own thread. It may be lost: the question
+	 * is repeated. proven: an answer that was sent to us. */
 	void (*neigh_learned)(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
-			      const uint8_t mac[6]);
+			      const uint8_t mac[6], bool proven);
+	/* No socket of this worker is the packet's (l3, l4 set; not changed since ip4_local()): true
+	 * where another worker is to look (then it has taken the packet, and the other calls
+	 * inet_steered()), false where none knows it. */
+	bool (*steer)(struct worker *w, struct pkt *p);
+	/* The fragments of a datagram come together at one worker, chosen by hash: true where that
+	 * is another one (and it took the packet), false where it is this one. */
+	bool (*steer_fragment)(struct worker *w, struct pkt *p, uint32_t hash);
 };
 
 /* 0 or a negative errno. The loop port (IFINDEX_LOOP, 127.0.0.1/8) is to be added first. */
@@ -131,7 +139,11 @@ void neigh_confirm(struct worker *w, const struct ip_flow *flow);
 
 /* What upcall neigh_learned() of another worker said. Ignored where this one never asked. */
 void inet_neigh_learn(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
-		      const uint8_t mac[6]);
+		      const uint8_t mac[6], bool proven);
+
+/* Packets that upcalls steer() and steer_fragment() of another worker took: flags, offsets, ifindex
+ * and p->steered as they were there. Takes the packets. */
+void inet_steered(struct worker *w, struct pkt **pkts, unsigned int n);
 
 /* Sum of the pseudo-header for len bytes of transport, folded, not inverted (for partial). */
 uint16_t ip_pseudo_csum(const struct ip_flow *flow, uint32_t len);

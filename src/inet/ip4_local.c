@@ -26,11 +26,24 @@ static void pull_headers(struct pkt *p)
 		(void)pkt_pull(p, want); /* where it fails the transport's own check sees it */
 }
 
+/* A device cannot know the ports of a later fragment, so it spreads the fragments of a datagram over
+ * its queues. What came by the loopback never left its worker. */
+static bool fragment_elsewhere(struct worker *w, struct pkt *p, const struct ip4_hdr *h)
+{
+	if (likely(!w->inet->up.steer_fragment) || p->flags & PKT_F_LOOPBACK)
+		return false;
+	return w->inet->up.steer_fragment(
+		w, p,
+		inet_hash32(h->src_be ^ inet_hash32(h->dst_be ^ ((uint32_t)h->id_be << 8) ^ h->proto)));
+}
+
 static void local_sort_one(struct worker *w, struct pkt *p, struct local_sorted *sorted)
 {
 	const struct ip4_hdr *h = pkt_header(p, p->l3, sizeof(*h));
 
 	if (unlikely(ip4_is_fragment(h))) {
+		if (fragment_elsewhere(w, p, h))
+			return;
 		p = frag_input(w, p);
 		if (!p)
 			return;
@@ -72,4 +85,15 @@ void ip4_local(struct worker *w, struct pkt **pkts, unsigned int n)
 		udp_input(w, sorted.udp, sorted.udp_count);
 	if (sorted.icmp_count)
 		icmp_input(w, sorted.icmp, sorted.icmp_count);
+}
+
+void inet_steered(struct worker *w, struct pkt **pkts, unsigned int n)
+{
+	while (n) {
+		unsigned int burst = n < PORT_BURST ? n : PORT_BURST;
+
+		ip4_local(w, pkts, burst);
+		pkts += burst;
+		n -= burst;
+	}
 }

@@ -85,6 +85,17 @@ static inline struct netif *inet_netif(struct inet *inet, unsigned int ifindex)
 	return &inet->netif[ifindex - 1];
 }
 
+/* Nobody here knows the packet, whose checksum was found good: may another worker look? True: it took
+ * the packet. */
+static inline bool inet_steer(struct worker *w, struct pkt *p)
+{
+	if (likely(!w->inet->up.steer))
+		return false;
+	if (!(p->flags & PKT_F_CSUM_PARTIAL))
+		p->flags |= PKT_F_CSUM_OK;
+	return w->inet->up.steer(w, p);
+}
+
 /* Every cached way out has to be looked up again. */
 static inline void inet_changed(struct inet *inet)
 {

@@ -51,7 +51,9 @@ void udp_close(struct worker *w, struct udp_pcb *pcb)
 /* A free port at random: the simple algorithm of RFC 6056 section 3.3.1, from a random start. */
 static int ephemeral_port(struct worker *w, const struct udp_pcb *pcb, struct endpoint *local)
 {
-	const uint32_t count = UDP_EPHEMERAL_LAST - UDP_EPHEMERAL_FIRST + 1;
+	/* Workers do not know each other's ports: each has those of its own remainder. */
+	const uint32_t step = w->siblings ? w->siblings : 1;
+	const uint32_t count = (UDP_EPHEMERAL_LAST - UDP_EPHEMERAL_FIRST + 1) / step;
 	struct udp_pcb strict = *pcb;
 	uint32_t start = worker_random(w) % count;
 
@@ -60,7 +62,8 @@ static int ephemeral_port(struct worker *w, const struct udp_pcb *pcb, struct en
 	strict.reuse_port = false;
 	for (uint32_t i = 0; i < count; i++) {
 		local->port_be =
-			host_to_be16((uint16_t)(UDP_EPHEMERAL_FIRST + (start + i) % count));
+			host_to_be16((uint16_t)(UDP_EPHEMERAL_FIRST + w->id +
+						(start + i) % count * step));
 		if (!udp_bind_conflicts(&w->inet->udp, &strict, local))
 			return 0;
 	}

@@ -52,7 +52,7 @@ static void deliver_to_all(struct worker *w, struct pkt *p, const struct endpoin
 	}
 	if (last)
 		inet->up.udp_deliver(w, last, p, from, to);
-	else
+	else if (!inet_steer(w, p))
 		pkt_drop(w, p, DROP_NO_SOCKET);
 }
 
@@ -81,6 +81,8 @@ static void udp_input_one(struct worker *w, struct pkt *p)
 		w->inet->up.udp_deliver(w, pcb, p, &from, &to);
 		return;
 	}
+	if (inet_steer(w, p))
+		return;
 	icmp_send_error(w, p, ICMP_TYPE_UNREACHABLE, ICMP_CODE_PORT, 0);
 	pkt_drop(w, p, DROP_NO_SOCKET);
 }

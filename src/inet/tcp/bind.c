@@ -14,6 +14,17 @@
 #define PORT_HIGH 60999u
 #define PORT_COUNT (PORT_HIGH - PORT_LOW + 1)
 
+static uint32_t port_step(const struct worker *w)
+{
+	return w->siblings ? w->siblings : 1;
+}
+
+/* The worker's n-th port, begun anew behind the last. */
+static uint16_t port_at(const struct worker *w, uint32_t n)
+{
+	return (uint16_t)(PORT_LOW + w->id + n % (PORT_COUNT / port_step(w)) * port_step(w));
+}
+
 static struct tcp_node **bind_bucket(struct worker *w, uint16_t port_be)
 {
 	return &w->tcp->bind[be16_to_host(port_be) % TCP_BIND_BUCKETS];
@@ -115,12 +126,12 @@ static void port_take(struct worker *w, struct tcp_pcb *pcb, uint16_t port_be, b
 
 int tcp_port_any(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint32_t start = worker_random(w) % PORT_COUNT;
+	uint32_t start = worker_random(w) % PORT_COUNT, count = PORT_COUNT / port_step(w);
 
-	for (uint32_t i = 0; i < PORT_COUNT; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		struct endpoint local = pcb->pub.local;
 
-		local.port_be = host_to_be16((uint16_t)(PORT_LOW + (start + i) % PORT_COUNT));
+		local.port_be = host_to_be16(port_at(w, start + i));
 		if (port_conflicts(w, pcb, &local))
 			continue;
 		port_take(w, pcb, local.port_be, true);
@@ -156,12 +167,12 @@ static bool tuple_free(struct worker *w, const struct endpoint *local,
  */
 int tcp_port_ephemeral(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint32_t start = worker_random(w) % PORT_COUNT;
+	uint32_t start = worker_random(w) % PORT_COUNT, count = PORT_COUNT / port_step(w);
 
 	if (pcb->flags & F_BOUND)
 		return tuple_free(w, &pcb->pub.local, &pcb->pub.remote, pcb) ? 0 : -EADDRNOTAVAIL;
-	for (uint32_t i = 0; i < PORT_COUNT; i++) {
-		uint16_t port = (uint16_t)(PORT_LOW + (start + i) % PORT_COUNT);
+	for (uint32_t i = 0; i < count; i++) {
+		uint16_t port = port_at(w, start + i);
 		struct endpoint local = pcb->pub.local;
 
 		local.port_be = host_to_be16(port);

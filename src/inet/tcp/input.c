@@ -3,6 +3,7 @@
  * TCP's way in: a burst of packets, each parsed into a struct tcp_seg, checked, and given to the
  * connection, TIME_WAIT or listener it is for. See tcp_pcb.h for what happens at the burst's end.
  */
+#include "inet/state.h"
 #include "inet/tcp/tcp_impl.h"
 #include "wire/csum.h"
 #include "wire/ip4.h"
@@ -119,6 +120,10 @@ static void segment_input(struct worker *w, struct tcp_seg *seg)
 		return;
 	}
 	listener = tcp_lookup_listener(w, &seg->local, &seg->remote);
+	/* Only a SYN begins here what no worker knows: each has its sibling of the listener. */
+	if ((!listener || (seg->flags & (TCP_F_SYN | TCP_F_ACK | TCP_F_RST)) != TCP_F_SYN) &&
+	    inet_steer(w, seg->p))
+		return;
 	if (listener)
 		tcp_listen_input(w, listener, seg, 0);
 	else

@@ -184,13 +184,14 @@ static void test_announce(void **state)
 static unsigned int learned;
 
 static void on_learned(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
-		       const uint8_t mac[6])
+		       const uint8_t mac[6], bool proven)
 {
 	struct ipaddr peer = ipaddr_from_ip4(host_to_be32(PEER));
 
 	assert_true(ipaddr_equal(addr, &peer));
 	assert_memory_equal(mac, peer_mac, 6);
 	assert_int_equal(ifindex, 2);
+	assert_true(proven);
 	learned++;
 }
 
@@ -207,11 +208,11 @@ static void test_other_workers(void **state)
 	host_put(h, frame, frame_arp(frame, us_mac, ARP_OP_REPLY, peer_mac, PEER, us_mac, US));
 	assert_int_equal(learned, 1);
 	assert_int_equal(test_drops(h->w, ARP_NOT_FOR_US), 0);
-	inet_neigh_learn(h->w, 2, &peer, peer_mac); /* never asked */
+	inet_neigh_learn(h->w, 2, &peer, peer_mac, true); /* never asked */
 	assert_int_equal(state_of(h, PEER), NEIGH_NONE);
 	assert_int_equal(host_send(h, pcb, PEER, 9, "x", 1), 0);
 	assert_int_equal(state_of(h, PEER), NEIGH_INCOMPLETE);
-	inet_neigh_learn(h->w, 2, &peer, peer_mac);
+	inet_neigh_learn(h->w, 2, &peer, peer_mac, true);
 	host_run(h);
 	assert_int_equal(state_of(h, PEER), NEIGH_REACHABLE);
 	assert_true(host_take(h, ETH_TYPE_IP4));
