@@ -126,8 +126,12 @@ static unsigned int submit(struct worker *w)
 	uint64_t begin = rte_rdtsc();
 	unsigned int n = sock_poll(w);
 
-	if (n)
+	if (n) {
+		/* What programs submitted; it becomes packets in the stages behind. */
+		w->ledger.stage[STAGE_SOCK_SEND].packets += n;
+		w->ledger.stage[STAGE_SOCK_SEND].bursts++;
 		w->ledger.stage[STAGE_SOCK_SEND].cycles += rte_rdtsc() - begin;
+	}
 	return n;
 }
 

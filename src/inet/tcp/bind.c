@@ -207,3 +207,16 @@ int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local
 	port_take(w, pcb, local->port_be, true);
 	return 0;
 }
+
+void tcp_unbind(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->pub.state != TCP_CLOSED || !(pcb->flags & F_BOUND))
+		return;
+	tcp_port_unlink(w, pcb);
+	pcb->pub.local = (struct endpoint){ .port_be = 0 };
+}
+
+bool tcp_bind_conflicts(struct worker *w, const struct tcp_pcb *pcb)
+{
+	return port_conflicts(w, pcb, &pcb->pub.local);
+}

@@ -45,6 +45,6 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	pcb->data_segs_in++;
 	pcb->flags |= F_READABLE;
 	tcp_ack_data(w, pcb, seg->len, seg->p->gso_size ? seg->p->gso_size : seg->len);
-	pkt_consume(w, seg->p, FATE_DELIVERED);
+	tcp_seg_done(w, seg);
 	return true;
 }

@@ -92,7 +92,7 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		if (pcb->ooo)
 			merge(w, pcb);
 	}
-	pkt_consume(w, seg->p, seg->len ? FATE_DELIVERED : FATE_ABSORBED);
+	tcp_seg_done(w, seg);
 	fin_check(w, pcb);
 }
 
@@ -134,7 +134,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	}
 	tcp_data_copy(pcb, seg, 0, len);
 	pcb->bytes_received += len;
-	pkt_consume(w, seg->p, FATE_DELIVERED);
+	tcp_seg_done(w, seg);
 }
 
 /* The program let go, and the peer still talks (RFC 9293 section 3.10.4, RFC 2525 section 2.17). */

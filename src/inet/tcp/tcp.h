@@ -63,6 +63,12 @@ int tcp_open(struct worker *w, struct tcp_pcb **pcb, void *user);
 /* port 0: ephemeral at random (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound before). */
 int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local);
 
+/* Undo tcp_bind() of a pcb that was not used since. */
+void tcp_unbind(struct worker *w, struct tcp_pcb *pcb);
+
+/* Could pcb, bound on another worker (that stands still), be bound as it is on this one too? */
+bool tcp_bind_conflicts(struct worker *w, const struct tcp_pcb *pcb);
+
 /* 0: SYN is on its way, upcalls tell the rest. -ENETUNREACH, -EADDRNOTAVAIL, -EISCONN, -EALREADY...
  */
 int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *remote);

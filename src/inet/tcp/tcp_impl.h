@@ -236,4 +236,15 @@ static inline uint32_t tcp_now_s(const struct worker *w)
 	return (uint32_t)(w->now_ns / TCP_S_NS);
 }
 
+/* The end of a segment that was taken: its text is in the socket's ring, or it had none. */
+static inline void tcp_seg_done(struct worker *w, struct tcp_seg *seg)
+{
+	if (seg->len == 0) {
+		pkt_consume(w, seg->p, FATE_ABSORBED);
+		return;
+	}
+	stage_enter_one(w, STAGE_SOCK_DELIVER, seg->p);
+	pkt_consume(w, seg->p, FATE_DELIVERED);
+}
+
 #endif
