@@ -104,6 +104,13 @@ int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local
 	return 0;
 }
 
+void udp_unbind(struct worker *w, struct udp_pcb *pcb)
+{
+	udp_table_del(pcb);
+	pcb->local = (struct endpoint){ .port_be = 0 };
+	pcb->addr_locked = pcb->port_locked = false;
+}
+
 /* Give a socket that was never bound a port; its address stays any. */
 static int bind_if_need_be(struct worker *w, struct udp_pcb *pcb)
 {

@@ -30,6 +30,9 @@ void udp_close(struct worker *w, struct udp_pcb *pcb);
 /* port 0 takes an ephemeral port at random (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL. */
 int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local);
 
+/* Undo udp_bind() of a pcb that is not connected. */
+void udp_unbind(struct worker *w, struct udp_pcb *pcb);
+
 /* remote port 0 dissolves (AF_UNSPEC). Binds if need be. -ENETUNREACH, -EACCES... */
 int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote);
 

@@ -80,7 +80,7 @@ static int send_errors(struct wsock *ws)
 
 	if (session_is_dead() || (state & ABI_S_DEAD))
 		return -ENETDOWN;
-	err = app_sock_take_error(ws->shm);
+	err = wsock_take_error(ws);
 	if (err)
 		return -err;
 	return state & ABI_S_TX_SHUT ? -EPIPE : 0;
@@ -186,7 +186,7 @@ static ssize_t take(struct wsock *ws, struct msghdr *msg, int flags)
 	}
 	if (n != -EAGAIN)
 		return n;
-	err = app_sock_take_error(ws->shm);
+	err = wsock_take_error(ws);
 	if (err)
 		return -err;
 	if (atomic_load(&ws->shm->state) & ABI_S_DEAD)

@@ -239,6 +239,8 @@ int sock_wait_connected(struct wsock *ws, int64_t deadline_ns);
 
 /* Readiness of a socket, also of one that the engine does not know yet, or with shards. */
 uint32_t wsock_events(struct wsock *ws);
+/* The pending error (a positive errno) or 0, of any shard; it is not pending any more. */
+int wsock_take_error(struct wsock *ws);
 /* As wsock_events; where the caller waits for OUT and there is none, have the engine tell. */
 uint32_t wsock_events_wanted(struct wsock *ws, uint32_t interest);
 /* Ask for completions on a channel index that is known by the worker of each shard. */

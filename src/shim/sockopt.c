@@ -148,7 +148,7 @@ static int pending_error(struct wsock *ws)
 		return ws->type == SOCK_STREAM ? ECONNRESET : ENETDOWN;
 	if (!ws->shm)
 		return 0;
-	return app_sock_take_error(ws->shm);
+	return wsock_take_error(ws);
 }
 
 /* 1: not an option of the shim's. */

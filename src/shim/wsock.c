@@ -41,10 +41,23 @@ uint32_t wsock_events(struct wsock *ws)
 		return ws->type == SOCK_STREAM ? ABI_EV_OUT | ABI_EV_HUP : ABI_EV_OUT;
 	}
 	for (unsigned int n = 0; shm; n++) {
-		events |= app_sock_events(shm);
+		/* Only the first one is written to. */
+		events |= app_sock_events(shm) & (n ? ABI_EV_IN | ABI_EV_ERR : ~0u);
 		shm = wsock_next_shard(shm, n);
 	}
 	return events;
+}
+
+int wsock_take_error(struct wsock *ws)
+{
+	struct abi_sock *shm = ws->shm;
+	int err = 0;
+
+	for (unsigned int n = 0; shm && !err; n++) {
+		err = app_sock_take_error(shm);
+		shm = wsock_next_shard(shm, n);
+	}
+	return err;
 }
 
 uint32_t wsock_events_wanted(struct wsock *ws, uint32_t interest)

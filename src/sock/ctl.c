@@ -74,18 +74,23 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		break;
 	case ABI_CTL_BIND:
 		ret = ctl_bind(s, &at);
-		if (ret == 0 && s->use == SLOT_DGRAM && shard_wanted(s))
-			ret = shard_request_make(s, ch);
+		/* A port that was not asked for by number is of the worker's own share. */
+		if (ret == 0 && shard_wanted(s) && s->use == SLOT_DGRAM)
+			ret = shard_request(s, ch, SHARD_MAKE);
+		else if (ret == 0 && shard_wanted(s) && at.port_be != 0)
+			ret = shard_request(s, ch, SHARD_BOUND);
 		break;
 	case ABI_CTL_CONNECT:
 		ret = ctl_connect(s, &at);
+		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
+			ret = shard_request(s, ch, SHARD_CONNECT);
 		break;
 	case ABI_CTL_LISTEN:
 		if (s->use != SLOT_STREAM)
 			return -EOPNOTSUPP;
 		ret = stream_listen(s, ctl->optname);
 		if (ret == 0 && shard_wanted(s))
-			ret = shard_request_make(s, ch);
+			ret = shard_request(s, ch, SHARD_MAKE);
 		break;
 	case ABI_CTL_SHUTDOWN:
 		ret = ctl_shutdown(s, ctl->optname);

@@ -6,7 +6,9 @@
  *
  * A worker may not touch another's sockets, so it posts a request; the control thread does it with
  * all workers parked (sock_control()), and answers the program's call only then. The siblings
- * belong to the first socket: they are closed with it.
+ * belong to the first socket: they are closed with it. A datagram socket that is connected connects
+ * its siblings, so that each of them takes only what is from its peer. Likewise no worker knows
+ * which ports streams were bound to on others, so bind() is answered when all have been asked.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,9 +18,9 @@
 struct shard_request {
 	struct shard_request *next;
 	struct part *part;	 /* of the first socket */
-	struct channel *channel; /* make: whose call waits; NULL: it went away */
-	bool close;
-	uint32_t index, gen; /* make: the first socket; close: the chain's first sibling */
+	struct channel *channel; /* whose call waits; NULL: it went away, or it is a close */
+	enum shard_what what;
+	uint32_t index, gen; /* the first socket; close: the chain's first sibling */
 };
 
 bool shard_wanted(const struct sock *s)
@@ -43,13 +45,14 @@ static struct shard_request *request_add(struct part *part)
 	return r;
 }
 
-int shard_request_make(struct sock *s, struct channel *ch)
+int shard_request(struct sock *s, struct channel *ch, enum shard_what what)
 {
 	struct shard_request *r = request_add(s->part);
 
 	if (r == NULL)
 		return -ENOMEM;
 	r->channel = ch;
+	r->what = what;
 	r->index = s->index;
 	r->gen = s->gen;
 	ch->ctl_waiting = true;
@@ -65,7 +68,7 @@ void shard_request_close(struct sock *s)
 	r = request_add(s->part);
 	if (r == NULL)
 		return; /* they stay until the family goes */
-	r->close = true;
+	r->what = SHARD_CLOSE;
 	r->index = s->shard_next;
 	r->gen = s->part->family->socks[s->shard_next].gen;
 	s->shard_next = ABI_SOCK_NONE;
@@ -170,6 +173,55 @@ static int chain_make(struct sock *first)
 	return 0;
 }
 
+/* The siblings could not be made: as before the call. */
+static int make(struct sock *first)
+{
+	int ret = shard_wanted(first) ? chain_make(first) : 0;
+
+	if (ret != 0 && first->use == SLOT_DGRAM) {
+		udp_unbind(first->part->w, first->udp);
+		sock_set_addrs(first);
+	}
+	return ret;
+}
+
+static int bound(struct sock *s)
+{
+	struct family *f = s->part->family;
+
+	if (s->use != SLOT_STREAM || s->tcp == NULL)
+		return 0;
+	for (unsigned int i = 0; i < f->parts; i++) {
+		if (f->part[i] == s->part || !tcp_bind_conflicts(f->part[i]->w, s->tcp))
+			continue;
+		tcp_unbind(s->part->w, s->tcp);
+		sock_set_addrs(s);
+		return -EADDRINUSE;
+	}
+	return 0;
+}
+
+static int connect_siblings(struct sock *first)
+{
+	struct family *f = first->part->family;
+	int ret = 0;
+
+	if (first->udp->local.port_be == 0) { /* dissolved, and its port given back */
+		chain_close(f, first->shard_next);
+		first->shard_next = ABI_SOCK_NONE;
+		first->abi->shard_next = ABI_SOCK_NONE;
+		return 0;
+	}
+	for (uint32_t i = first->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
+		struct sock *s = &f->socks[i];
+
+		ret = dgram_connect(s, &first->udp->remote);
+		sock_publish(s);
+		i = s->shard_next;
+	}
+	return ret;
+}
+
 static void request_do(struct shard_request *r)
 {
 	struct family *f = r->part->family;
@@ -177,13 +229,19 @@ static void request_do(struct shard_request *r)
 	bool there = s->use != SLOT_FREE && s->gen == r->gen;
 	int ret = -EBADF;
 
-	if (r->close) {
+	if (r->what == SHARD_CLOSE) {
 		if (there)
 			chain_close(f, r->index);
 		return;
 	}
+	if (there && r->what == SHARD_MAKE)
+		ret = make(s);
+	else if (there && r->what == SHARD_BOUND)
+		ret = bound(s);
+	else if (there && s->use == SLOT_DGRAM)
+		ret = connect_siblings(s);
 	if (there)
-		ret = shard_wanted(s) ? chain_make(s) : 0;
+		sock_publish(s);
 	if (r->channel != NULL)
 		ctl_finish(r->channel, ret);
 }

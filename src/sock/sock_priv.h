@@ -288,9 +288,15 @@ void dgram_error(struct worker *w, struct udp_pcb *pcb, int error);
 unsigned int dgram_tx_more(struct worker *w);
 
 /* shard.c: listeners and datagram sockets on several workers */
+enum shard_what {
+	SHARD_MAKE,    /* siblings of a listener, of a datagram socket that was bound */
+	SHARD_BOUND,   /* a stream was bound: has any other worker given the port away? */
+	SHARD_CONNECT, /* a datagram socket was connected: its siblings follow */
+	SHARD_CLOSE,
+};
 bool shard_wanted(const struct sock *s);
-/* The answer of ch's request waits until the siblings are there. 0 or -ENOMEM. */
-int shard_request_make(struct sock *s, struct channel *ch);
+/* The answer of ch's request waits until the other workers have followed. 0 or -ENOMEM. */
+int shard_request(struct sock *s, struct channel *ch, enum shard_what what);
 void shard_request_close(struct sock *s);
 void shard_forget_channel(struct channel *ch);
 void shard_forget_part(struct part *part);

@@ -78,6 +78,19 @@ int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local
 	return 0;
 }
 
+void tcp_unbind(struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->pub.local = (struct endpoint){ .port_be = 0 };
+}
+
+bool tcp_bind_conflicts(struct worker *w, const struct tcp_pcb *pcb)
+{
+	for (struct tcp_pcb *p = fake_pcbs; p != NULL; p = p->next)
+		if (p != pcb && p->w == w && p->pub.local.port_be == pcb->pub.local.port_be)
+			return true;
+	return false;
+}
+
 int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *remote)
 {
 	if (pcb->pub.local.port_be == 0)
@@ -296,6 +309,11 @@ int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local
 	if (local->port_be == 0)
 		pcb->local.port_be = htobe16(next_port++);
 	return 0;
+}
+
+void udp_unbind(struct worker *w, struct udp_pcb *pcb)
+{
+	pcb->local = (struct endpoint){ .port_be = 0 };
 }
 
 int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote)

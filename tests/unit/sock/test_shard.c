@@ -77,6 +77,31 @@ static int deferred(struct abi_ctl *ctl, struct psock *s)
 	return ch->ctl.result;
 }
 
+static int bind_to(struct psock *s, uint16_t port)
+{
+	struct abi_ctl ctl = { .op = ABI_CTL_BIND,
+			       .port_be = htons(port),
+			       .addr = ipaddr_from_ip4(htonl(INADDR_LOOPBACK)) };
+
+	return deferred(&ctl, s);
+}
+
+/* A port that was given away on the other worker. */
+static void test_bind_conflict(void **state)
+{
+	struct psock there, here;
+
+	assert_int_equal(prog_socket(&p[1], SOCK_STREAM, &there), 0);
+	assert_int_equal(prog_bind(&p[1], there, 80), -ETIMEDOUT);
+	control();
+	assert_int_equal(p[1].thread->ctl.result, 0);
+	assert_int_equal(prog_socket(&p[0], SOCK_STREAM, &here), 0);
+	assert_int_equal(bind_to(&here, 80), -EADDRINUSE);
+	assert_int_equal(prog_sock(&p[0], here)->local_port_be, 0);
+	assert_int_equal(bind_to(&here, 81), 0);
+	assert_int_equal(prog_sock(&p[0], here)->local_port_be, htons(81));
+}
+
 static void test_listener(void **state)
 {
 	struct abi_ctl ctl = { .op = ABI_CTL_LISTEN, .optname = 8 };
@@ -84,7 +109,7 @@ static void test_listener(void **state)
 	unsigned int before;
 
 	assert_int_equal(prog_socket(&p[0], SOCK_STREAM, &l), 0);
-	assert_int_equal(prog_bind(&p[0], l, 80), 0);
+	assert_int_equal(bind_to(&l, 80), 0);
 	assert_int_equal(deferred(&ctl, &l), 0);
 	second.index = prog_sock(&p[0], l)->shard_next;
 	assert_int_not_equal(second.index, ABI_SOCK_NONE);
@@ -123,6 +148,12 @@ static void test_datagram(void **state)
 	second = prog_sock(&p[0], s)->shard_next;
 	assert_int_not_equal(second, ABI_SOCK_NONE);
 	assert_int_equal(fake_udp_count, 2);
+	/* Connected, the sibling takes only what is from the peer, as the first one. */
+	ctl.op = ABI_CTL_CONNECT;
+	ctl.port_be = htons(5353);
+	assert_int_equal(deferred(&ctl, &s), 0);
+	assert_int_equal(prog_sock(&p[0], (struct psock){ .index = second })->peer_port_be,
+			 htons(5353));
 }
 
 static void test_program_gone_meanwhile(void **state)
@@ -149,6 +180,7 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		T(test_bind_conflict),
 		T(test_listener),
 		T(test_datagram),
 		T(test_program_gone_meanwhile),
