@@ -40,7 +40,7 @@
 #include "sock/sock.h"
 #include "wire/app_abi.h"
 
-#define SOCK_RING_STREAM_BYTES (128u << 10) /* default, each direction (Linux: tcp_rmem[1]) */
+#define SOCK_RING_STREAM_BYTES (256u << 10) /* default, each direction (Linux: tcp_rmem[1]) */
 #define SOCK_RING_DGRAM_BYTES (256u << 10)
 #define SOCK_RING_DGRAM_MIN_BYTES (128u << 10) /* so that the largest datagram fits */
 #define SOCK_RING_MAX_BYTES (4u << 20)
