@@ -90,18 +90,21 @@ struct port_open_params {
 	struct worker **worker;
 };
 
+/* clang-format off */
 /*
  * Open a port from its specification:
- *   tap,name=weir0[,mtu=1500][,mac=..][,queues=N][,addr=ADDR/LEN for the kernel's
- * side][,offload=0|1] dpdk,DEVARGS            e.g. dpdk,net_memif0,role=server   dpdk,0000:01:00.0
+ *   tap,name=weir0[,mtu=1500][,mac=..][,queues=N][,addr=ADDR/LEN][,offload=0|1]
+ *                           addr: for the kernel's side
+ *   dpdk,DEVARGS            e.g. dpdk,net_memif0,role=server   dpdk,0000:01:00.0
  *   af_packet,iface=X | af_xdp,iface=X | memif,... | vhost,path=.. | pcap,... | ring,...
  *                           short for dpdk,net_<type>0,...
  *   loop
  *   wire[,name=..][,mtu=..][,mac=..][,csum=0|1][,tso=0|1][,queues=N]
- *   fault,loss=0.02,dup=..,reorder=..,delay_us=..,jitter_us=..,corrupt=..,rate_mbit=..,queue=..,seed=N:SPEC
- *                           (dev/fault.h)
+ *   fault,loss=0.02,dup=..,reorder=..,delay_us=..,jitter_us=..,corrupt=..,rate_mbit=..,queue=..,
+ *         seed=N:SPEC       (dev/fault.h)
  * Returns 0 or a negative errno, then error holds words for people (what, why, what to do).
  */
+/* clang-format on */
 int port_open(const char *spec, const struct port_open_params *params, struct port **port,
 	      char error[PORT_ERROR_BYTES]);
 

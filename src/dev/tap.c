@@ -281,7 +281,8 @@ int tap_open(const char *rest, const struct port_open_ctx *ctx, struct port **ou
 	if (err) {
 		port_fail(
 			ctx->error, err,
-			"tap: %s is there, but its kernel side could not be set up (MTU, address, up): %s",
+			"tap: %s is there, but its kernel side could not be set up "
+			"(MTU, address, up): %s",
 			tap->ifname, strerror(-err));
 		goto fail;
 	}

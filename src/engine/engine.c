@@ -3,9 +3,10 @@
  * Ordered start and stop of the engine, and configuration repeated for each worker.
  *
  * Start: EAL, then for each worker: packets and timers (worker_init), protocols (inet_init),
- * sockets (sock_layer_init), its loop; then the mailboxes between workers, the loopback port and its address. Stop is the same
- * backwards: sockets first, so that they can still close their connections; ports last, because
- * what they hold is dropped into the workers' ledgers; then the workers with their ledgers.
+ * sockets (sock_layer_init), its loop; then the mailboxes between workers, the loopback port and
+ * its address. Stop is the same backwards: sockets first, so that they can still close their
+ * connections; ports last, because what they hold is dropped into the workers' ledgers; then the
+ * workers with their ledgers.
  */
 #include "engine/engine.h"
 

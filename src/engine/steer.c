@@ -15,9 +15,9 @@
  *
  * Between each ordered pair of workers there is a mailbox: a ring of bytes with one writer and one
  * reader, so without locks. It carries copies, because a buffer can only be given back to the pool
- * of its own worker, which has no lock. A full mailbox drops (CPU_BACKLOG); a reader without buffers
- * leaves what it cannot take where it is. The ledger counts a packet out at the writer and in at the
- * reader; between the two it is held (engine_ledger()).
+ * of its own worker, which has no lock. A full mailbox drops (CPU_BACKLOG); a reader without
+ * buffers leaves what it cannot take where it is. The ledger counts a packet out at the writer and
+ * in at the reader; between the two it is held (engine_ledger()).
  *
  * Threads: box[from][to] is written by worker `from` and read by worker `to`.
  */

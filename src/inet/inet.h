@@ -65,8 +65,8 @@ struct inet_upcalls {
 	 * is repeated. proven: an answer that was sent to us. */
 	void (*neigh_learned)(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
 			      const uint8_t mac[6], bool proven);
-	/* No socket of this worker is the packet's (l3, l4 set; not changed since ip4_local()): true
-	 * where another worker is to look (then it has taken the packet, and the other calls
+	/* No socket of this worker is the packet's (l3, l4 set; not changed since ip4_local()):
+	 * true where another worker is to look (then it has taken the packet, and the other calls
 	 * inet_steered()), false where none knows it. */
 	bool (*steer)(struct worker *w, struct pkt *p);
 	/* The fragments of a datagram come together at one worker, chosen by hash: true where that

@@ -26,15 +26,16 @@ static void pull_headers(struct pkt *p)
 		(void)pkt_pull(p, want); /* where it fails the transport's own check sees it */
 }
 
-/* A device cannot know the ports of a later fragment, so it spreads the fragments of a datagram over
- * its queues. What came by the loopback never left its worker. */
+/* A device cannot know the ports of a later fragment, so it spreads the fragments of a datagram
+ * over its queues. What came by the loopback never left its worker. */
 static bool fragment_elsewhere(struct worker *w, struct pkt *p, const struct ip4_hdr *h)
 {
 	if (likely(!w->inet->up.steer_fragment) || p->flags & PKT_F_LOOPBACK)
 		return false;
 	return w->inet->up.steer_fragment(
 		w, p,
-		inet_hash32(h->src_be ^ inet_hash32(h->dst_be ^ ((uint32_t)h->id_be << 8) ^ h->proto)));
+		inet_hash32(h->src_be ^
+			    inet_hash32(h->dst_be ^ ((uint32_t)h->id_be << 8) ^ h->proto)));
 }
 
 static void local_sort_one(struct worker *w, struct pkt *p, struct local_sorted *sorted)

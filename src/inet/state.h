@@ -85,8 +85,8 @@ static inline struct netif *inet_netif(struct inet *inet, unsigned int ifindex)
 	return &inet->netif[ifindex - 1];
 }
 
-/* Nobody here knows the packet, whose checksum was found good: may another worker look? True: it took
- * the packet. */
+/* Nobody here knows the packet, whose checksum was found good: may another worker look? True: it
+ * took the packet. */
 static inline bool inet_steer(struct worker *w, struct pkt *p)
 {
 	if (likely(!w->inet->up.steer))

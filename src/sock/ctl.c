@@ -74,23 +74,23 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		break;
 	case ABI_CTL_BIND:
 		ret = ctl_bind(s, &at);
-		/* A port that was not asked for by number is of the worker's own share. */
-		if (ret == 0 && shard_wanted(s) && s->use == SLOT_DGRAM)
-			ret = shard_request(s, ch, SHARD_MAKE);
-		else if (ret == 0 && shard_wanted(s) && at.port_be != 0)
-			ret = shard_request(s, ch, SHARD_BOUND);
+		/* A port that was not asked for by number is of the worker's own share. One that is
+		 * in use may be so by what was closed on another worker just now. */
+		if ((ret == 0 || ret == -EADDRINUSE) && shard_wanted(s) &&
+		    (s->use == SLOT_DGRAM || at.port_be != 0))
+			ret = shard_request(s, ch, SHARD_BIND, &at);
 		break;
 	case ABI_CTL_CONNECT:
 		ret = ctl_connect(s, &at);
 		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
-			ret = shard_request(s, ch, SHARD_CONNECT);
+			ret = shard_request(s, ch, SHARD_CONNECT, &at);
 		break;
 	case ABI_CTL_LISTEN:
 		if (s->use != SLOT_STREAM)
 			return -EOPNOTSUPP;
 		ret = stream_listen(s, ctl->optname);
 		if (ret == 0 && shard_wanted(s))
-			ret = shard_request(s, ch, SHARD_MAKE);
+			ret = shard_request(s, ch, SHARD_LISTEN, &at);
 		break;
 	case ABI_CTL_SHUTDOWN:
 		ret = ctl_shutdown(s, ctl->optname);

@@ -49,7 +49,7 @@ int session_create(const struct family_params *params, pid_t pid, struct session
 }
 
 /* What the family's processes have submitted counts as done before one of them comes or goes. */
-static void family_drain(struct family *f)
+void family_drain(struct family *f)
 {
 	for (unsigned int i = 0; i < f->parts; i++) {
 		struct part *part = f->part[i];

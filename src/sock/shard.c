@@ -8,7 +8,8 @@
  * all workers parked (sock_control()), and answers the program's call only then. The siblings
  * belong to the first socket: they are closed with it. A datagram socket that is connected connects
  * its siblings, so that each of them takes only what is from its peer. Likewise no worker knows
- * which ports streams were bound to on others, so bind() is answered when all have been asked.
+ * which ports streams were bound to on others, so bind() is answered when all have been asked; and
+ * all have done before what the program asked for before, a close() of the same port for example.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct shard_request {
 	struct part *part;	 /* of the first socket */
 	struct channel *channel; /* whose call waits; NULL: it went away, or it is a close */
 	enum shard_what what;
+	struct endpoint at; /* what the call was given */
 	uint32_t index, gen; /* the first socket; close: the chain's first sibling */
 };
 
@@ -45,7 +47,8 @@ static struct shard_request *request_add(struct part *part)
 	return r;
 }
 
-int shard_request(struct sock *s, struct channel *ch, enum shard_what what)
+int shard_request(struct sock *s, struct channel *ch, enum shard_what what,
+		  const struct endpoint *at)
 {
 	struct shard_request *r = request_add(s->part);
 
@@ -53,6 +56,7 @@ int shard_request(struct sock *s, struct channel *ch, enum shard_what what)
 		return -ENOMEM;
 	r->channel = ch;
 	r->what = what;
+	r->at = *at;
 	r->index = s->index;
 	r->gen = s->gen;
 	ch->ctl_waiting = true;
@@ -185,7 +189,7 @@ static int make(struct sock *first)
 	return ret;
 }
 
-static int bound(struct sock *s)
+static int port_compare(struct sock *s)
 {
 	struct family *f = s->part->family;
 
@@ -222,26 +226,72 @@ static int connect_siblings(struct sock *first)
 	return ret;
 }
 
+static bool there(const struct shard_request *r)
+{
+	const struct sock *s = &r->part->family->socks[r->index];
+
+	return s->use != SLOT_FREE && s->gen == r->gen;
+}
+
+/* What the program did before the call, on whichever worker, is done. */
+static void settle(struct family *f)
+{
+	if (f->broken == NULL)
+		family_drain(f);
+	for (unsigned int i = 0; i < f->parts; i++) {
+		struct shard_request **link = &f->part[i]->w->socks->requests;
+
+		while (*link != NULL) {
+			struct shard_request *r = *link;
+
+			if (r->part->family != f || r->what != SHARD_CLOSE) {
+				link = &r->next;
+				continue;
+			}
+			*link = r->next;
+			if (there(r))
+				chain_close(f, r->index);
+			free(r);
+		}
+	}
+}
+
+static int bind_all(struct sock *s, const struct endpoint *at)
+{
+	int ret = 0;
+
+	if (s->use == SLOT_STREAM) {
+		if (s->tcp != NULL && tcp_public(s->tcp)->local.port_be == 0)
+			ret = stream_bind(s, at);
+		return ret != 0 ? ret : port_compare(s);
+	}
+	if (s->udp->local.port_be == 0)
+		ret = dgram_bind(s, at);
+	return ret != 0 ? ret : make(s);
+}
+
 static void request_do(struct shard_request *r)
 {
 	struct family *f = r->part->family;
 	struct sock *s = &f->socks[r->index];
-	bool there = s->use != SLOT_FREE && s->gen == r->gen;
 	int ret = -EBADF;
 
 	if (r->what == SHARD_CLOSE) {
-		if (there)
+		if (there(r))
 			chain_close(f, r->index);
 		return;
 	}
-	if (there && r->what == SHARD_MAKE)
+	settle(f);
+	if (!there(r))
+		goto out;
+	if (r->what == SHARD_LISTEN)
 		ret = make(s);
-	else if (there && r->what == SHARD_BOUND)
-		ret = bound(s);
-	else if (there && s->use == SLOT_DGRAM)
+	else if (r->what == SHARD_BIND)
+		ret = bind_all(s, &r->at);
+	else if (s->use == SLOT_DGRAM)
 		ret = connect_siblings(s);
-	if (there)
-		sock_publish(s);
+	sock_publish(s);
+out:
 	if (r->channel != NULL)
 		ctl_finish(r->channel, ret);
 }

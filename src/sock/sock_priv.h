@@ -201,6 +201,8 @@ struct sock_layer {
 /* family.c */
 int family_create(const struct family_params *params, struct family **family);
 void family_free(struct family *f);
+/* Handle what its programs have submitted so far (session.c). Parked. */
+void family_drain(struct family *f);
 /* The part that holds this address, or NULL. */
 struct part *part_of_address(struct worker *w, const void *ptr);
 void part_unlist(struct part *part);
@@ -289,14 +291,15 @@ unsigned int dgram_tx_more(struct worker *w);
 
 /* shard.c: listeners and datagram sockets on several workers */
 enum shard_what {
-	SHARD_MAKE,    /* siblings of a listener, of a datagram socket that was bound */
-	SHARD_BOUND,   /* a stream was bound: has any other worker given the port away? */
+	SHARD_LISTEN,  /* siblings of a listener */
+	SHARD_BIND,    /* is the port free on all workers? Siblings of a datagram socket */
 	SHARD_CONNECT, /* a datagram socket was connected: its siblings follow */
 	SHARD_CLOSE,
 };
 bool shard_wanted(const struct sock *s);
 /* The answer of ch's request waits until the other workers have followed. 0 or -ENOMEM. */
-int shard_request(struct sock *s, struct channel *ch, enum shard_what what);
+int shard_request(struct sock *s, struct channel *ch, enum shard_what what,
+		  const struct endpoint *at);
 void shard_request_close(struct sock *s);
 void shard_forget_channel(struct channel *ch);
 void shard_forget_part(struct part *part);

@@ -19,9 +19,10 @@
  *   session lets go is closed.
  * - A *channel* is a submission queue, a completion queue, a control slot and a bell (eventfd).
  *   Each thread has one (it submits there, and sleeps on its bell); each epoll set has one (the
- *   engine tells there which sockets changed). Each queue has one producer and one consumer; an
- * - With several workers a thread (an epoll set) has one channel with each worker it deals with, all
- *   with the same bell: a socket's submissions go to the channel of the socket's worker.
+ *   engine tells there which sockets changed). Each queue has one producer and one consumer;
+ *   threads that share an epoll set take a lock of the program's own.
+ * - With several workers a thread (an epoll set) has one channel with each worker it deals with,
+ *   all with the same bell: a socket's submissions go to the channel of the socket's worker.
  * - The engine never trusts a word that a program can write: positions are copied once, checked
  *   against the private copy (never more than the ring's size apart), indices are bounded,
  *   generations are compared. A program that breaks a rule is disconnected, it alone.
@@ -49,10 +50,10 @@
 
 #define ABI_CACHE_LINE 64
 #define ABI_MAX_WORKERS 16u
-#define ABI_MAX_CHANNELS 512u   /* per arena and worker */
-#define ABI_SQ_ENTRIES 256u     /* power of two */
-#define ABI_CQ_THREAD 64u       /* completion entries of a thread channel */
-#define ABI_CQ_EPOLL 4096u      /* and of an epoll channel; any power of two may be asked for */
+#define ABI_MAX_CHANNELS 512u	/* per arena and worker */
+#define ABI_SQ_ENTRIES 256u	/* power of two */
+#define ABI_CQ_THREAD 64u	/* completion entries of a thread channel */
+#define ABI_CQ_EPOLL 4096u	/* and of an epoll channel; any power of two may be asked for */
 #define ABI_CTL_DATA_BYTES 256u /* option values and the like, in a control slot */
 #define ABI_SOCK_NONE UINT32_MAX
 
@@ -62,14 +63,14 @@
 
 enum abi_op {
 	ABI_OP_NOP = 0,
-	ABI_OP_CTL,      /* the channel's control slot holds a request */
-	ABI_OP_TX,       /* bytes or datagrams were added to the socket's send ring */
-	ABI_OP_RX,       /* bytes were taken from its receive ring (only when ABI_S_RX_KICK is set) */
+	ABI_OP_CTL, /* the channel's control slot holds a request */
+	ABI_OP_TX,  /* bytes or datagrams were added to the socket's send ring */
+	ABI_OP_RX,  /* bytes were taken from its receive ring (only when ABI_S_RX_KICK is set) */
 	ABI_OP_ACCEPTED, /* this session took the connection `sock` from a listener's accept ring */
-	ABI_OP_RELEASE,  /* this session's last descriptor of the socket was closed */
-	ABI_OP_WATCH,    /* arg16: channel, arg32: interest (ABI_EV_* | ABI_WATCH_*) */
-	ABI_OP_UNWATCH,  /* arg16: channel */
-	ABI_OP_SETINT,   /* arg16: level << 8 | name (both < 256), arg32: value; cannot fail */
+	ABI_OP_RELEASE,	 /* this session's last descriptor of the socket was closed */
+	ABI_OP_WATCH,	 /* arg16: channel, arg32: interest (ABI_EV_* | ABI_WATCH_*) */
+	ABI_OP_UNWATCH,	 /* arg16: channel */
+	ABI_OP_SETINT,	 /* arg16: level << 8 | name (both < 256), arg32: value; cannot fail */
 	ABI_OP_MAX
 };
 
@@ -81,7 +82,7 @@ enum abi_op {
 #define ABI_EV_HUP 0x010u
 #define ABI_EV_RDHUP 0x2000u
 
-#define ABI_WATCH_ONCE 0x40000000u      /* one completion, then the watch is gone */
+#define ABI_WATCH_ONCE 0x40000000u	/* one completion, then the watch is gone */
 #define ABI_WATCH_EXCLUSIVE 0x10000000u /* EPOLLEXCLUSIVE: wake one of those who said so */
 
 struct abi_sqe {
@@ -103,9 +104,9 @@ struct abi_cqe {
 enum abi_ctl_op {
 	ABI_CTL_OPEN = 1, /* only create: level = family, optname = type, len = protocol */
 	ABI_CTL_BIND,
-	ABI_CTL_CONNECT, /* result -EINPROGRESS for TCP: watch the state */
-	ABI_CTL_LISTEN,  /* optname = backlog */
-	ABI_CTL_SHUTDOWN, /* optname = SHUT_RD, SHUT_WR, SHUT_RDWR */
+	ABI_CTL_CONNECT,    /* result -EINPROGRESS for TCP: watch the state */
+	ABI_CTL_LISTEN,	    /* optname = backlog */
+	ABI_CTL_SHUTDOWN,   /* optname = SHUT_RD, SHUT_WR, SHUT_RDWR */
 	ABI_CTL_SETSOCKOPT, /* level, optname, data[len] */
 	ABI_CTL_GETSOCKOPT, /* level, optname, len in: room, out: length; data */
 	ABI_CTL_MAX
@@ -117,16 +118,16 @@ enum abi_ctl_op {
  * Where the creation succeeds and the call itself fails the socket stays, and sock is filled.
  */
 struct abi_ctl {
-	uint32_t op;           /* (p) */
-	uint32_t sock;         /* (p) in, (d) out */
-	uint32_t gen;          /* (p) in, (d) out */
-	int32_t result;        /* (d) 0 or a negative errno */
-	uint32_t level;        /* (p) */
+	uint32_t op;	       /* (p) */
+	uint32_t sock;	       /* (p) in, (d) out */
+	uint32_t gen;	       /* (p) in, (d) out */
+	int32_t result;	       /* (d) 0 or a negative errno */
+	uint32_t level;	       /* (p) */
 	uint32_t optname;      /* (p) */
-	uint32_t len;          /* (p) in, (d) out */
+	uint32_t len;	       /* (p) in, (d) out */
 	uint32_t create_type;  /* (p) */
 	uint32_t create_proto; /* (p) */
-	uint16_t flags;        /* (p) */
+	uint16_t flags;	       /* (p) */
 	uint16_t port_be;      /* (p) */
 	struct ipaddr addr;    /* (p) */
 	uint8_t data[ABI_CTL_DATA_BYTES];
@@ -136,15 +137,15 @@ struct abi_channel {
 	/* (p) */
 	ABI_ALIGNED _Atomic uint32_t sq_tail;
 	_Atomic uint32_t cq_head;
-	_Atomic uint32_t sleeping;  /* set by the program; cleared by whoever rings, or on waking */
-	_Atomic uint32_t ctl_seq;   /* raised by the program with each ABI_OP_CTL */
+	_Atomic uint32_t sleeping; /* set by the program; cleared by whoever rings, or on waking */
+	_Atomic uint32_t ctl_seq;  /* raised by the program with each ABI_OP_CTL */
 	/* (d) */
 	ABI_ALIGNED _Atomic uint32_t sq_head;
 	_Atomic uint32_t cq_tail;
 	_Atomic uint32_t cq_overflow; /* raised when an entry did not fit: look at every socket */
 	_Atomic uint32_t ctl_done;    /* equals ctl_seq when the answer is there */
-	uint32_t cq_entries;          /* power of two */
-	uint16_t index;               /* below ABI_MAX_CHANNELS, among this worker's */
+	uint32_t cq_entries;	      /* power of two */
+	uint16_t index;		      /* below ABI_MAX_CHANNELS, among this worker's */
 	uint16_t worker;
 	ABI_ALIGNED struct abi_ctl ctl;
 	ABI_ALIGNED struct abi_sqe sq[ABI_SQ_ENTRIES];
@@ -154,17 +155,17 @@ struct abi_channel {
 /* ---- sockets ---- */
 
 /* abi_sock.state */
-#define ABI_S_OPEN 0x001u       /* the slot is in use */
+#define ABI_S_OPEN 0x001u /* the slot is in use */
 #define ABI_S_LISTEN 0x002u
 #define ABI_S_CONNECTING 0x004u
 #define ABI_S_CONNECTED 0x008u
-#define ABI_S_RX_EOF 0x010u     /* stream: the peer will send no more (FIN), or SHUT_RD */
-#define ABI_S_TX_SHUT 0x020u    /* nothing more can be sent: EPIPE */
-#define ABI_S_RESET 0x040u      /* the connection is gone (RST, time-out) */
-#define ABI_S_RX_KICK 0x080u    /* tell the engine (ABI_OP_RX) when receive space is freed */
+#define ABI_S_RX_EOF 0x010u  /* stream: the peer will send no more (FIN), or SHUT_RD */
+#define ABI_S_TX_SHUT 0x020u /* nothing more can be sent: EPIPE */
+#define ABI_S_RESET 0x040u   /* the connection is gone (RST, time-out) */
+#define ABI_S_RX_KICK 0x080u /* tell the engine (ABI_OP_RX) when receive space is freed */
 #define ABI_S_STREAM 0x100u
 #define ABI_S_DGRAM 0x200u
-#define ABI_S_DEAD 0x400u       /* the engine took the slot back; every call answers ENETDOWN */
+#define ABI_S_DEAD 0x400u /* the engine took the slot back; every call answers ENETDOWN */
 
 /* abi_sock.want: what the program waits for, so that the engine need not tell what nobody wants */
 #define ABI_WANT_TX 0x1u /* tell when send space is there again (SOCK_NOSPACE in Linux) */
@@ -184,35 +185,36 @@ struct abi_channel {
 struct abi_sock {
 	/* (d) receive */
 	ABI_ALIGNED _Atomic uint32_t rx_tail;
-	_Atomic uint32_t state;   /* ABI_S_* */
-	_Atomic uint32_t error;   /* sequence << 16 | errno: pending while sequence != err_seen */
+	_Atomic uint32_t state; /* ABI_S_* */
+	_Atomic uint32_t error; /* sequence << 16 | errno: pending while sequence != err_seen */
 	_Atomic uint32_t gen;
 	_Atomic uint32_t rx_size_bytes;
 	_Atomic uint32_t tx_size_bytes;
 	_Atomic uint64_t rx_offset; /* of the receive ring in the arena */
 	_Atomic uint64_t tx_offset; /* of the send ring in the arena */
 	_Atomic uint32_t rx_lowat_bytes;
-	uint32_t worker;            /* whose bell to ring for this socket */
+	uint32_t worker; /* whose bell to ring for this socket */
 	/* (d) send */
 	ABI_ALIGNED _Atomic uint32_t tx_head; /* bytes acknowledged, or datagrams sent */
 	/* (p) */
 	ABI_ALIGNED _Atomic uint32_t rx_head;
 	_Atomic uint32_t tx_tail;
-	_Atomic uint32_t want;    /* ABI_WANT_*: set by the program, cleared by the engine */
+	_Atomic uint32_t want; /* ABI_WANT_*: set by the program, cleared by the engine */
 	_Atomic uint32_t err_seen;
 	_Atomic uint32_t rx_lock; /* among the program's own threads and processes; 0 or a tid */
 	_Atomic uint32_t tx_lock;
-	_Atomic uint32_t tx_kick; /* set by the program with ABI_OP_TX, cleared by the engine before it
-				   * reads tx_tail: while it is set another ABI_OP_TX is not needed */
+	_Atomic uint32_t
+		tx_kick; /* set by the program with ABI_OP_TX, cleared by the engine before it
+			  * reads tx_tail: while it is set another ABI_OP_TX is not needed */
 	_Atomic uint32_t file_flags; /* O_NONBLOCK of the open file description, for every dup */
 	/* (d) addresses, written before the state that makes them valid */
 	ABI_ALIGNED struct ipaddr local_addr;
 	struct ipaddr peer_addr;
 	uint16_t local_port_be;
 	uint16_t peer_port_be;
-	uint32_t shard_next;  /* with several workers, a listener or bound datagram socket has one slot
-			       * on each: index of the next, ABI_SOCK_NONE at the end */
-	uint8_t family; /* AF_INET or AF_INET6, as the program asked for it */
+	uint32_t shard_next; /* with several workers, a listener or bound datagram socket has one
+			      * slot on each: index of the next, ABI_SOCK_NONE at the end */
+	uint8_t family;	     /* AF_INET or AF_INET6, as the program asked for it */
 	uint8_t protocol;
 };
 
@@ -242,11 +244,11 @@ struct abi_arena {
 	ABI_ALIGNED uint32_t magic;
 	uint32_t version;
 	uint64_t size_bytes;
-	uint64_t sock_offset;       /* struct abi_sock[sock_count] */
+	uint64_t sock_offset; /* struct abi_sock[sock_count] */
 	uint32_t sock_count;
 	_Atomic uint32_t socks_free; /* 0: socket() answers ENFILE without asking */
-	/* (p, atomic or) one cache line a worker: a bit for each of its channels whose SQ has entries;
-	 * taken by exchange with 0 */
+	/* (p, atomic or) one cache line a worker: a bit for each of its channels whose SQ has
+	 * entries; taken by exchange with 0 */
 	struct {
 		ABI_ALIGNED _Atomic uint64_t bits[ABI_MAX_CHANNELS / 64];
 	} sq_pending[ABI_MAX_WORKERS];
@@ -261,8 +263,8 @@ struct abi_daemon {
 	uint32_t spin_us; /* how long a waiting program should spin and yield before it sleeps */
 	uint32_t flags;
 	struct {
-		/* Not 0: ring this worker's bell after submitting. Another number for each sleep, so
-		 * that who has rung for this one need not ring again. */
+		/* Not 0: ring this worker's bell after submitting. Another number for each sleep,
+		 * so that who has rung for this one need not ring again. */
 		ABI_ALIGNED _Atomic uint32_t sleeping;
 	} worker[ABI_MAX_WORKERS];
 };
@@ -270,24 +272,28 @@ struct abi_daemon {
 /* ---- the control connection: SOCK_SEQPACKET at RUNDIR/INSTANCE/app.sock ---- */
 
 enum abi_msg_type {
-	ABI_MSG_HELLO = 1, /* first message. Answer: arena and worker-bell descriptors, see below */
-	ABI_MSG_RESUME,    /* first message after exec on an inherited connection. words[] = the sockets
-			    * (index, generation pairs) it keeps; the rest is released. Answer as HELLO's */
-	ABI_MSG_CHANNEL,   /* with one eventfd, the bell. arg[0] = cq_entries, arg[1] = worker. Answer:
-			    * arg[0] = index, arg[1] = offset of struct abi_channel in the arena */
-	ABI_MSG_CHANNEL_FREE, /* arg[0] = index, arg[1] = worker. No answer */
-	ABI_MSG_FORK,      /* with one descriptor, the engine's end of the child's connection. The child's
-			    * session begins with a reference to each socket of the parent's */
-	ABI_MSG_NOTE,      /* text: for the log, once for each text (an unsupported option...). No answer */
+	/* The first message. Answer: arena and worker-bell descriptors, see struct abi_msg. */
+	ABI_MSG_HELLO = 1,
+	/* The first message after exec on an inherited connection. words[] = the sockets (index,
+	 * generation pairs) it keeps; the rest is released. Answer as HELLO's. */
+	ABI_MSG_RESUME,
+	/* With one eventfd, the bell. arg[0] = cq_entries, arg[1] = worker. Answer: arg[0] = index,
+	 * arg[1] = offset of struct abi_channel in the arena. */
+	ABI_MSG_CHANNEL,
+	ABI_MSG_CHANNEL_FREE, /* arg[0] = index, arg[1] = worker. No answer. */
+	/* With one descriptor, the engine's end of the child's connection. The child's session
+	 * begins with a reference to each socket of the parent's. */
+	ABI_MSG_FORK,
+	ABI_MSG_NOTE, /* text: for the log, once for each text (an unsupported option). No answer */
 	ABI_MSG_MAX
 };
 
 #define ABI_MSG_WORDS_MAX 4096u
 
 /*
- * Every message, both ways. HELLO's answer carries the descriptors arena, daemon page, then the bell
- * of each worker; arg[0] = arena size in bytes, arg[1] = number of workers.
- * error is 0 or a negative errno in an answer.
+ * Every message, both ways. HELLO's answer carries the descriptors arena, daemon page, then the
+ * bell of each worker; arg[0] = arena size in bytes, arg[1] = number of workers. error is 0 or a
+ * negative errno in an answer.
  */
 struct abi_msg {
 	uint32_t type;

@@ -107,8 +107,8 @@ static inline uint32_t app_sock_tx_free(const struct abi_sock *s)
 	uint32_t size = atomic_load_explicit(&s->tx_size_bytes, memory_order_acquire);
 	uint32_t head = atomic_load_explicit(&s->tx_head, memory_order_acquire);
 
-	return size - app_ring_used(head,
-				    atomic_load_explicit(&s->tx_tail, memory_order_relaxed), size);
+	return size -
+	       app_ring_used(head, atomic_load_explicit(&s->tx_tail, memory_order_relaxed), size);
 }
 
 /*

@@ -96,7 +96,8 @@ static int serve(bool stream, struct sockaddr_in *address, bool spin)
 	if (stream) {
 		fd = accept(fd, NULL, NULL);
 	} else {
-		if (recvfrom(fd, message, sizeof(message), 0, (struct sockaddr *)&peer, &peer_len) < 0)
+		if (recvfrom(fd, message, sizeof(message), 0, (struct sockaddr *)&peer, &peer_len) <
+		    0)
 			die("recvfrom");
 		if (connect(fd, (struct sockaddr *)&peer, peer_len) < 0)
 			die("connect");

@@ -21,7 +21,8 @@ def ether(kind, payload, dst=HOST_MAC):
 
 def ip4(proto, payload, options=b"", frag=0, ttl=64, src=PEER_IP, dst=HOST_IP):
     words = 5 + len(options) // 4
-    head = struct.pack("!BBHHHBBH", 0x40 | words, 0, words * 4 + len(payload), 1, frag, ttl, proto, 0)
+    head = struct.pack("!BBHHHBBH", 0x40 | words, 0, words * 4 + len(payload), 1, frag, ttl,
+                       proto, 0)
     return ether(0x0800, head + src + dst + options + payload)
 
 
@@ -137,11 +138,13 @@ def attach_seeds():
         message = struct.pack("<IiII4Q96sII", kind, 0, 1, 42, 64, 0, 0, 0, b"prog", 0, 0)
         for what in (0, 1, 8, 9, 16, 17):
             yield f"{kind}-{what}", bytes([what]) + message
-    yield "resume", b"\1" + struct.pack("<IiII4Q96sII", 2, 0, 1, 42, 0, 0, 0, 0, b"p", 2, 0) + bytes(8)
+    resume = struct.pack("<IiII4Q96sII", 2, 0, 1, 42, 0, 0, 0, 0, b"p", 2, 0)
+    yield "resume", b"\1" + resume + bytes(8)
 
 
 def config_seeds():
-    yield "file", (b"\1port = tap,name=weir0\naddr = 198.18.0.2/24\nroute = default via 198.18.0.1\n"
+    yield "file", (b"\1port = tap,name=weir0\naddr = 198.18.0.2/24\n"
+                   b"route = default via 198.18.0.1\n"
                    b"workers = 2\nspin-us = 50\n# note\nforward = yes\nlog-level = debug\n")
     yield "wire", b"\2name=a,mtu=9000,mac=02:00:00:00:00:01,csum=1,tso=1"
     yield "fault", (b"\0loss=0.02,dup=0.1,reorder=0.5,delay_us=100,jitter_us=9,corrupt=0.5,"

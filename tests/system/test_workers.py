@@ -182,7 +182,7 @@ while True:
         except ConnectionResetError:
             pass
         connection.close()
-    wait_until(lambda: not weir2.sockets() or all(s["state"] == "TIME-WAIT" for s in weir2.sockets()),
+    wait_until(lambda: all(s["state"] == "TIME-WAIT" for s in weir2.sockets()),
                "its sockets are gone")
 
 

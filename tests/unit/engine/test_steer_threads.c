@@ -67,14 +67,15 @@ static void put_round(struct port *wire, uint16_t round)
 						frame_ip4(frame, &s, IP_PROTO_UDP, datagram, 512)),
 				 0);
 		s.frag = 512 / 8;
-		assert_int_equal(
-			wire_put_queue(wire, (q + 1) % WORKERS, frame,
-				       frame_ip4(frame, &s, IP_PROTO_UDP, datagram + 512, len - 512)),
-			0);
+		assert_int_equal(wire_put_queue(wire, (q + 1) % WORKERS, frame,
+						frame_ip4(frame, &s, IP_PROTO_UDP, datagram + 512,
+							  len - 512)),
+				 0);
 	}
 }
 
-/* Parked: the sum balances exactly, whatever is on its way. Returns the datagrams that have ended. */
+/* Parked: the sum balances exactly, whatever is on its way. Returns the datagrams that have ended.
+ */
 static uint64_t look(struct engine *engine)
 {
 	struct ledger sum;
