@@ -108,6 +108,28 @@ static int tap_fail_attach(int err, const char *name, char *error)
 	}
 }
 
+/* A tap with several queues lets anybody join who may: one that a process made for itself (it does not
+ * persist) is that one's. */
+static int tap_join(int fd, struct ifreq *ifr, bool first)
+{
+	short flags = ifr->ifr_flags;
+
+	if (!first || !(flags & IFF_MULTI_QUEUE))
+		return ioctl(fd, TUNSETIFF, ifr);
+	ifr->ifr_flags = (short)(flags | IFF_TUN_EXCL);
+	if (ioctl(fd, TUNSETIFF, ifr) == 0)
+		return 0;
+	if (errno != EBUSY)
+		return -1;
+	ifr->ifr_flags = flags;
+	if (ioctl(fd, TUNSETIFF, ifr))
+		return -1;
+	if (ioctl(fd, TUNGETIFF, ifr) || ifr->ifr_flags & IFF_PERSIST)
+		return 0;
+	errno = EBUSY;
+	return -1;
+}
+
 /* Open one queue of the interface; the first one makes it. Returns a descriptor or -errno. */
 static int tap_attach(const struct tap_config *c, char ifname[IFNAMSIZ], char *error)
 {
@@ -122,7 +144,7 @@ static int tap_attach(const struct tap_config *c, char ifname[IFNAMSIZ], char *e
 	if (c->queues > 1)
 		ifr.ifr_flags |= IFF_MULTI_QUEUE;
 	strcpy(ifr.ifr_name, c->name);
-	if (ioctl(fd, TUNSETIFF, &ifr)) {
+	if (tap_join(fd, &ifr, !ifname[0])) {
 		err = tap_fail_attach(errno, c->name, error);
 		goto fail;
 	}

@@ -216,3 +216,24 @@ if got == 0:
     assert first.running(), first.log()
     weir2.script(script, "98").done()
     first.kill_all()
+
+
+def test_listen_again(weir2):
+    """A server that closes its listener and opens it again, as iperf3 does, on any worker."""
+    weir2.script(f"""
+import socket
+for i in range(50):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        s = socket.socket(socket.AF_INET, kind)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(('{WEIR_ADDR}', 7200))
+        if kind == socket.SOCK_STREAM:
+            s.listen(5)
+        s.close()
+""").done()
+
+
+def test_same_tap_twice(weir2):
+    """A tap with several queues would let a second port join it."""
+    done = weir2.cli("port", "add", "tap,name=weir0,queues=2")
+    assert done.returncode == 1 and "weir0 is in use" in done.stderr, done.stderr
