@@ -108,8 +108,8 @@ static int tap_fail_attach(int err, const char *name, char *error)
 	}
 }
 
-/* A tap with several queues lets anybody join who may: one that a process made for itself (it does not
- * persist) is that one's. */
+/* A tap with several queues lets anybody join who may: one that a process made for itself (it does
+ * not persist) is that one's. */
 static int tap_join(int fd, struct ifreq *ifr, bool first)
 {
 	short flags = ifr->ifr_flags;
@@ -301,11 +301,10 @@ int tap_open(const char *rest, const struct port_open_ctx *ctx, struct port **ou
 	}
 	err = tap_kernel_side(&config, tap->ifname);
 	if (err) {
-		port_fail(
-			ctx->error, err,
-			"tap: %s is there, but its kernel side could not be set up "
-			"(MTU, address, up): %s",
-			tap->ifname, strerror(-err));
+		port_fail(ctx->error, err,
+			  "tap: %s is there, but its kernel side could not be set up "
+			  "(MTU, address, up): %s",
+			  tap->ifname, strerror(-err));
 		goto fail;
 	}
 	*out = port;

@@ -21,7 +21,7 @@ struct shard_request {
 	struct part *part;	 /* of the first socket */
 	struct channel *channel; /* whose call waits; NULL: it went away, or it is a close */
 	enum shard_what what;
-	struct endpoint at; /* what the call was given */
+	struct endpoint at;  /* what the call was given */
 	uint32_t index, gen; /* the first socket; close: the chain's first sibling */
 };
 
