@@ -535,8 +535,10 @@ int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t ti
 	}
 	if (gather(&ew, false) || (timeout_ns == 0 && gather(&ew, true)))
 		return ew.n;
-	if (timeout_ns == 0)
+	if (timeout_ns == 0) {
+		asked_in_vain();
 		return 0;
+	}
 	obj_get(&ep->obj);
 	n = wait_weir(&ew, timeout_ns, mask);
 	obj_put(&ep->obj);

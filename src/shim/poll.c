@@ -150,6 +150,8 @@ static int poll_with(struct poll_wait *p, int64_t timeout_ns, const sigset_t *ma
 	scan_socks(p);
 	if (p->kernel_count && (p->found == 0 || kernel_due()))
 		scan_kernel(p);
+	if (p->found == 0 && timeout_ns == 0)
+		asked_in_vain();
 	if (p->found || timeout_ns == 0)
 		return p->found;
 	return poll_run(p, timeout_ns, mask);

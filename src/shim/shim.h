@@ -181,6 +181,7 @@ struct thread_state {
 	bool in_push;
 	uint32_t spin_ns; /* how long it spins before it sleeps, adapted */
 	uint32_t next_worker;
+	uint32_t vain;		/* non-blocking calls in a row that found nothing */
 	int64_t kernel_look_ns; /* when kernel descriptors were last looked at, in poll and select
 				 */
 	struct abi_channel *channel[ABI_MAX_WORKERS];
@@ -229,6 +230,16 @@ void waiter_init(struct waiter *w, bool (*ready)(void *), void (*arm)(void *), v
 int waiter_run(struct waiter *w);
 int64_t now_ns(void);
 int64_t deadline_after(int64_t timeout_ns); /* 0 or less: NO_DEADLINE */
+/*
+ * A call that does not wait found something (or not). Who asks again and again in a loop of its own
+ * would keep the engine or the peer, which have the answer, from the processor for whole time
+ * slices: every few vain calls in a row the thread yields.
+ */
+void asked_in_vain(void);
+static inline void asked_with_success(void)
+{
+	thread_tls.vain = 0;
+}
 /* Wait until the socket has one of the events, ABI_EV_*. 0, -EAGAIN (time is out), -EINTR. */
 int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns);
 /* As sock_wait, but until the send ring has room for bytes. */

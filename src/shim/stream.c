@@ -260,5 +260,11 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 		if (n)
 			break;
 	}
-	return done ? (ssize_t)done : n;
+	if (done) {
+		asked_with_success();
+		return (ssize_t)done;
+	}
+	if (n == -EAGAIN && nonblock)
+		asked_in_vain();
+	return n;
 }

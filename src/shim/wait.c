@@ -17,6 +17,7 @@
 
 #define SPIN_SHARE_MIN 16 /* the spin never gets shorter than spin_us / 16 */
 #define SPIN_TURNS_MIN 64
+#define VAIN_CALLS 8 /* without an answer, between two yields */
 #define SLEEP_MAX_NS 1000000000ll
 
 int64_t now_ns(void)
@@ -51,6 +52,12 @@ void waiter_init(struct waiter *w, bool (*ready)(void *), void (*arm)(void *), v
 	w->deadline_ns = NO_DEADLINE;
 	w->signals = t->signals;
 	w->signals_norestart = t->signals_norestart;
+}
+
+void asked_in_vain(void)
+{
+	if (++thread_tls.vain % VAIN_CALLS == 0)
+		sched_yield();
 }
 
 static bool interrupted(struct waiter *w, const struct thread_state *t)

@@ -182,6 +182,16 @@ def test_iperf3(weir, options):
     weir.on_weir("iperf3", "-c", LOCAL, "-t", "1", *options).done()
 
 
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_two_that_never_wait(weir, kind):
+    """Both ends ask non-blocking sockets again and again, on as many processors as there are: the
+    engine must still get to run (it once did not, and 22,000 round trips took minutes)."""
+    program = os.path.join(weirtest.BUILD, "tests", "bench", "pingpong")
+    weir.on_weir(program, "server", kind, "7000", "spin")
+    weir.wait_for_socket(7000, kind)
+    assert "p50_ns" in weir.on_weir(program, "client", kind, LOCAL, "7000", "3000", "spin").done(60)
+
+
 def test_wrk_on_two_nginx_workers(weir):
     weir.wait_for_port = lambda *_, **__: None  # nothing outside of weir can reach it
     weir.nginx()
@@ -228,7 +238,7 @@ for expected in range(2):
     assert n > 0
 """)
     server = weir.programs[-1]
-    weir.wait_for_socket(7000)
+    weir.wait_for_socket(7000, kind)
     for _ in range(2):
         victim = weir.script("""
 import socket
