@@ -37,7 +37,7 @@ clang: deps-all
 	@$(PYTHON) scripts/build.py build-clang --cc clang
 
 run: deps-run
-	@$(PYTHON) scripts/build.py build
+	@$(PYTHON) scripts/build.py build --programs
 	@$(PYTHON) scripts/demo.py
 
 test: deps-all

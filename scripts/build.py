@@ -22,6 +22,9 @@ VARIANTS = {
                                               "-Dc_args=-fsanitize=fuzzer-no-link"]},
 }
 
+# What `make run` needs.
+PROGRAMS = ["src/bin/weird", "src/bin/weir", "src/shim/libweir_shim.so"]
+
 
 def build(folder, cc=None, options=(), targets=(), prefix=None):
     """0, or the exit status of what failed. Says what it does."""
@@ -53,8 +56,9 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--cc")
     parser.add_argument("--prefix")
+    parser.add_argument("--programs", action="store_true", help="only what a user runs, no tests")
     args, options = parser.parse_known_args()
-    return build(args.folder, args.cc, options, prefix=args.prefix)
+    return build(args.folder, args.cc, options, PROGRAMS if args.programs else (), args.prefix)
 
 
 if __name__ == "__main__":
