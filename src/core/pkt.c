@@ -151,10 +151,10 @@ int pkt_append(struct worker *w, struct pkt *p, const void *src, uint32_t len)
 
 /* The segment in which the byte at `offset` (from the first one's buf_addr) lies; *at: its place
  * behind the segment's first byte. NULL behind the end. */
-static const struct rte_mbuf *pkt_find(const struct pkt *p, uint16_t offset, uint32_t *at)
+static const struct rte_mbuf *pkt_find(const struct pkt *p, uint32_t offset, uint32_t *at)
 {
 	const struct rte_mbuf *m = &p->mbuf;
-	uint32_t skip = (uint32_t)offset - m->data_off;
+	uint32_t skip = offset - m->data_off;
 
 	while (m && skip >= m->data_len) {
 		skip -= m->data_len;
@@ -164,7 +164,7 @@ static const struct rte_mbuf *pkt_find(const struct pkt *p, uint16_t offset, uin
 	return m;
 }
 
-void pkt_copy_out(const struct pkt *p, uint16_t offset, void *dst, uint32_t len)
+void pkt_copy_out(const struct pkt *p, uint32_t offset, void *dst, uint32_t len)
 {
 	uint8_t *to = dst;
 	uint32_t at;

@@ -134,9 +134,9 @@ void pkt_entered(struct worker *w, struct pkt **pkts, unsigned int n, uint8_t if
  */
 int pkt_append(struct worker *w, struct pkt *p, const void *src, uint32_t len);
 
-/* Copy len bytes at offset (from buf_addr, over segments). The caller has checked the length: what
- * the packet does not have is not written. */
-void pkt_copy_out(const struct pkt *p, uint16_t offset, void *dst, uint32_t len);
+/* Copy len bytes at offset (from buf_addr, over segments; the end of a super-segment is beyond
+ * 65,535). The caller has checked the length: what the packet does not have is not written. */
+void pkt_copy_out(const struct pkt *p, uint32_t offset, void *dst, uint32_t len);
 
 /* Make the first len bytes from data_off contiguous. 0, or -EINVAL when the packet is shorter or
  * the first segment has no room for them. */

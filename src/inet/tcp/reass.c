@@ -16,7 +16,7 @@ void tcp_data_copy(struct tcp_pcb *pcb, const struct tcp_seg *seg, uint32_t skip
 	while (len) {
 		uint8_t *dst = byte_ring_run(rcv, pos, len, &run);
 
-		pkt_copy_out(seg->p, (uint16_t)at, dst, run);
+		pkt_copy_out(seg->p, at, dst, run);
 		pos += run;
 		at += run;
 		len -= run;

@@ -241,6 +241,25 @@ static void test_append_out_of_buffers(void **state)
 	pkt_consume(w, p, FATE_ABSORBED);
 }
 
+/* The end of a super-segment lies behind what 16 bits of offset could name. */
+static void test_copy_out_far(void **state)
+{
+	struct worker *w = *state;
+	struct pkt *p = pkt_alloc(w);
+	uint8_t out[100], last[100];
+	uint32_t len = 65500;
+
+	for (uint32_t i = 0; i < sizeof(last); i++)
+		last[i] = (uint8_t)(i * 7 + 1);
+	assert_int_equal(pkt_append(w, p, NULL, len), 0);
+	assert_int_equal(pkt_append(w, p, last, sizeof(last)), 0);
+	assert_true(p->mbuf.data_off + len > 65535);
+	memset(out, 0, sizeof(out));
+	pkt_copy_out(p, p->mbuf.data_off + len, out, sizeof(out));
+	assert_memory_equal(out, last, sizeof(out));
+	pkt_consume(w, p, FATE_ABSORBED);
+}
+
 static void test_copy(void **state)
 {
 	struct worker *w = *state;
@@ -277,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shredded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pull_without_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_append_out_of_buffers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copy_out_far, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
 	};
 
