@@ -31,7 +31,7 @@ struct engine {
 	unsigned int port_count;
 	struct engine_threads *threads; /* engine/thread.c's: NULL in the direct placement */
 	struct engine_loop *loop[ABI_MAX_WORKERS]; /* engine/worker_loop.c's */
-	struct engine_steer *steer; /* engine/steer.c's: NULL with one worker */
+	struct engine_steer *steer;		   /* engine/steer.c's: NULL with one worker */
 	bool virtual_time;
 	bool forwarding;
 };

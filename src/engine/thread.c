@@ -142,8 +142,7 @@ static void worker_sleep(struct worker_thread *t)
 	t->nap = (t->nap + 2) | 1;
 	atomic_store(sleeping, t->nap);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (!ports_arm(loop, true) && !sock_pending(loop->w) &&
-	    !steer_pending(t->engine, t->id)) {
+	if (!ports_arm(loop, true) && !sock_pending(loop->w) && !steer_pending(t->engine, t->id)) {
 		ns = sleep_ns(t, clock_now_ns());
 		if (ns) {
 			loop->stats.sleeps++;

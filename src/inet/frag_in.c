@@ -194,7 +194,7 @@ static struct pkt *datagram_join(struct worker *w, struct frag_datagram *d)
 		rte_pktmbuf_chain(&whole->mbuf, &p->mbuf);
 	}
 	whole->next = NULL;
-	whole->steered = 0; /* all workers may have to look for its socket */
+	whole->steered = 0;		      /* all workers may have to look for its socket */
 	if (!(whole->flags & PKT_F_LOOPBACK)) /* no port can know the sum of the whole */
 		whole->flags &= (uint16_t)~PKT_F_CSUM_OK;
 	h->len_be = host_to_be16((uint16_t)(header_len + d->total));

@@ -61,9 +61,8 @@ static int ephemeral_port(struct worker *w, const struct udp_pcb *pcb, struct en
 	strict.reuse_addr = false;
 	strict.reuse_port = false;
 	for (uint32_t i = 0; i < count; i++) {
-		local->port_be =
-			host_to_be16((uint16_t)(UDP_EPHEMERAL_FIRST + w->id +
-						(start + i) % count * step));
+		local->port_be = host_to_be16(
+			(uint16_t)(UDP_EPHEMERAL_FIRST + w->id + (start + i) % count * step));
 		if (!udp_bind_conflicts(&w->inet->udp, &strict, local))
 			return 0;
 	}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""DPDK ports that need no hardware: af_packet and af_xdp on a veth pair with the kernel on the other
-side, and memif between two instances. Whole files, so checksums and segments of every size."""
+"""DPDK ports that need no hardware: af_packet and af_xdp on a veth pair with the kernel on the
+other side, and memif between two instances. Whole files: checksums, segments of every size."""
 import ctypes
 import fcntl
 import hashlib
@@ -77,7 +77,8 @@ def test_unfinished_checksums_are_named(net, make_weir):
 def test_memif_between_two_instances(make_weir, tmp_path):
     """Two weirs joined by shared memory, no kernel between them."""
     path = str(tmp_path / "memif.sock")
-    left = make_weir(instance="left", ports=((f"memif,role=server,socket={path}", "198.18.1.1/24"),))
+    left = make_weir(instance="left",
+                     ports=((f"memif,role=server,socket={path}", "198.18.1.1/24"),))
     right = make_weir(instance="right",
                       ports=((f"memif,role=client,socket={path}", "198.18.1.2/24"),))
     os.chmod(tmp_path, 0o755)

@@ -180,11 +180,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bind_conflict),
-		T(test_listener),
-		T(test_datagram),
-		T(test_program_gone_meanwhile),
-		T(test_foreign_worker),
+		T(test_bind_conflict),		T(test_listener),	T(test_datagram),
+		T(test_program_gone_meanwhile), T(test_foreign_worker),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
