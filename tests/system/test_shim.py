@@ -238,7 +238,7 @@ for expected in range(2):
     assert n > 0
 """)
     server = weir.programs[-1]
-    weir.wait_for_socket(7000, kind)
+    weir.wait_for_socket(7000)
     for _ in range(2):
         victim = weir.script("""
 import socket
