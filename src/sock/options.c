@@ -214,7 +214,10 @@ static int timeo_set(int64_t timeo[2], const void *data, uint32_t len)
 	return timeo[1] < 0 || timeo[1] >= 1000000 ? -EDOM : 0;
 }
 
-/* Options that are not one int. -ENOENT: none of these. */
+/* What a group of options answers to a name that is none of its own; never an errno. */
+#define NOT_MINE 1
+
+/* Options that are not one int. NOT_MINE: none of these. */
 static int special_set(struct sock *s, uint32_t level, uint32_t name, const void *data,
 		       uint32_t len)
 {
@@ -223,9 +226,9 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 	if (len >= sizeof(value))
 		memcpy(&value, data, sizeof(value));
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && s->use == SLOT_STREAM)
-		return len >= 4 && memcmp(data, "reno", 4) == 0 ? 0 : -ENOENT - 1000;
+		return len >= 4 && memcmp(data, "reno", 4) == 0 ? 0 : -ENOENT;
 	if (level != SOL_SOCKET)
-		return -ENOENT;
+		return NOT_MINE;
 	switch (name) {
 	case SO_LINGER:
 		return linger_set(s, data, len);
@@ -245,7 +248,7 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 	case SO_ACCEPTCONN:
 		return -ENOPROTOOPT;
 	default:
-		return -ENOENT;
+		return NOT_MINE;
 	}
 }
 
@@ -264,9 +267,7 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 	int32_t value;
 	int ret = special_set(s, level, name, data, len);
 
-	if (ret == -ENOENT - 1000)
-		return -ENOENT; /* no such congestion control */
-	if (ret != -ENOENT)
+	if (ret != NOT_MINE)
 		return ret;
 	o = int_option_find(s, level, name);
 	if (o == NULL) {
@@ -331,7 +332,7 @@ static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	case SO_SNDBUF:
 		return give_int(data, len, s->opt.sndbuf);
 	default:
-		return -ENOENT;
+		return NOT_MINE;
 	}
 }
 
@@ -353,14 +354,14 @@ static int tcp_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
 		return give_int(data, len, (int32_t)info.tcpi_snd_mss);
 	default:
-		return -ENOENT;
+		return NOT_MINE;
 	}
 }
 
 static int ip_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	if (name != IP_MTU)
-		return -ENOENT;
+		return NOT_MINE;
 	if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
 		return -ENOTCONN;
 	if (s->use == SLOT_DGRAM)
@@ -374,7 +375,7 @@ static int ip_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32_t *len)
 {
 	const struct int_option *o;
-	int ret = -ENOENT;
+	int ret = NOT_MINE;
 
 	if ((int32_t)*len < 0)
 		return -EINVAL;
@@ -384,7 +385,7 @@ int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32
 		ret = tcp_get(s, name, data, len);
 	else if (level == IPPROTO_IP)
 		ret = ip_get(s, name, data, len);
-	if (ret != -ENOENT)
+	if (ret != NOT_MINE)
 		return ret;
 	o = int_option_find(s, level, name);
 	if (o == NULL) {

@@ -95,8 +95,9 @@ int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb);
 
 /* The socket lets go: orderly end, or a RST where data is unread or linger is zero (RFC 2525
  * section 2.17). From here on the receive ring is not used, the send ring still is, and the only
- * upcall that still comes for this pcb is tcp_gone (perhaps before this returns). Must be called
- * for every pcb, those whose connection failed (tcp_error) too, unless tcp_abort() is. */
+ * upcalls that still come for this pcb are tcp_acked and tcp_gone (perhaps before this returns).
+ * Must be called for every pcb, those whose connection failed (tcp_error) too, unless tcp_abort()
+ * is. */
 void tcp_close(struct worker *w, struct tcp_pcb *pcb);
 
 /* RST now; the pcb is gone (tcp_gone is called) when this returns. */
