@@ -105,6 +105,7 @@ static void recovery_begin(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint32_t flight = pcb->snd_nxt - pcb->snd_una;
 
+	pcb->prior_cwnd = pcb->cwnd;
 	pcb->ssthresh = pcb->cc->ssthresh(w, pcb, flight);
 	pcb->recovery = TCP_RECOVERY;
 	pcb->recover = pcb->snd_nxt;
@@ -181,7 +182,7 @@ void tcp_recovery_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
 	if (pcb->recovery == TCP_LOSS && tcp_seq_lt(pcb->high_rxt, pcb->snd_una))
 		pcb->high_rxt = pcb->snd_una;
 	if ((pcb->flags & F_CWND_LIMITED) || pcb->recovery == TCP_LOSS)
-		pcb->cc->acked(w, pcb, bytes);
+		pcb->cc->grow(w, pcb, bytes);
 }
 
 void tcp_recovery_timeout(struct worker *w, struct tcp_pcb *pcb)

@@ -4,28 +4,16 @@
 
 #include "inet/tcp/tcp_impl.h"
 
-static void reno_start(struct worker *w, struct tcp_pcb *pcb)
+static void reno_init(struct worker *w, struct tcp_pcb *pcb)
 {
-	pcb->cwnd = TCP_INIT_CWND_SEGMENTS * pcb->snd_mss;
-	pcb->ssthresh = TCP_MAX_CWND;
 	pcb->cwnd_acked = 0;
 }
 
-static void reno_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
+static void reno_grow(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
 {
-	if (pcb->cwnd < pcb->ssthresh) {
-		uint32_t room = pcb->ssthresh - pcb->cwnd, step = tcp_min(bytes, room);
-
-		pcb->cwnd += step;
-		bytes -= step;
-	}
-	/* Congestion avoidance: one segment for each window's worth. */
-	pcb->cwnd_acked += bytes;
-	if (bytes && pcb->cwnd_acked >= pcb->cwnd) {
-		pcb->cwnd_acked -= pcb->cwnd;
-		pcb->cwnd += pcb->snd_mss;
-	}
-	pcb->cwnd = tcp_min(pcb->cwnd, TCP_MAX_CWND);
+	bytes = tcp_slow_start(pcb, bytes);
+	if (bytes)
+		tcp_additive(pcb, pcb->cwnd, bytes);
 }
 
 static uint32_t reno_ssthresh(struct worker *w, struct tcp_pcb *pcb, uint32_t flight)
@@ -35,7 +23,7 @@ static uint32_t reno_ssthresh(struct worker *w, struct tcp_pcb *pcb, uint32_t fl
 
 const struct tcp_cc_ops tcp_reno = {
 	.name = "reno",
-	.start = reno_start,
-	.acked = reno_acked,
+	.init = reno_init,
+	.grow = reno_grow,
 	.ssthresh = reno_ssthresh,
 };

@@ -164,7 +164,7 @@ struct tcp_pcb *tcp_pcb_new(struct worker *w)
 	pcb->node.in_use = true;
 	pcb->node.kind = TCP_NODE_PCB;
 	pcb->timer.fn = tcp_timer_fired;
-	pcb->cc = &tcp_reno;
+	pcb->cc = tcp_cc_default(w);
 	pcb->rto_us = (uint32_t)(TCP_RTO_INIT_NS / 1000);
 	pcb->flow.proto = 6;
 	pcb->flow.df = true;

@@ -54,7 +54,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	tcp_set_state(w, pcb, TCP_ESTABLISHED);
 	pcb->recover = pcb->snd_una;
 	pcb->snd_small = pcb->snd_una;
-	pcb->cc->start(w, pcb);
+	tcp_cc_start(w, pcb);
 	neigh_confirm(w, &pcb->flow);
 	if (parent) {
 		tcp_half_open_remove(pcb);

@@ -89,6 +89,7 @@
 #define WEIR_INET_TCP_TCP_PCB_H
 
 #include "core/timer.h"
+#include "inet/tcp/cc.h"
 #include "inet/tcp/tcp.h"
 
 #define TCP_MS_NS 1000000ull
@@ -180,8 +181,6 @@ struct tcp_node {
 
 enum tcp_recovery_state { TCP_OPEN, TCP_RECOVERY, TCP_LOSS };
 
-struct tcp_cc_ops;
-
 struct tcp_pcb {
 	struct tcp_public pub;
 
@@ -229,6 +228,12 @@ struct tcp_pcb {
 	uint32_t head_mark; /* snd_nxt at the last retransmission */
 	uint32_t sacked_bytes;
 	uint32_t timeout_ts; /* our time stamp at the last time-out */
+
+	/* the congestion controller (cc.h), and what rate.c measures for it */
+	uint64_t pacing_rate;	  /* bytes a second, 0: not paced */
+	uint64_t delivered_bytes; /* arrived at the peer, by ACK or SACK */
+	uint32_t prior_cwnd;	  /* before the last congestion event, to be undone */
+	uint64_t cc_state[TCP_CC_STATE_BYTES / 8];
 
 	/* connection */
 	uint32_t iss, irs, peer_fin;

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The controllers there are, and what they share. */
+#include "inet/tcp/cc.h"
+
+#include <string.h>
+
+#include "inet/tcp/tcp_impl.h"
+
+static const struct tcp_cc_ops *const controllers[] = { &tcp_reno };
+
+#define CONTROLLERS (sizeof(controllers) / sizeof(controllers[0]))
+
+const struct tcp_cc_ops *tcp_cc_find(const char *name, uint32_t len)
+{
+	len = (uint32_t)strnlen(name, len);
+	for (unsigned int i = 0; i < CONTROLLERS; i++) {
+		if (strlen(controllers[i]->name) == len && !memcmp(controllers[i]->name, name, len))
+			return controllers[i];
+	}
+	return NULL;
+}
+
+const struct tcp_cc_ops *tcp_cc_default(struct worker *w)
+{
+	return controllers[0];
+}
+
+void tcp_cc_start(struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->cwnd = TCP_INIT_CWND_SEGMENTS * pcb->snd_mss;
+	pcb->ssthresh = TCP_MAX_CWND;
+	memset(pcb->cc_state, 0, sizeof(pcb->cc_state));
+	pcb->cc->init(w, pcb);
+}
+
+void tcp_cc_choose(struct worker *w, struct tcp_pcb *pcb, const struct tcp_cc_ops *ops)
+{
+	if (pcb->cc == ops)
+		return;
+	pcb->cc = ops;
+	pcb->pacing_rate = 0;
+	memset(pcb->cc_state, 0, sizeof(pcb->cc_state));
+	if (pcb->cwnd)
+		ops->init(w, pcb);
+}
+
+uint32_t tcp_slow_start(struct tcp_pcb *pcb, uint32_t bytes)
+{
+	uint32_t step;
+
+	if (pcb->cwnd >= pcb->ssthresh)
+		return bytes;
+	step = tcp_min(bytes, pcb->ssthresh - pcb->cwnd);
+	pcb->cwnd = tcp_min(pcb->cwnd + step, TCP_MAX_CWND);
+	return bytes - step;
+}
+
+void tcp_additive(struct tcp_pcb *pcb, uint32_t window, uint32_t bytes)
+{
+	pcb->cwnd_acked += bytes;
+	if (pcb->cwnd_acked < window)
+		return;
+	pcb->cwnd = tcp_min(pcb->cwnd + pcb->cwnd_acked / window * pcb->snd_mss, TCP_MAX_CWND);
+	pcb->cwnd_acked %= window;
+}
