@@ -6,7 +6,8 @@
 
 #include "inet/tcp/tcp_impl.h"
 
-static const struct tcp_cc_ops *const controllers[] = { &tcp_reno };
+/* The first is the default. */
+static const struct tcp_cc_ops *const controllers[] = { &tcp_cubic, &tcp_reno };
 
 #define CONTROLLERS (sizeof(controllers) / sizeof(controllers[0]))
 

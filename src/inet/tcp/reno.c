@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reno's congestion control: RFC 5681 section 3.1, counted in bytes (RFC 3465). */
+/* Reno's congestion control: RFC 5681 section 3.1, counted in bytes (RFC 3465), with HyStart++. */
 #include "inet/tcp/cc.h"
 
+#include "inet/tcp/hystart.h"
 #include "inet/tcp/tcp_impl.h"
 
 static void reno_init(struct worker *w, struct tcp_pcb *pcb)
@@ -9,9 +10,15 @@ static void reno_init(struct worker *w, struct tcp_pcb *pcb)
 	pcb->cwnd_acked = 0;
 }
 
+static void reno_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_rate *rate)
+{
+	hystart_acked(tcp_cc_state(pcb, struct hystart), pcb, rate);
+}
+
 static void reno_grow(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
 {
-	bytes = tcp_slow_start(pcb, bytes);
+	if (pcb->cwnd < pcb->ssthresh)
+		bytes = hystart_grow(tcp_cc_state(pcb, struct hystart), pcb, bytes);
 	if (bytes)
 		tcp_additive(pcb, pcb->cwnd, bytes);
 }
@@ -24,6 +31,7 @@ static uint32_t reno_ssthresh(struct worker *w, struct tcp_pcb *pcb, uint32_t fl
 const struct tcp_cc_ops tcp_reno = {
 	.name = "reno",
 	.init = reno_init,
+	.acked = reno_acked,
 	.grow = reno_grow,
 	.ssthresh = reno_ssthresh,
 };

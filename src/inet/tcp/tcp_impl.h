@@ -202,6 +202,11 @@ static inline uint32_t tcp_min(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+static inline uint64_t tcp_min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static inline uint32_t tcp_max(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;

@@ -13,10 +13,13 @@ static char data[60000];
 static struct sock *open_mss(struct peer *p, struct host *h, bool sack)
 {
 	static const uint8_t opt[] = { 2, 4, 0x03, 0xe8, 4, 2, 1, 1 };
+	struct sock *s;
 
 	memcpy(p->opt, opt, sizeof(opt));
 	p->opt_len = sack ? 8 : 4;
-	return peer_established(p, h, NULL);
+	s = peer_established(p, h, NULL);
+	tcp_cc_choose(h->w, s->pcb, &tcp_reno); /* whose figures are easy to follow */
+	return s;
 }
 
 /* An ACK with SACK blocks given as numbers of segments from base. */
