@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -89,9 +90,9 @@ static const struct int_option int_options[] = {
 
 #define INT_OPTIONS (sizeof(int_options) / sizeof(int_options[0]))
 
-static int32_t *int_at(struct sock *s, const struct int_option *o)
+static int32_t *int_at(struct sock_options *opt, const struct int_option *o)
 {
-	return (int32_t *)((uint8_t *)&s->opt + o->offset);
+	return (int32_t *)((uint8_t *)opt + o->offset);
 }
 
 static const struct int_option *int_option_find(const struct sock *s, uint32_t level, uint32_t name)
@@ -105,15 +106,64 @@ static const struct int_option *int_option_find(const struct sock *s, uint32_t l
 	return NULL;
 }
 
+void options_init(struct sock_layer *l)
+{
+	for (unsigned int dgram = 0; dgram < 2; dgram++) {
+		struct sock_options *opt = &l->opt_default[dgram];
+
+		for (unsigned int i = 0; i < INT_OPTIONS; i++)
+			*int_at(opt, &int_options[i]) = int_options[i].initial;
+		opt->rcvbuf = (int32_t)(dgram ? SOCK_RING_DGRAM_BYTES : SOCK_RING_STREAM_BYTES);
+		opt->sndbuf = opt->rcvbuf;
+		opt->refs = 1; /* the layer's own */
+	}
+}
+
+static void options_use(struct sock *s, struct sock_options *opt)
+{
+	options_drop(s);
+	s->opt = opt;
+	opt->refs++;
+}
+
 void options_default(struct sock *s)
 {
-	bool stream = s->use == SLOT_STREAM;
+	options_use(s, &sock_layer_of(s)->opt_default[s->use == SLOT_DGRAM]);
+}
 
-	for (unsigned int i = 0; i < INT_OPTIONS; i++)
-		*int_at(s, &int_options[i]) = int_options[i].initial;
-	s->opt.rcvbuf = (int32_t)(stream ? SOCK_RING_STREAM_BYTES : SOCK_RING_DGRAM_BYTES);
-	s->opt.sndbuf = s->opt.rcvbuf;
-	s->opt.linger = 0;
+void options_share(struct sock *s, const struct sock *from)
+{
+	options_use(s, from->opt);
+}
+
+void options_drop(struct sock *s)
+{
+	if (s->opt != NULL && --s->opt->refs == 0)
+		free(s->opt);
+	s->opt = NULL;
+}
+
+int options_copy(struct sock *s, const struct sock *from)
+{
+	struct sock_options *opt = malloc(sizeof(*opt));
+
+	if (opt == NULL)
+		return -ENOBUFS;
+	*opt = *from->opt;
+	opt->refs = 0;
+	options_use(s, opt);
+	return 0;
+}
+
+/* The block to write to, of this socket alone, or NULL: no memory. */
+static struct sock_options *options_own(struct sock *s)
+{
+	if (s->opt->refs != 1 && options_copy(s, s) != 0)
+		return NULL;
+	if (s->accepted)
+		s->opt->defer_accept = 0;
+	s->accepted = false;
+	return s->opt;
 }
 
 static void stream_apply(const struct sock *s, const struct sock_options *o)
@@ -139,7 +189,7 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 
 void options_apply(struct sock *s)
 {
-	const struct sock_options *o = &s->opt;
+	const struct sock_options *o = s->opt;
 
 	if (s->tcp == NULL)
 		return;
@@ -179,12 +229,12 @@ static int buffer_set(struct sock *s, uint32_t name, int32_t value)
 	bool fresh = !(s->state & (ABI_S_CONNECTING | ABI_S_CONNECTED));
 
 	if (name == SO_SNDBUF || name == SO_SNDBUFFORCE) {
-		s->opt.sndbuf = (int32_t)(bytes * 2 < 4608 ? 4608 : bytes * 2);
+		s->opt->sndbuf = (int32_t)(bytes * 2 < 4608 ? 4608 : bytes * 2);
 		if (fresh && !dgram)
 			s->tx_want_bytes = sock_ring_size(bytes, dgram);
 		return 0;
 	}
-	s->opt.rcvbuf = (int32_t)(bytes * 2 < 2304 ? 2304 : bytes * 2);
+	s->opt->rcvbuf = (int32_t)(bytes * 2 < 2304 ? 2304 : bytes * 2);
 	if ((dgram && s->rx.data == NULL) || (fresh && !dgram)) {
 		s->rx_want_bytes = sock_ring_size(bytes, dgram);
 		if (!dgram && s->tcp != NULL)
@@ -200,8 +250,8 @@ static int linger_set(struct sock *s, const void *data, uint32_t len)
 	if (len < sizeof(linger))
 		return -EINVAL;
 	memcpy(&linger, data, sizeof(linger));
-	s->opt.linger = linger.l_onoff != 0;
-	s->opt.linger_s = linger.l_linger;
+	s->opt->linger = linger.l_onoff != 0;
+	s->opt->linger_s = linger.l_linger;
 	options_apply(s);
 	return 0;
 }
@@ -229,13 +279,15 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 		return len >= 4 && memcmp(data, "reno", 4) == 0 ? 0 : -ENOENT;
 	if (level != SOL_SOCKET)
 		return NOT_MINE;
+	if (options_own(s) == NULL)
+		return -ENOBUFS;
 	switch (name) {
 	case SO_LINGER:
 		return linger_set(s, data, len);
 	case SO_RCVTIMEO:
-		return timeo_set(s->opt.rcvtimeo, data, len);
+		return timeo_set(s->opt->rcvtimeo, data, len);
 	case SO_SNDTIMEO:
-		return timeo_set(s->opt.sndtimeo, data, len);
+		return timeo_set(s->opt->sndtimeo, data, len);
 	case SO_RCVBUF:
 	case SO_RCVBUFFORCE:
 	case SO_SNDBUF:
@@ -284,7 +336,9 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 		value = value != 0;
 	if (value < o->min || value > o->max)
 		return -EINVAL;
-	*int_at(s, o) = value;
+	if (options_own(s) == NULL)
+		return -ENOBUFS;
+	*int_at(s->opt, o) = value;
 	if (name == SO_RCVLOWAT && level == SOL_SOCKET)
 		atomic_store_explicit(&s->abi->rx_lowat_bytes, value < 1 ? 1 : (uint32_t)value,
 				      memory_order_relaxed);
@@ -308,7 +362,7 @@ static int give_int(void *data, uint32_t *len, int32_t value)
 
 static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
-	struct linger linger = { .l_onoff = s->opt.linger, .l_linger = s->opt.linger_s };
+	struct linger linger = { .l_onoff = s->opt->linger, .l_linger = s->opt->linger_s };
 
 	switch (name) {
 	case SO_ERROR:
@@ -324,13 +378,13 @@ static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	case SO_LINGER:
 		return give(data, len, &linger, sizeof(linger));
 	case SO_RCVTIMEO:
-		return give(data, len, s->opt.rcvtimeo, sizeof(s->opt.rcvtimeo));
+		return give(data, len, s->opt->rcvtimeo, sizeof(s->opt->rcvtimeo));
 	case SO_SNDTIMEO:
-		return give(data, len, s->opt.sndtimeo, sizeof(s->opt.sndtimeo));
+		return give(data, len, s->opt->sndtimeo, sizeof(s->opt->sndtimeo));
 	case SO_RCVBUF:
-		return give_int(data, len, s->opt.rcvbuf);
+		return give_int(data, len, s->opt->rcvbuf);
 	case SO_SNDBUF:
-		return give_int(data, len, s->opt.sndbuf);
+		return give_int(data, len, s->opt->sndbuf);
 	default:
 		return NOT_MINE;
 	}
@@ -350,7 +404,7 @@ static int tcp_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		return give(data, len, "reno\0\0\0\0\0\0\0\0\0\0\0", 16);
 	case TCP_MAXSEG:
 		if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
-			return give_int(data, len, s->opt.max_seg != 0 ? s->opt.max_seg : 536);
+			return give_int(data, len, s->opt->max_seg != 0 ? s->opt->max_seg : 536);
 		tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
 		return give_int(data, len, (int32_t)info.tcpi_snd_mss);
 	default:
@@ -392,5 +446,7 @@ int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32
 		note_unknown(s, level, name);
 		return -ENOPROTOOPT;
 	}
-	return give_int(data, len, *int_at(s, o));
+	if (s->accepted && o->offset == offsetof(struct sock_options, defer_accept))
+		return give_int(data, len, 0);
+	return give_int(data, len, *int_at(s->opt, o));
 }

@@ -121,7 +121,11 @@ static int sibling_make(struct sock *first, struct part *part, struct sock **sib
 
 	if (ret != 0)
 		return ret;
-	s->opt = first->opt;
+	ret = options_copy(s, first);
+	if (ret != 0) {
+		sock_close(s, true);
+		return ret;
+	}
 	s->rx_want_bytes = first->rx_want_bytes;
 	s->tx_want_bytes = first->tx_want_bytes;
 	s->shared_ref = true;

@@ -85,6 +85,7 @@ void sock_slot_give(struct sock *s)
 {
 	struct part *part = s->part;
 
+	options_drop(s);
 	s->use = SLOT_FREE;
 	if (++s->gen == 0)
 		s->gen = 1;

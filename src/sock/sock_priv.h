@@ -81,8 +81,13 @@ struct channel {
 	struct watch *watches;
 };
 
-/* Socket options, all as int: options.c's table sets them by offset. */
+/*
+ * Socket options, all as int: options.c's table sets them by offset. A block is shared by every
+ * socket that has the same (the defaults; a listener and what it accepted) and copied by the first
+ * one that sets another value: read through sock.opt, write through options_own() only.
+ */
 struct sock_options {
+	uint32_t refs;
 	int32_t reuse_addr, reuse_port, keepalive, broadcast, oobinline, priority, rcvlowat,
 		dontroute;
 	int32_t linger, linger_s, rcvbuf, sndbuf, mark, busy_poll, timestamp, passcred,
@@ -127,18 +132,25 @@ struct sock {
 	uint16_t err_seq;
 	uint8_t family;	 /* AF_INET, AF_INET6 */
 	bool shared_ref; /* was ever referenced by a session (else it waits to be accepted) */
-	uint32_t backlog;
-	uint32_t rx_want_bytes, tx_want_bytes;	  /* ring sizes to be made */
+	bool accepted;	 /* its opt is the listener's: but TCP_DEFER_ACCEPT is not inherited */
+	union {
+		uint32_t backlog;   /* listener */
+		uint32_t next_free; /* free slot: the number of the next */
+		uint32_t idle_mark; /* stream: where its positions were at the last look */
+	};
+	uint32_t rx_want_bytes, tx_want_bytes; /* ring sizes to be made */
+	uint32_t queue_pos; /* of one that waits to be accepted: its position in the ring */
 	struct sock *listen_next, **listen_pprev; /* listener: of the part's */
 	struct sock *queue;			  /* listener: connections not claimed yet */
 	struct sock *listener;			  /* of such a connection */
 	struct sock *queue_next, **queue_pprev;	  /* such a connection; pprev NULL: not one */
-	uint32_t queue_pos;			  /* its position in the accept ring */
-	uint32_t next_free;			  /* slot number */
 	uint32_t shard_next, shard_first;	  /* slots of the other workers, see shard.c */
 	struct timer timer;			  /* reaps what was taken and never claimed */
-	struct sock_options opt;
+	struct sock_options *opt;		  /* shared, see above */
 };
+
+/* With struct abi_sock (256) and the pcb: at most 1.5 KB for a connection that is idle. */
+_Static_assert(sizeof(struct sock) <= 256, "a million of them");
 
 struct part {
 	struct family *family;
@@ -190,7 +202,8 @@ struct sock_layer {
 	struct watch *free_watches, *watch_batches;
 	struct shard_request *requests; /* for the control thread */
 	struct sock_hooks hooks;
-	bool late_work; /* something was sent while flushing: come again */
+	struct sock_options opt_default[2]; /* stream, datagram */
+	bool late_work;			    /* something was sent while flushing: come again */
 	uint64_t bells_rung, cq_overflows, ctl_calls, submissions;
 	struct {
 		uint16_t level, name;
@@ -247,7 +260,13 @@ void ctl_finish(struct channel *ch, int32_t result);
 /* options.c */
 int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, uint32_t len);
 int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32_t *len);
+void options_init(struct sock_layer *l);
 void options_default(struct sock *s);
+/* The same as another socket's of this worker. */
+void options_share(struct sock *s, const struct sock *from);
+/* A copy of another socket's, perhaps of another worker (parked). 0 or -ENOBUFS. */
+int options_copy(struct sock *s, const struct sock *from);
+void options_drop(struct sock *s);
 void options_apply(struct sock *s);
 
 /* stream.c */

@@ -39,8 +39,8 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 	s->family = l->family;
 	s->abi->family = l->family;
 	s->abi->protocol = l->abi->protocol;
-	s->opt = l->opt;
-	s->opt.defer_accept = 0;
+	options_share(s, l);
+	s->accepted = true;
 	s->rx_want_bytes = l->rx_want_bytes;
 	s->tx_want_bytes = l->tx_want_bytes;
 	if (pub->snd.data == NULL && ring_make(s->part, &pub->snd, s->tx_want_bytes) != 0) {

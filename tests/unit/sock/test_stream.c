@@ -301,6 +301,48 @@ static void test_buffer_sizes_are_inherited(void **state)
 	assert_int_equal(prog_sock(&p, s)->tx_size_bytes, 8192);
 }
 
+/* Sockets share a block of options until one of them sets another value. */
+static void test_options_are_copied_on_write(void **state)
+{
+	struct psock l, c, s, other;
+	int value;
+
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &l), 0);
+	assert_int_equal(prog_setopt(&p, l, IPPROTO_TCP, TCP_KEEPCNT, 3), 0);
+	assert_int_equal(prog_setopt(&p, l, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1), 0);
+	assert_int_equal(prog_bind(&p, l, 80), 0);
+	assert_int_equal(prog_listen(&p, l, 8), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(prog_socket(&p, SOCK_STREAM, &c), 0);
+		assert_int_equal(prog_connect(&p, c, 80), -EINPROGRESS);
+		prog_run(&p);
+		assert_true(prog_accept(&p, l, i == 0 ? &s : &other));
+	}
+	assert_int_equal(prog_getopt(&p, s, IPPROTO_TCP, TCP_DEFER_ACCEPT, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_TCP, TCP_KEEPCNT, 5), 0);
+	assert_int_equal(prog_getopt(&p, s, IPPROTO_TCP, TCP_KEEPCNT, &value), 0);
+	assert_int_equal(value, 5);
+	assert_int_equal(prog_getopt(&p, s, IPPROTO_TCP, TCP_DEFER_ACCEPT, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(prog_getopt(&p, other, IPPROTO_TCP, TCP_KEEPCNT, &value), 0);
+	assert_int_equal(value, 3);
+	assert_int_equal(prog_getopt(&p, l, IPPROTO_TCP, TCP_KEEPCNT, &value), 0);
+	assert_int_equal(value, 3);
+	assert_int_equal(prog_getopt(&p, l, IPPROTO_TCP, TCP_DEFER_ACCEPT, &value), 0);
+	assert_int_equal(value, 1);
+	assert_int_equal(prog_getopt(&p, c, IPPROTO_TCP, TCP_KEEPCNT, &value), 0);
+	assert_int_equal(value, 9);
+	/* The block outlives the listener that it came from. */
+	prog_release(&p, l);
+	prog_run(&p);
+	assert_int_equal(prog_getopt(&p, other, IPPROTO_TCP, TCP_KEEPCNT, &value), 0);
+	assert_int_equal(value, 3);
+	assert_int_equal(prog_setopt(&p, other, IPPROTO_TCP, TCP_KEEPCNT, 4), 0);
+	assert_int_equal(prog_getopt(&p, other, IPPROTO_TCP, TCP_DEFER_ACCEPT, &value), 0);
+	assert_int_equal(value, 0);
+}
+
 static void test_creation_errors(void **state)
 {
 	struct psock s;
@@ -342,6 +384,7 @@ int main(void)
 		T(test_family_outlived_by_orphan),
 		T(test_options),
 		T(test_buffer_sizes_are_inherited),
+		T(test_options_are_copied_on_write),
 		T(test_creation_errors),
 	};
 

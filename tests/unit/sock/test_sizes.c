@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What an idle connection costs outside of its buffers. */
+#include "common/testing.h"
+#include "inet/tcp/tcp_impl.h"
+#include "sock/sock_priv.h"
+
+static void test_an_idle_connection_is_small(void **state)
+{
+	size_t pcb = (sizeof(struct tcp_pcb) + 63) & ~(size_t)63; /* as its slab has it */
+
+	assert_true(sizeof(struct sock) <= 256);
+	assert_true(sizeof(struct abi_sock) == 256);
+	assert_true(sizeof(struct sock) + sizeof(struct abi_sock) + pcb <= 1536);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_idle_connection_is_small),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
