@@ -4,14 +4,17 @@
  * is decided by a generator seeded with seed=, so a run with the same frames at the same times has
  * the same faults; time is w->now_ns only.
  *
- *   loss=P        chance that a frame is lost                          (dropped LINK_LOSS)
- *   dup=P         chance that a frame comes twice                      (the second: originated)
- *   reorder=P     chance that a frame is held back by reorder_us more than the others (1000), so
- * that later ones overtake it delay_us=N    each frame is late by so much jitter_us=N   give or
- * take up to so much, evenly; order is kept corrupt=P     chance that one to three bits of a frame
- * are flipped rate_mbit=N   frames leave one after the other at this rate (0: no limit) queue=N
- * frames that may wait for the rate, 1000; more are    dropped LINK_QUEUE dir=both|in|out  from
- * which side; in: received frames seed=N        1
+ * - loss=P: chance that a frame is lost (dropped LINK_LOSS)
+ * - dup=P: chance that a frame comes twice (the second: originated)
+ * - reorder=P: chance that a frame is held back by reorder_us more than the others (1000), so that
+ *   later ones overtake it
+ * - delay_us=N: each frame is late by so much
+ * - jitter_us=N: give or take up to so much, evenly; order is kept
+ * - corrupt=P: chance that one to three bits of one byte of a frame are flipped
+ * - rate_mbit=N: frames leave one after the other at this rate (0: no limit)
+ * - queue=N: frames that may wait for the rate, 1000; more are dropped LINK_QUEUE
+ * - dir=both|in|out: from which side; in: received frames
+ * - seed=N: 1
  *
  * Order: loss, corruption, rate, delay, jitter, reordering, duplication. Frames are hit as they
  * would be on the wire: the port below runs without offloads. At most 16,384 frames are on the way
