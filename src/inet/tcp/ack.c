@@ -3,7 +3,7 @@
  * The acknowledgment field of a segment for a synchronised connection (RFC 9293 section 3.10.7.4,
  * "fifth, check the ACK field"): what arrived, the window, duplicates.
  */
-#include "inet/tcp/tcp_impl.h"
+#include "inet/tcp/recovery.h"
 
 /* RFC 9293: only a segment that is not older than the last one used may change the window. */
 void tcp_window_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
@@ -66,30 +66,110 @@ static uint32_t ring_advance(struct worker *w, struct tcp_pcb *pcb)
 	return bytes;
 }
 
-void tcp_ack_advance(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
+/* Records below una: what arrived, and when it was sent. */
+static void records_acked(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 {
-	uint32_t bytes;
+	while (pcb->sent_head) {
+		struct tcp_sent *r =
+			tcp_sent_of(&(struct tcp_sent_at){ pcb->sent_head, pcb->sent_head->first });
+		uint32_t end = tcp_seq_lt(pcb->snd_una, r->end) ? pcb->snd_una : r->end;
 
-	pcb->snd_una = seg->ack;
-	bytes = ring_advance(w, pcb);
-	if (pcb->board)
-		tcp_board_acked(w, pcb);
-	tcp_rtt_acked(w, pcb, seg);
+		if (tcp_seq_geq(r->start, pcb->snd_una))
+			return;
+		if (!(r->flags & SENT_SACKED)) {
+			if (r->flags & SENT_RXT) {
+				a->what |= ACK_RXT;
+			} else {
+				if (tcp_seq_leq(r->end, pcb->recover))
+					a->what |= ACK_ORIG;
+				if (!a->oldest_acked_ns)
+					a->oldest_acked_ns = r->sent_ns;
+				a->newest_acked_ns = r->sent_ns;
+				if (pcb->sacked_bytes && tcp_seq_lt(r->start, pcb->fack))
+					tcp_sack_reordered(pcb, r, a);
+			}
+			a->newly_bytes += end - r->start;
+			tcp_rate_arrived(w, pcb, r, a);
+			tcp_rack_arrived(w, pcb, r, a);
+		}
+		tcp_sent_shift(w, pcb, pcb->snd_una);
+	}
+}
+
+static void advance(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
+{
+	pcb->snd_una = a->una_seq;
+	a->what |= ACK_ADVANCED;
+	a->acked_bytes = a->una_seq - a->prior_una;
+	records_acked(w, pcb, a);
+	ring_advance(w, pcb);
 	pcb->retries = 0;
 	pcb->soft_error = 0;
 	pcb->unacked_since_ns = w->now_ns;
-	tcp_recovery_acked(w, pcb, bytes);
-	if (pcb->recovery == TCP_OPEN)
-		pcb->backoff = 0;
-	if (pcb->snd_una == pcb->snd_nxt)
-		pcb->rtx_ns = 0;
-	else
-		tcp_rtx_start(w, pcb);
+	if (pcb->undo_marker && tcp_seq_lt(pcb->undo_marker, pcb->snd_una) &&
+	    pcb->recovery < TCP_CWR)
+		pcb->undo_marker = 0;
 	neigh_confirm(w, &pcb->flow);
 	pcb->flags |= F_OUTPUT;
 	tcp_list(w, pcb);
-	if ((pcb->flags & F_FIN_SENT) && pcb->snd_una == pcb->fin_seq + 1)
+}
+
+/* The timer runs for what is on the way now (RFC 6298 section 5.3, RFC 8985 section 7.2). */
+static void timer_rearm(struct worker *w, struct tcp_pcb *pcb, uint8_t kind)
+{
+	if (pcb->snd_una == pcb->snd_nxt) {
+		pcb->rtx_ns = 0;
+		return;
+	}
+	if (pcb->rtx_ns && pcb->rtx_kind == TCP_RTX_REO && kind != TCP_RTX_REO)
+		return; /* rack_detect() has just set it */
+	if (tcp_tlp_schedule(w, pcb))
+		return;
+	if (kind == TCP_RTX_TLP || kind == TCP_RTX_REO)
+		tcp_rtx_kind(w, pcb, TCP_RTX_RTO, tcp_rto_left_ns(w, pcb));
+	else
+		tcp_rtx_start(w, pcb);
+}
+
+static void ack_begin(const struct tcp_pcb *pcb, const struct tcp_seg *seg, struct tcp_ack *a)
+{
+	*a = (struct tcp_ack){
+		.prior_una = pcb->snd_una,
+		.prior_flight = pcb->flight_bytes,
+		.prior_lost = (uint32_t)pcb->lost_total,
+		.una_seq = seg->ack,
+		.ts_ecr = seg->has_ts && (pcb->flags & F_TS_OK) ? seg->ts_ecr : 0,
+		.what = seg->len || (seg->flags & TCP_F_FIN) ? ACK_TEXT : 0,
+	};
+}
+
+static void ack_end(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
+{
+	uint8_t kind = pcb->rtx_kind;
+
+	tcp_rtt_acked(w, pcb, a);
+	if (pcb->rtx_kind == TCP_RTX_REO)
+		pcb->rtx_kind = TCP_RTX_RTO; /* unless RACK says so again */
+	tcp_recovery_ack(w, pcb, a);
+	if (a->what & ACK_ADVANCED) {
+		if (pcb->recovery < TCP_RECOVERY)
+			pcb->backoff = 0;
+		timer_rearm(w, pcb, pcb->rtx_kind == TCP_RTX_REO ? TCP_RTX_RTO : kind);
+	} else if (kind == TCP_RTX_REO && pcb->rtx_kind != TCP_RTX_REO && pcb->rtx_ns) {
+		tcp_rtx_kind(w, pcb, TCP_RTX_RTO, tcp_rto_left_ns(w, pcb));
+	}
+	if ((a->what & ACK_ADVANCED) && (pcb->flags & F_FIN_SENT) &&
+	    pcb->snd_una == pcb->fin_seq + 1)
 		fin_acked(w, pcb);
+}
+
+void tcp_ack_fast(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+	struct tcp_ack a;
+
+	ack_begin(pcb, seg, &a);
+	advance(w, pcb, &a);
+	ack_end(w, pcb, &a);
 }
 
 /* RFC 5961 section 5: what it acknowledges is too old, or was never sent. */
@@ -114,32 +194,45 @@ static bool is_duplicate(const struct tcp_pcb *pcb, const struct tcp_seg *seg, u
 	       seg->wnd << pcb->snd_wscale == old_wnd;
 }
 
+/* An acknowledgment older than the newest: its SACK blocks may be news all the same. */
+static bool old_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	struct tcp_ack a;
+
+	if (seg->sack_n) {
+		ack_begin(pcb, seg, &a);
+		a.una_seq = pcb->snd_una;
+		tcp_sack_take(w, pcb, seg, &a);
+		if (a.what & (ACK_SACKED | ACK_DSACK))
+			ack_end(w, pcb, &a);
+	}
+	if (seg->len || (seg->flags & TCP_F_FIN))
+		return true;
+	pkt_drop(w, seg->p, DROP_TCP_OLD_ACK);
+	return false;
+}
+
 bool tcp_ack_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	uint32_t old_wnd = pcb->snd_wnd;
-	bool fresh;
+	struct tcp_ack a;
 
 	if (ack_refused(w, pcb, seg))
 		return false;
-	fresh = seg->sack_n && tcp_board_take(w, pcb, seg);
-	if (tcp_seq_lt(seg->ack, pcb->snd_una)) {
-		if (fresh)
-			tcp_recovery_dupack(w, pcb, true);
-		if (seg->len || (seg->flags & TCP_F_FIN))
-			return true;
-		pkt_drop(w, seg->p, DROP_TCP_OLD_ACK);
-		return false;
-	}
+	if (tcp_seq_lt(seg->ack, pcb->snd_una))
+		return old_ack(w, pcb, seg);
+	ack_begin(pcb, seg, &a);
+	tcp_sack_take(w, pcb, seg, &a);
 	pcb->last_ack_rcv_ns = w->now_ns;
 	tcp_window_take(w, pcb, seg);
 	if (pcb->flags & F_PERSIST)
 		pcb->retries = 0; /* it answers */
-	if (seg->ack != pcb->snd_una) {
-		tcp_ack_advance(w, pcb, seg);
-		if (fresh && pcb->pub.state != TCP_CLOSED && pcb->snd_una != pcb->snd_nxt)
-			tcp_recovery_dupack(w, pcb, true);
-	} else if (fresh || (!(pcb->flags & F_SACK_OK) && is_duplicate(pcb, seg, old_wnd))) {
-		tcp_recovery_dupack(w, pcb, fresh);
-	}
+	if (seg->ack != pcb->snd_una)
+		advance(w, pcb, &a);
+	else if (is_duplicate(pcb, seg, old_wnd) && !(pcb->flags & F_SACK_OK))
+		a.what |= ACK_DUP;
+	if (a.what & (ACK_ADVANCED | ACK_SACKED | ACK_DSACK | ACK_DUP) ||
+	    (pcb->tlp_end && !(a.what & ACK_TEXT)))
+		ack_end(w, pcb, &a);
 	return true;
 }

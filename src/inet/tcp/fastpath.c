@@ -11,9 +11,10 @@ static bool predicted(const struct worker *w, const struct tcp_pcb *pcb, const s
 	const uint32_t never = F_FIN_SEEN | F_DETACHED;
 
 	return pcb->pub.state == TCP_ESTABLISHED && (seg->flags & ~TCP_F_PSH) == TCP_F_ACK &&
-	       seg->seq == pcb->rcv_nxt && !(pcb->flags & never) && !pcb->ooo && !pcb->board &&
-	       pcb->recovery == TCP_OPEN && seg->sack_n == 0 &&
-	       seg->ack - pcb->snd_una <= pcb->snd_nxt - pcb->snd_una && !tcp_paws_old(w, pcb, seg);
+	       seg->seq == pcb->rcv_nxt && !(pcb->flags & never) && !pcb->ooo &&
+	       !pcb->sacked_bytes && pcb->recovery == TCP_OPEN && seg->sack_n == 0 &&
+	       !pcb->tlp_end && seg->ack - pcb->snd_una <= pcb->snd_nxt - pcb->snd_una &&
+	       !tcp_paws_old(w, pcb, seg);
 }
 
 bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
@@ -33,7 +34,7 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	pcb->last_ack_rcv_ns = w->now_ns;
 	tcp_window_take(w, pcb, seg);
 	if (seg->ack != pcb->snd_una)
-		tcp_ack_advance(w, pcb, seg);
+		tcp_ack_fast(w, pcb, seg);
 	if (seg->len == 0) {
 		pkt_consume(w, seg->p, FATE_ABSORBED);
 		return true;

@@ -20,8 +20,7 @@ static void path_mtu(struct worker *w, struct tcp_pcb *pcb, uint16_t mtu_bytes)
 	if (pcb->snd_mss >= old_mss || pcb->snd_una == pcb->snd_nxt)
 		return;
 	/* What was too large is lost for sure: send it again, smaller; that is not congestion. */
-	tcp_recovery_timeout(w, pcb);
-	pcb->cwnd = tcp_max(pcb->cwnd, TCP_INIT_CWND_SEGMENTS * pcb->snd_mss);
+	tcp_recovery_smaller(w, pcb);
 	tcp_rtx_start(w, pcb);
 }
 

@@ -58,8 +58,14 @@ static void info_flow(const struct tcp_pcb *pcb, struct tcp_info *i)
 	i->tcpi_pmtu = pcb->flow.mtu_bytes;
 	i->tcpi_unacked = in_segments(pcb, pcb->snd_nxt - pcb->snd_una);
 	i->tcpi_sacked = in_segments(pcb, pcb->sacked_bytes);
-	if (pcb->recovery != TCP_OPEN)
-		i->tcpi_lost = in_segments(pcb, pcb->snd_nxt - pcb->snd_una - tcp_pipe(pcb));
+	i->tcpi_lost = in_segments(pcb, pcb->lost_bytes);
+	i->tcpi_reordering = pcb->reordering;
+	i->tcpi_reord_seen = pcb->reord_seen;
+	i->tcpi_delivered = (uint32_t)(pcb->snd_mss ? pcb->delivered_bytes / pcb->snd_mss : 0);
+	if (pcb->rate_interval_ns)
+		i->tcpi_delivery_rate = pcb->rate_bytes * TCP_S_NS / pcb->rate_interval_ns;
+	i->tcpi_delivery_rate_app_limited = pcb->rate_app_limited;
+	i->tcpi_pacing_rate = pcb->pacing_rate ? pcb->pacing_rate : ~0ull;
 	i->tcpi_retransmits = pcb->retries;
 	i->tcpi_total_retrans = pcb->total_retrans;
 	i->tcpi_backoff = pcb->backoff;
@@ -89,10 +95,7 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 
 	memset(&i, 0, sizeof(i));
 	i.tcpi_state = linux_state[pcb->pub.state];
-	i.tcpi_ca_state = pcb->recovery == TCP_RECOVERY ? TCP_CA_Recovery
-			  : pcb->recovery == TCP_LOSS	? TCP_CA_Loss
-			  : pcb->dupacks		? TCP_CA_Disorder
-							: TCP_CA_Open;
+	i.tcpi_ca_state = pcb->recovery; /* the same numbers: TCP_CA_Open to TCP_CA_Loss */
 	if (pcb->pub.state == TCP_LISTEN) {
 		i.tcpi_unacked = pcb->half_open_n;
 	} else if (pcb->pub.state != TCP_CLOSED) {

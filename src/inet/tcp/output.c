@@ -10,7 +10,7 @@
  */
 #include <errno.h>
 
-#include "inet/tcp/tcp_impl.h"
+#include "inet/tcp/recovery.h"
 
 /* The ring came: fix how its positions and sequence numbers relate. */
 void tcp_snd_map(struct tcp_pcb *pcb)
@@ -45,60 +45,70 @@ static uint32_t segment_mss(const struct tcp_pcb *pcb)
 	return pcb->snd_mss + (pcb->flags & F_TS_OK ? 12u : 0u) - tcp_options_len(pcb);
 }
 
-/* [seq, seq + len) of what was sent before. */
-static int retransmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len)
+static void resent_account(struct worker *w, struct tcp_pcb *pcb, struct tcp_sent *r)
 {
-	uint32_t end = tcp_data_end(pcb), max = packet_max(pcb, segment_mss(pcb));
+	uint32_t len = r->end - r->start;
+
+	r->rxt_ts = tcp_ts_now(w, pcb->ts_offset);
+	if (!pcb->rxt_ts_set) {
+		pcb->rxt_ts_set = true;
+		pcb->rxt_ts = r->rxt_ts;
+	}
+	tcp_rate_sent(w, pcb, r, pcb->flight_bytes == 0);
+	tcp_sent_state(pcb, r, SENT_OUT);
+	r->flags |= SENT_RXT;
+	pcb->undo_rxt = true;
+	pcb->undo_rxt_bytes += len;
+	pcb->prr_out += len;
+	pcb->total_retrans += (len + pcb->snd_mss - 1) / pcb->snd_mss;
+	pcb->bytes_retrans += len;
+}
+
+/* The record again, max bytes of it at most. 0 or -errno. */
+static int retransmit(struct worker *w, struct tcp_pcb *pcb, struct tcp_sent_at *at, uint32_t max)
+{
+	struct tcp_sent *r = tcp_sent_of(at);
+	uint32_t data_end = tcp_data_end(pcb), start = r->start, end = r->end, bytes;
 	uint8_t flags = TCP_F_ACK;
-	uint32_t bytes;
 	int err;
 
-	len = tcp_min(len, max);
-	bytes = tcp_seq_lt(seq, end) ? tcp_min(len, end - seq) : 0;
-	if ((pcb->flags & F_FIN_SENT) && seq + bytes == end && (len > bytes || len < max))
+	if (end - start > max) {
+		end = start + max;
+		if (tcp_sent_split(w, pcb, at, end))
+			r = tcp_sent_of(at);
+	}
+	bytes = tcp_seq_gt(end, data_end) ? data_end - start : end - start;
+	if (tcp_seq_gt(end, data_end))
 		flags |= TCP_F_FIN;
-	if (bytes && seq + bytes == end)
+	if (bytes && start + bytes == data_end)
 		flags |= TCP_F_PSH;
-	pcb->flags &= ~F_RTT_TIMED; /* Karn: it is no longer clear which one is acknowledged */
-	err = tcp_xmit(w, pcb, seq, bytes, flags);
-	if (err == -ENOBUFS)
-		return err;
-	pcb->total_retrans++;
-	pcb->bytes_retrans += bytes;
-	pcb->head_mark = pcb->snd_nxt;
-	if (tcp_seq_gt(seq + bytes + !!(flags & TCP_F_FIN), pcb->high_rxt))
-		pcb->high_rxt = seq + bytes + !!(flags & TCP_F_FIN);
-	return 0;
+	err = tcp_xmit(w, pcb, start, bytes, flags);
+	if (err != -ENOBUFS)
+		resent_account(w, pcb, r);
+	return err == -ENOBUFS ? err : 0;
 }
 
 /* Lost segments, while the pipe has room. False: no room, or no buffers; the new has to wait. */
-static bool output_lost(struct worker *w, struct tcp_pcb *pcb, uint32_t *pipe)
+static bool output_lost(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint32_t seq, len;
+	struct tcp_sent_at at = tcp_sent_first(pcb);
 
-	if (pcb->flags & F_HEAD_AGAIN) {
-		pcb->flags &= ~F_HEAD_AGAIN;
-		if (retransmit(w, pcb, pcb->snd_una, segment_mss(pcb)) != 0)
-			return false;
-	}
-	while (tcp_next_lost(pcb, &seq, &len)) {
-		uint32_t mss = segment_mss(pcb);
+	for (; at.block && pcb->lost_bytes; tcp_sent_next(&at)) {
+		const struct tcp_sent *r = tcp_sent_of(&at);
+		uint32_t mss = segment_mss(pcb), pipe = tcp_pipe(pcb), room;
 
-		if (*pipe + mss > pcb->cwnd && !(pcb->flags & F_FORCE_RXT))
+		if (!(r->flags & SENT_LOST))
+			continue;
+		room = pcb->cwnd > pipe ? pcb->cwnd - pipe : 0;
+		if (room < mss && room < r->end - r->start)
 			return false;
-		if (*pipe + mss < pcb->cwnd)
-			len = tcp_min(len, tcp_max(mss, (pcb->cwnd - *pipe) / mss * mss));
-		else
-			len = tcp_min(len, mss);
-		if (pcb->flags & F_FORCE_RXT)
-			len = tcp_min(len, mss);
 		/* What the peer took back of its window may be asked about, but not filled. */
-		if (seq != pcb->snd_una && tcp_seq_gt(seq + len, pcb->snd_una + pcb->snd_wnd))
+		if (r->start != pcb->snd_una &&
+		    tcp_seq_gt(r->start + mss, pcb->snd_una + pcb->snd_wnd))
 			return false;
-		if (retransmit(w, pcb, seq, len) != 0)
+		room = room < mss ? mss : room / mss * mss;
+		if (retransmit(w, pcb, &at, tcp_min(room, packet_max(pcb, mss))) != 0)
 			return false;
-		pcb->flags &= ~F_FORCE_RXT;
-		*pipe = tcp_pipe(pcb);
 	}
 	return true;
 }
@@ -159,13 +169,27 @@ static void restart_after_idle(struct worker *w, struct tcp_pcb *pcb)
 	pcb->cwnd = tcp_max(pcb->cwnd, initial);
 }
 
-static void rtt_begin(struct worker *w, struct tcp_pcb *pcb, uint32_t end)
+/* Is there room for one more record? */
+static bool record_ready(const struct worker *w, const struct tcp_pcb *pcb)
 {
-	if ((pcb->flags & F_RTT_TIMED) || pcb->recovery != TCP_OPEN)
-		return;
-	pcb->rtt_seq = end - 1;
-	pcb->rtt_start_ns = w->now_ns;
-	pcb->flags |= F_RTT_TIMED;
+	const struct tcp_sent_block *b = pcb->sent_tail;
+
+	if (b && b->first + b->n < TCP_SENT_PER_BLOCK)
+		return true;
+	if (w->tcp->sent.free && pcb->sent_blocks < TCP_SENT_BLOCKS_MAX)
+		return true;
+	return b && (tcp_sent_last(pcb)->flags & SENT_OUT);
+}
+
+static void sent_record(struct worker *w, struct tcp_pcb *pcb, uint32_t end)
+{
+	bool idle = pcb->snd_una == pcb->snd_nxt;
+	struct tcp_sent *r = tcp_sent_add(w, pcb, pcb->snd_nxt, end);
+
+	if (idle && pcb->cc->event)
+		pcb->cc->event(w, pcb, TCP_CC_SEND_IDLE);
+	tcp_rate_sent(w, pcb, r, idle);
+	pcb->prr_out += end - pcb->snd_nxt;
 }
 
 /* One packet of new data. */
@@ -180,6 +204,8 @@ static int output_new(struct worker *w, struct tcp_pcb *pcb, uint32_t len)
 		flags |= TCP_F_PSH;
 	if (fin)
 		flags |= TCP_F_FIN;
+	if (!record_ready(w, pcb))
+		return -ENOBUFS;
 	err = tcp_xmit(w, pcb, pcb->snd_nxt, len, flags);
 	if (err == -ENOBUFS)
 		return err;
@@ -191,7 +217,7 @@ static int output_new(struct worker *w, struct tcp_pcb *pcb, uint32_t len)
 		pcb->flags |= F_FIN_SENT;
 		end++;
 	}
-	rtt_begin(w, pcb, end);
+	sent_record(w, pcb, end);
 	pcb->snd_nxt = end;
 	return 0;
 }
@@ -202,29 +228,76 @@ static bool fin_waits(const struct tcp_pcb *pcb)
 	       pcb->snd_nxt == pcb->fin_seq;
 }
 
-/* Returns false where buffers ran out. */
-static bool output_fresh(struct worker *w, struct tcp_pcb *pcb, uint32_t pipe)
+/* Nothing more to send, though the windows would let it: samples of the rate say too little. */
+static void app_limited(struct tcp_pcb *pcb, uint32_t pipe)
 {
-	uint32_t len;
+	if (pcb->snd_nxt == tcp_data_end(pcb) && pipe + pcb->snd_mss <= pcb->cwnd &&
+	    !pcb->lost_bytes)
+		pcb->app_limited_bytes = tcp_max64(pcb->delivered_bytes + pipe, 1);
+}
+
+/* Returns false where buffers ran out. */
+static bool output_fresh(struct worker *w, struct tcp_pcb *pcb)
+{
+	uint32_t len, pipe;
 
 	pcb->flags &= ~F_CWND_LIMITED;
-	while ((len = next_len(pcb, pipe)) > 0) {
+	while ((len = next_len(pcb, tcp_pipe(pcb))) > 0) {
 		if (output_new(w, pcb, len) != 0)
 			return false;
-		pipe += len;
 	}
+	pipe = tcp_pipe(pcb);
 	if (pipe + pcb->snd_mss > pcb->cwnd || pipe * 2 > pcb->cwnd)
 		pcb->flags |= F_CWND_LIMITED;
+	app_limited(pcb, pipe);
 	/* The FIN alone: it needs no room in the windows' sense that matters. */
 	if (fin_waits(pcb))
 		return output_new(w, pcb, 0) == 0;
 	return true;
 }
 
+/* F-RTO's new data goes before the lost; where there is none, the lost after all. */
+static bool output_frto(struct worker *w, struct tcp_pcb *pcb)
+{
+	uint32_t before = pcb->snd_nxt;
+	bool enough;
+
+	pcb->frto_new = false;
+	pcb->cwnd = tcp_max(pcb->cwnd, tcp_pipe(pcb) + 2u * pcb->snd_mss);
+	enough = output_fresh(w, pcb);
+	if (pcb->snd_nxt == before)
+		pcb->frto = false;
+	return enough;
+}
+
+static bool output_all(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->frto_new) {
+		bool enough = output_frto(w, pcb);
+
+		if (pcb->frto || !enough)
+			return enough;
+	}
+	if (pcb->lost_bytes && !output_lost(w, pcb))
+		return true;
+	return output_fresh(w, pcb);
+}
+
+/* What runs now that something is on the way: a probe's timer, or the time-out. */
+static void timer_start(struct worker *w, struct tcp_pcb *pcb, bool news)
+{
+	bool none = !pcb->rtx_ns || (pcb->flags & F_PERSIST);
+
+	if (news && (none || pcb->rtx_kind == TCP_RTX_TLP) && tcp_tlp_schedule(w, pcb))
+		return;
+	if (none)
+		tcp_rtx_start(w, pcb);
+}
+
 void tcp_output(struct worker *w, struct tcp_pcb *pcb)
 {
-	bool enough = true;
-	uint32_t pipe;
+	uint32_t before;
+	bool enough;
 
 	tcp_snd_map(pcb);
 	if (pcb->snd_una == pcb->snd_nxt && pcb->snd_nxt == tcp_data_end(pcb) &&
@@ -237,17 +310,36 @@ void tcp_output(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	}
 	restart_after_idle(w, pcb);
-	pipe = tcp_pipe(pcb);
-	if (pcb->recovery == TCP_OPEN || output_lost(w, pcb, &pipe))
-		enough = output_fresh(w, pcb, pipe);
+	before = pcb->snd_nxt;
+	enough = output_all(w, pcb);
 	pcb->flags &= ~F_PUSH_NOW;
 	if (pcb->snd_una != pcb->snd_nxt) {
-		if (!pcb->rtx_ns || (pcb->flags & F_PERSIST))
-			tcp_rtx_start(w, pcb);
+		timer_start(w, pcb, before != pcb->snd_nxt);
 	} else if (!enough || pcb->snd_nxt != tcp_data_end(pcb) || fin_waits(pcb)) {
 		if (!pcb->rtx_ns) {
 			pcb->unacked_since_ns = w->now_ns;
 			tcp_persist_start(w, pcb);
 		}
 	}
+}
+
+bool tcp_output_probe(struct worker *w, struct tcp_pcb *pcb)
+{
+	int32_t window = (int32_t)(pcb->snd_una + pcb->snd_wnd - pcb->snd_nxt);
+	uint32_t avail = tcp_data_end(pcb) - pcb->snd_nxt, mss = segment_mss(pcb);
+	struct tcp_sent_at at;
+
+	if (tcp_route(w, pcb) != 0)
+		return false;
+	if ((int32_t)avail > 0 && window > 0 && !fin_waits(pcb))
+		return output_new(w, pcb, tcp_min(tcp_min(avail, mss), (uint32_t)window)) == 0;
+	at = tcp_sent_find(pcb, pcb->snd_nxt - 1);
+	if (!at.block || !(tcp_sent_of(&at)->flags & SENT_OUT))
+		return false;
+	if (tcp_sent_of(&at)->end - tcp_sent_of(&at)->start > mss) {
+		if (!tcp_sent_split(w, pcb, &at, tcp_sent_of(&at)->end - mss))
+			return false;
+		tcp_sent_next(&at);
+	}
+	return retransmit(w, pcb, &at, mss) == 0;
 }

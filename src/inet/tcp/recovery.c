@@ -1,210 +1,329 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Loss recovery: RFC 6675 with SACK, RFC 6582 (NewReno) without, RFC 5681 after a time-out.
+ * Loss recovery: what state a connection's sending side is in, and what an ACK makes of it.
  *
- *   TCP_OPEN      nothing is known to be lost. Three duplicate ACKs, or SACKs that say as much:
- *   TCP_RECOVERY  until snd_una passes `recover`. cwnd = ssthresh. What is lost is resent once (the
- *                 head again, when what was sent after its retransmission arrived before it).
- *   TCP_LOSS      after a time-out, until snd_una passes `recover`: all that is not SACKed counts
- * as lost; cwnd begins at one segment and grows as in slow start.
+ *                      SACK, dup ACK             ECE, or a loss that a probe repaired
+ *          +--------+ ----------------> +----------+          +-----+
+ *          |  OPEN  |                   | DISORDER |--------->| CWR |   window comes down by PRR
+ *          +--------+ <---------------- +----------+          +-----+
+ *            ^    ^      all is there       | a packet is lost   |
+ *            |    |                         v                    |
+ *            |    |     `recover` reached +----------+ <---------+
+ *            |    +---------------------- | RECOVERY |   window comes down by PRR (prr.c)
+ *            |          or undone         +----------+
+ *            |                              | time-out (from any state)
+ *            |    `recover` reached         v
+ *            +------------------------- +--------+
+ *                 or undone (F-RTO)     |  LOSS  |   window from one segment, slow start
+ *                                       +--------+
+ *
+ * What is lost: with SACK what RACK says (rack.c); without, the segment at snd_una after three
+ * duplicate ACKs and at each partial ACK (NewReno, RFC 6582). After a time-out: the first segment,
+ * and what RACK finds overdue; where it has no idea, everything. Lost segments are resent by
+ * output.c before anything new, within cwnd. Each loss can turn out to be none: undo.c.
+ *
+ * F-RTO (RFC 5682, with SACK's help): after a time-out the first ACK that makes progress lets new
+ * data out instead of more retransmissions. If then something arrives that was never resent, the
+ * time-out was spurious.
  *
  * Limited transmit (RFC 3042) needs no code of its own: what duplicate ACKs or SACKs say has
  * arrived leaves the pipe, so new data may follow.
  */
-#include "inet/tcp/cc.h"
-#include "inet/tcp/tcp_impl.h"
+#include "inet/tcp/recovery.h"
 
 /* Without SACK a duplicate ACK says that some segment arrived. */
 static uint32_t dup_bytes(const struct tcp_pcb *pcb)
 {
 	if ((pcb->flags & F_SACK_OK) || pcb->recovery == TCP_LOSS)
 		return 0;
-	if (pcb->recovery == TCP_OPEN) /* RFC 3042: no more than two segments beyond the window */
+	if (pcb->recovery <= TCP_CWR) /* RFC 3042: no more than two segments beyond the window */
 		return tcp_min(pcb->dupacks, 2) * pcb->snd_mss;
 	return pcb->dupacks * (uint32_t)pcb->snd_mss;
 }
 
-/* What is not SACKed below this is held for lost. */
-static uint32_t lost_end(const struct tcp_pcb *pcb)
-{
-	uint32_t end = tcp_board_lost_end(pcb);
-
-	if (pcb->recovery == TCP_LOSS && tcp_seq_lt(end, pcb->recover))
-		return pcb->recover;
-	if (pcb->recovery == TCP_RECOVERY && tcp_seq_lt(end, pcb->snd_una + pcb->snd_mss))
-		return tcp_seq_lt(pcb->snd_una + pcb->snd_mss, pcb->snd_nxt)
-			       ? pcb->snd_una + pcb->snd_mss
-			       : pcb->snd_nxt;
-	return end;
-}
-
-static uint32_t overlap(uint32_t start, uint32_t end, uint32_t from, uint32_t to)
-{
-	if (tcp_seq_lt(start, from))
-		start = from;
-	if (tcp_seq_gt(end, to))
-		end = to;
-	return tcp_seq_lt(start, end) ? end - start : 0;
-}
-
-/* The i-th stretch between SACKed ranges; false behind the last. */
-static bool hole(const struct tcp_pcb *pcb, uint32_t i, uint32_t *start, uint32_t *end)
-{
-	uint32_t n = pcb->board ? pcb->board->n : 0;
-
-	if (i > n)
-		return false;
-	*start = i ? pcb->board->r[i - 1].end : pcb->snd_una;
-	*end = i < n ? pcb->board->r[i].start : pcb->snd_nxt;
-	return true;
-}
-
 uint32_t tcp_pipe(const struct tcp_pcb *pcb)
 {
-	uint32_t out = pcb->snd_nxt - pcb->snd_una, dups = dup_bytes(pcb), pipe = 0;
-	uint32_t start, end, lost;
+	uint32_t dups = dup_bytes(pcb);
 
-	if (pcb->recovery == TCP_OPEN) {
-		out -= pcb->sacked_bytes;
-		return out > dups ? out - dups : 0;
-	}
-	lost = lost_end(pcb);
-	for (uint32_t i = 0; hole(pcb, i, &start, &end); i++) {
-		pipe += overlap(start, end, lost, pcb->snd_nxt);
-		pipe += overlap(start, end, pcb->snd_una, pcb->high_rxt);
-	}
-	return pipe > dups ? pipe - dups : 0;
+	return pcb->flight_bytes > dups ? pcb->flight_bytes - dups : 0;
 }
 
-/* RFC 6675 NextSeg(), rule (1): the first lost range that was not retransmitted in this recovery.
- */
-bool tcp_next_lost(const struct tcp_pcb *pcb, uint32_t *seq, uint32_t *len)
+void tcp_recovery_state(struct worker *w, struct tcp_pcb *pcb, uint8_t state)
 {
-	uint32_t lost, start, end;
+	if (pcb->recovery == state)
+		return;
+	if (pcb->cc->state)
+		pcb->cc->state(w, pcb, state);
+	pcb->recovery = state;
+}
 
-	if (pcb->recovery == TCP_OPEN)
-		return false;
-	lost = lost_end(pcb);
-	for (uint32_t i = 0; hole(pcb, i, &start, &end); i++) {
-		if (tcp_seq_lt(start, pcb->high_rxt))
-			start = pcb->high_rxt;
-		if (tcp_seq_geq(start, lost))
-			return false;
-		if (tcp_seq_gt(end, lost))
-			end = lost;
-		if (tcp_seq_lt(start, end)) {
-			*seq = start;
-			*len = end - start;
-			return true;
-		}
+void tcp_recovery_settle(struct worker *w, struct tcp_pcb *pcb)
+{
+	bool doubt = pcb->sacked_bytes || pcb->lost_bytes || pcb->dupacks;
+
+	tcp_recovery_state(w, pcb, doubt ? TCP_DISORDER : TCP_OPEN);
+}
+
+static void lose(struct tcp_pcb *pcb, struct tcp_sent *r)
+{
+	if (!(r->flags & SENT_OUT))
+		return;
+	tcp_sent_state(pcb, r, SENT_LOST);
+	pcb->lost_total += r->end - r->start;
+}
+
+/* The segment at snd_una is lost. */
+static void lose_head(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_sent_at at = tcp_sent_first(pcb);
+	struct tcp_sent *r;
+
+	if (!at.block)
+		return;
+	r = tcp_sent_of(&at);
+	if (r->end - r->start > pcb->snd_mss)
+		tcp_sent_split(w, pcb, &at, r->start + pcb->snd_mss);
+	lose(pcb, tcp_sent_of(&at));
+}
+
+void tcp_recovery_enter(struct worker *w, struct tcp_pcb *pcb)
+{
+	tcp_undo_begin(pcb);
+	if (pcb->recovery != TCP_CWR)
+		tcp_prr_begin(w, pcb);
+	else
+		pcb->recover = pcb->snd_nxt;
+	tcp_recovery_state(w, pcb, TCP_RECOVERY);
+	if (!(pcb->flags & F_SACK_OK))
+		lose_head(w, pcb);
+	pcb->flags |= F_OUTPUT;
+	tcp_list(w, pcb);
+}
+
+void tcp_recovery_cwr(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->recovery >= TCP_CWR)
+		return;
+	pcb->undo_marker = 0;
+	tcp_prr_begin(w, pcb);
+	tcp_recovery_state(w, pcb, TCP_CWR);
+}
+
+static bool time_to_recover(const struct tcp_pcb *pcb)
+{
+	if (pcb->lost_bytes)
+		return true;
+	/* RFC 6582 section 3.2: not for what an earlier recovery's retransmissions provoke. */
+	return !(pcb->flags & F_SACK_OK) && pcb->dupacks >= TCP_DUP_THRESH &&
+	       tcp_seq_geq(pcb->snd_una, pcb->recover);
+}
+
+/* OPEN, DISORDER, CWR */
+static void ack_undisturbed(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
+{
+	if (a->what & ACK_ADVANCED)
+		pcb->dupacks = 0;
+	if (pcb->recovery == TCP_CWR && tcp_seq_geq(pcb->snd_una, pcb->recover) &&
+	    pcb->snd_una != a->prior_una) {
+		tcp_prr_end(w, pcb);
+		tcp_recovery_state(w, pcb, TCP_OPEN);
+	}
+	if (pcb->recovery != TCP_CWR)
+		tcp_undo_dsack(w, pcb);
+	if (pcb->flags & F_SACK_OK)
+		tcp_rack_detect(w, pcb);
+	if (time_to_recover(pcb))
+		tcp_recovery_enter(w, pcb);
+	else if (pcb->recovery != TCP_CWR)
+		tcp_recovery_settle(w, pcb);
+}
+
+static void recovery_over(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a)
+{
+	pcb->dupacks = 0;
+	if (!tcp_undo_recovered(w, pcb, a))
+		tcp_prr_end(w, pcb);
+	pcb->undo_marker = 0;
+	tcp_recovery_settle(w, pcb);
+}
+
+/* A partial ACK without SACK: the first hole was filled by our retransmission, what lies behind it
+ * had been the duplicate ACKs'. */
+static void partial_newreno(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a)
+{
+	uint32_t segments = (a->acked_bytes + pcb->snd_mss - 1) / pcb->snd_mss;
+
+	pcb->dupacks = pcb->dupacks + 1u > segments ? (uint8_t)(pcb->dupacks + 1 - segments) : 0;
+	lose_head(w, pcb);
+}
+
+static void ack_in_recovery(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
+{
+	if (tcp_seq_geq(pcb->snd_una, pcb->recover)) {
+		recovery_over(w, pcb, a);
+		if (pcb->sacked_bytes)
+			ack_undisturbed(w, pcb, a);
+		return;
+	}
+	if (a->what & ACK_ADVANCED) {
+		if (tcp_undo_partial(w, pcb, a))
+			return;
+		if (!(pcb->flags & F_SACK_OK))
+			partial_newreno(w, pcb, a);
+	}
+	if (tcp_undo_dsack(w, pcb)) {
+		tcp_recovery_settle(w, pcb);
+		return;
+	}
+	if (pcb->flags & F_SACK_OK)
+		tcp_rack_detect(w, pcb);
+}
+
+/* F-RTO, RFC 5682 section 3.1 steps 2 and 3. True: the time-out was spurious. */
+static bool frto(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a)
+{
+	if ((a->what & ACK_ORIG) && tcp_undo_loss(w, pcb, a, true))
+		return true;
+	if (tcp_seq_gt(pcb->snd_nxt, pcb->recover)) {
+		/* New data is out: what now says "something is missing" means it. */
+		if (a->what & (ACK_SACKED | ACK_DUP))
+			pcb->frto = false;
+	} else if ((a->what & ACK_ADVANCED) && tcp_seq_lt(pcb->snd_una, pcb->recover)) {
+		pcb->recover = pcb->snd_nxt;
+		pcb->frto_new = true;
+	} else if (a->what & ACK_DUP) {
+		pcb->frto = false;
 	}
 	return false;
 }
 
-static void recovery_begin(struct worker *w, struct tcp_pcb *pcb)
+static void ack_in_loss(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 {
-	uint32_t flight = pcb->snd_nxt - pcb->snd_una;
+	bool recovered = tcp_seq_geq(pcb->snd_una, pcb->recover);
 
-	pcb->prior_cwnd = pcb->cwnd;
-	pcb->ssthresh = pcb->cc->ssthresh(w, pcb, flight);
-	pcb->recovery = TCP_RECOVERY;
-	pcb->recover = pcb->snd_nxt;
-	pcb->high_rxt = pcb->snd_una;
-	pcb->cwnd = pcb->ssthresh;
-	pcb->cwnd_acked = 0;
-	pcb->lost_events++;
-	pcb->flags |= F_FORCE_RXT;
-	pcb->flags &= ~F_HEAD_AGAIN;
-	tcp_rtx_start(w, pcb);
-}
-
-/* The head was resent, and three segments that were sent later have arrived: it was lost again. */
-static void head_again(struct tcp_pcb *pcb)
-{
-	const struct tcp_ranges *b = pcb->board;
-
-	if (!b || tcp_seq_leq(pcb->high_rxt, pcb->snd_una))
+	if ((a->what & ACK_ADVANCED) && tcp_undo_loss(w, pcb, a, false))
 		return;
-	if (tcp_seq_gt(b->r[b->n - 1].end, pcb->head_mark + TCP_DUP_THRESH * pcb->snd_mss))
-		pcb->flags |= F_HEAD_AGAIN;
+	if (pcb->frto && frto(w, pcb, a))
+		return;
+	if (recovered) {
+		pcb->frto = false;
+		pcb->dupacks = 0;
+		tcp_undo_recovered(w, pcb, a);
+		pcb->undo_marker = 0;
+		tcp_recovery_settle(w, pcb);
+		return;
+	}
+	if (pcb->flags & F_SACK_OK)
+		tcp_rack_detect(w, pcb);
 }
 
-/* A duplicate ACK, or an ACK with new SACK information. */
-void tcp_recovery_dupack(struct worker *w, struct tcp_pcb *pcb, bool sacked)
+static void congestion_control(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a,
+			       const struct tcp_rate *rate, bool reducing)
 {
-	if (pcb->dupacks < 255)
+	bool limited = (pcb->flags & F_CWND_LIMITED) || pcb->recovery == TCP_LOSS;
+
+	if (pcb->cc->acked)
+		pcb->cc->acked(w, pcb, rate);
+	if (pcb->cc->control) {
+		pcb->cc->control(w, pcb, rate);
+		return;
+	}
+	if (pcb->recovery == TCP_RECOVERY || pcb->recovery == TCP_CWR)
+		tcp_prr_acked(pcb, a, rate->lost_bytes);
+	else if (limited && !reducing &&
+		 (pcb->reord_seen ? a->newly_bytes : a->what & ACK_ADVANCED))
+		pcb->cc->grow(w, pcb, pcb->reord_seen ? a->newly_bytes : a->acked_bytes);
+}
+
+static bool dubious(const struct tcp_pcb *pcb, const struct tcp_ack *a)
+{
+	return pcb->recovery != TCP_OPEN || (a->what & (ACK_SACKED | ACK_DUP | ACK_DSACK)) ||
+	       pcb->sacked_bytes;
+}
+
+void tcp_recovery_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
+{
+	/* The ACK that ends a reduction leaves cwnd where the reduction left it. */
+	bool reducing = pcb->recovery == TCP_RECOVERY || pcb->recovery == TCP_CWR;
+	struct tcp_rate rate;
+
+	if ((a->what & ACK_DUP) && pcb->dupacks < 255)
 		pcb->dupacks++;
-	pcb->flags |= F_OUTPUT;
-	tcp_list(w, pcb);
-	if (pcb->recovery != TCP_OPEN) {
-		head_again(pcb);
-		return;
+	tcp_rack_reo_wnd(pcb, a);
+	tcp_tlp_acked(w, pcb, a);
+	if (dubious(pcb, a)) {
+		if (pcb->recovery == TCP_RECOVERY)
+			ack_in_recovery(w, pcb, a);
+		else if (pcb->recovery == TCP_LOSS)
+			ack_in_loss(w, pcb, a);
+		else
+			ack_undisturbed(w, pcb, a);
+		pcb->flags |= F_OUTPUT;
+		tcp_list(w, pcb);
 	}
-	/* RFC 6582 section 3.2: not for what an earlier recovery's retransmissions provoke. */
-	if (!(pcb->flags & F_SACK_OK) && tcp_seq_lt(pcb->snd_una, pcb->recover))
-		return;
-	if (pcb->dupacks >= TCP_DUP_THRESH || tcp_board_lost_end(pcb) != pcb->snd_una)
-		recovery_begin(w, pcb);
+	tcp_rate_sample(w, pcb, a, &rate);
+	congestion_control(w, pcb, a, &rate, reducing);
 }
 
-static void recovery_end(struct tcp_pcb *pcb)
+/* All that is not SACKed, or what RACK holds for overdue, is lost. */
+static void lose_for_time(struct worker *w, struct tcp_pcb *pcb)
 {
-	if (pcb->recovery == TCP_RECOVERY)
-		pcb->cwnd = pcb->ssthresh;
-	pcb->recovery = TCP_OPEN;
-	pcb->dupacks = 0;
-	pcb->flags &= ~(F_FORCE_RXT | F_HEAD_AGAIN);
-}
+	struct tcp_sent_at at = tcp_sent_first(pcb);
+	/* The peer may have thrown away what it SACKed (RFC 2018 section 8): it has, when the first
+	 * is SACKed and not acknowledged; be sure not to count on it when time-outs repeat. */
+	bool renege = at.block && ((tcp_sent_of(&at)->flags & SENT_SACKED) || pcb->backoff >= 3);
+	bool rack = pcb->rack_sent_ns && (pcb->flags & F_SACK_OK) && !renege;
 
-/* bytes were newly acknowledged; snd_una has moved already. */
-void tcp_recovery_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
-{
-	if (pcb->recovery == TCP_RECOVERY && tcp_seq_lt(pcb->snd_una, pcb->recover)) {
-		uint32_t segments = (bytes + pcb->snd_mss - 1) / pcb->snd_mss;
+	for (bool head = true; at.block; tcp_sent_next(&at), head = false) {
+		struct tcp_sent *r = tcp_sent_of(&at);
 
-		/* Partial: the first hole was filled by our retransmission, what lies behind it
-		 * had been the duplicate ACKs'. */
-		pcb->dupacks =
-			pcb->dupacks > segments - 1 ? (uint8_t)(pcb->dupacks - (segments - 1)) : 0;
-		if (tcp_seq_lt(pcb->high_rxt, pcb->snd_una))
-			pcb->high_rxt = pcb->snd_una;
-		if (!(pcb->flags & F_SACK_OK))
-			pcb->flags |= F_FORCE_RXT;
-		return;
+		if (renege && (r->flags & SENT_SACKED))
+			tcp_sent_state(pcb, r, SENT_OUT);
+		if (head || !rack || tcp_rack_overdue(w, pcb, r))
+			lose(pcb, r);
 	}
-	if (pcb->recovery == TCP_RECOVERY) {
-		recovery_end(pcb);
-		return;
-	}
-	if (pcb->recovery == TCP_LOSS && tcp_seq_geq(pcb->snd_una, pcb->recover))
-		recovery_end(pcb);
-	pcb->dupacks = 0;
-	if (pcb->recovery == TCP_LOSS && tcp_seq_lt(pcb->high_rxt, pcb->snd_una))
-		pcb->high_rxt = pcb->snd_una;
-	if ((pcb->flags & F_CWND_LIMITED) || pcb->recovery == TCP_LOSS)
-		pcb->cc->grow(w, pcb, bytes);
 }
 
 void tcp_recovery_timeout(struct worker *w, struct tcp_pcb *pcb)
 {
+	bool fresh = pcb->recovery < TCP_RECOVERY;
+
 	/* RFC 5681 section 3.1: ssthresh once for each loss, not for each repetition of the timer
 	 */
-	if (pcb->recovery != TCP_LOSS || tcp_seq_geq(pcb->snd_una, pcb->recover))
-		pcb->ssthresh = pcb->cc->ssthresh(w, pcb, pcb->snd_nxt - pcb->snd_una);
-	if (pcb->recovery != TCP_LOSS)
-		pcb->lost_events++;
-	pcb->recovery = TCP_LOSS;
+	if (pcb->recovery <= TCP_DISORDER || tcp_seq_geq(pcb->snd_una, pcb->recover) ||
+	    (pcb->recovery == TCP_LOSS && !pcb->retries)) {
+		tcp_undo_begin(pcb);
+		tcp_prr_begin(w, pcb);
+		if (pcb->cc->event)
+			pcb->cc->event(w, pcb, TCP_CC_TIMEOUT);
+	}
+	lose_for_time(w, pcb);
+	pcb->frto = (pcb->flags & F_SACK_OK) && (fresh || pcb->retries);
+	pcb->frto_new = false;
+	tcp_recovery_state(w, pcb, TCP_LOSS);
 	pcb->recover = pcb->snd_nxt;
-	pcb->high_rxt = pcb->snd_una;
-	pcb->cwnd = pcb->snd_mss;
-	pcb->cwnd_acked = 0;
+	pcb->tlp_end = 0;
 	pcb->dupacks = 0;
-	pcb->timeout_ts = tcp_ts_now(w, pcb->ts_offset);
-	pcb->flags &= ~(F_RTT_TIMED | F_HEAD_AGAIN);
-	pcb->flags |= F_FORCE_RXT | F_OUTPUT;
-	/* The peer may have thrown away what it SACKed (RFC 2018 section 8): when the same thing
-	 * times out again and again, do not count on it. */
-	if (pcb->backoff >= 3)
-		tcp_board_clear(w, pcb);
+	pcb->cwnd = pcb->flight_bytes + pcb->snd_mss;
+	pcb->cwnd_acked = 0;
+	pcb->flags |= F_OUTPUT;
+	tcp_list(w, pcb);
+}
+
+void tcp_recovery_smaller(struct worker *w, struct tcp_pcb *pcb)
+{
+	struct tcp_sent_at at = tcp_sent_first(pcb);
+
+	for (; at.block; tcp_sent_next(&at))
+		lose(pcb, tcp_sent_of(&at));
+	if (pcb->recovery != TCP_LOSS) {
+		pcb->undo_marker = 0;
+		pcb->prior_ssthresh = pcb->ssthresh;
+		tcp_recovery_state(w, pcb, TCP_LOSS);
+	}
+	pcb->frto = false;
+	pcb->recover = pcb->snd_nxt;
+	pcb->cwnd = tcp_max(pcb->cwnd, TCP_INIT_CWND_SEGMENTS * pcb->snd_mss);
+	pcb->flags |= F_OUTPUT;
 	tcp_list(w, pcb);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Round trip time and retransmission time-out (RFC 6298), with Linux's minimum: the variance counts
- * for 200 ms at least. One segment a round trip is timed, in nanoseconds; where retransmission
- * makes that ambiguous (Karn), the echoed time stamp is used (RFC 7323 section 4).
+ * for 200 ms at least. Each ACK is a sample: of the oldest segment that it acknowledges, if none
+ * was resent (Karn), else of what it SACKs, else by the echoed time stamp (RFC 7323 section 4).
  */
-#include "inet/tcp/tcp_impl.h"
+#include "inet/tcp/recovery.h"
 
 void tcp_rtt_sample(struct tcp_pcb *pcb, uint64_t rtt_us)
 {
@@ -29,21 +29,22 @@ void tcp_rtt_sample(struct tcp_pcb *pcb, uint64_t rtt_us)
 	pcb->backoff = 0;
 }
 
-void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
+void tcp_rtt_syn(struct worker *w, struct tcp_pcb *pcb)
 {
-	if (pcb->flags & F_RTT_TIMED) {
-		if (tcp_seq_leq(seg->ack, pcb->rtt_seq))
-			return;
-		pcb->flags &= ~F_RTT_TIMED;
+	if (pcb->flags & F_RTT_TIMED)
 		tcp_rtt_sample(pcb, (w->now_ns - pcb->rtt_start_ns) / 1000);
-		return;
-	}
-	if (seg->has_ts && seg->ts_ecr && (pcb->flags & F_TS_OK)) {
-		uint32_t ms = tcp_ts_now(w, pcb->ts_offset) - seg->ts_ecr;
+	pcb->flags &= ~F_RTT_TIMED;
+}
 
-		/* From before the time-out: an ACK was lost, and this one repeats its stamp. */
-		if (pcb->retries && (int32_t)(seg->ts_ecr - pcb->timeout_ts) < 0)
-			return;
+void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a)
+{
+	if (a->oldest_acked_ns && !(a->what & ACK_RXT)) {
+		tcp_rtt_sample(pcb, (w->now_ns - a->oldest_acked_ns) / 1000);
+	} else if (a->newest_sacked_ns) {
+		tcp_rtt_sample(pcb, (w->now_ns - a->newest_sacked_ns) / 1000);
+	} else if ((a->what & ACK_ADVANCED) && a->ts_ecr) {
+		uint32_t ms = tcp_ts_now(w, pcb->ts_offset) - a->ts_ecr;
+
 		if (ms < TCP_RTO_MAX_NS / TCP_MS_NS)
 			tcp_rtt_sample(pcb, ms * 1000ull);
 	}
@@ -56,4 +57,12 @@ uint64_t tcp_rto_ns(const struct tcp_pcb *pcb)
 	for (unsigned int i = 0; i < pcb->backoff && rto_ns < TCP_RTO_MAX_NS; i++)
 		rto_ns *= 2;
 	return rto_ns < TCP_RTO_MAX_NS ? rto_ns : TCP_RTO_MAX_NS;
+}
+
+uint64_t tcp_rto_left_ns(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	struct tcp_sent_at at = tcp_sent_first(pcb);
+	uint64_t at_ns = tcp_rto_ns(pcb) + (at.block ? tcp_sent_of(&at)->sent_ns : w->now_ns);
+
+	return at_ns > w->now_ns ? at_ns - w->now_ns : 1;
 }

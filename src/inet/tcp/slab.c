@@ -65,15 +65,23 @@ int tcp_slab_reserve(struct tcp_slab *slab, uint32_t n)
 	return 0;
 }
 
-void *tcp_slab_get(struct tcp_slab *slab)
+void *tcp_slab_take(struct tcp_slab *slab)
 {
 	void *object = slab->free;
 
 	if (!object)
 		return NULL;
 	memcpy(&slab->free, object, sizeof(void *));
-	memset(object, 0, slab->object_bytes);
 	slab->used++;
+	return object;
+}
+
+void *tcp_slab_get(struct tcp_slab *slab)
+{
+	void *object = tcp_slab_take(slab);
+
+	if (object)
+		memset(object, 0, slab->object_bytes);
 	return object;
 }
 

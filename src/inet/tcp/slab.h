@@ -29,6 +29,8 @@ void tcp_slab_free(struct tcp_slab *slab);
 int tcp_slab_reserve(struct tcp_slab *slab, uint32_t n);
 
 void *tcp_slab_get(struct tcp_slab *slab); /* NULL: none is free */
+/* The same, with what was in it. */
+void *tcp_slab_take(struct tcp_slab *slab);
 void tcp_slab_put(struct tcp_slab *slab, void *object);
 
 /* Visit every object, free ones too. */

@@ -25,6 +25,14 @@ const char *tcp_state_name(enum tcp_state state)
 	return (unsigned int)state < TCP_STATE_MAX ? state_names[state] : "?";
 }
 
+/* The slab is half empty: more blocks, before they are wanted. */
+static void sent_reserve(struct worker *w, struct timer *t)
+{
+	struct tcp_slab *sent = &w->tcp->sent;
+
+	tcp_slab_reserve(sent, tcp_min(TCP_SENT_SPARE + sent->used / 2, 4096));
+}
+
 int tcp_init(struct worker *w)
 {
 	struct tcp_stack *s = calloc(1, sizeof(*s));
@@ -37,6 +45,8 @@ int tcp_init(struct worker *w)
 	s->flush_last = &s->flush_first;
 	tcp_slab_init(&s->pcbs, sizeof(struct tcp_pcb), 64, TCP_MAX_PCBS);
 	tcp_slab_init(&s->tws, sizeof(struct tcp_tw), 256, TCP_MAX_TIME_WAIT);
+	tcp_slab_init(&s->sent, sizeof(struct tcp_sent_block), 32, TCP_MAX_SENT_BLOCKS);
+	s->sent_timer.fn = sent_reserve;
 	tcp_slab_init(&s->ranges, sizeof(struct tcp_ranges), 128, TCP_MAX_PCBS);
 	w->tcp = s;
 	err = tcp_demux_init(s);
@@ -46,6 +56,8 @@ int tcp_init(struct worker *w)
 		err = tcp_slab_reserve(&s->tws, 256);
 	if (!err)
 		err = tcp_slab_reserve(&s->ranges, 256);
+	if (!err)
+		err = tcp_slab_reserve(&s->sent, TCP_SENT_SPARE);
 	if (err)
 		tcp_free(w);
 	return err;
@@ -80,6 +92,8 @@ void tcp_free(struct worker *w)
 	tcp_demux_free(w);
 	tcp_slab_free(&s->pcbs);
 	tcp_slab_free(&s->tws);
+	timer_cancel(&w->timers, &s->sent_timer);
+	tcp_slab_free(&s->sent);
 	tcp_slab_free(&s->ranges);
 	free(s);
 	w->tcp = NULL;
@@ -141,6 +155,9 @@ void tcp_leave(struct worker *w)
 		else
 			flush_pcb(w, pcb);
 	}
+	if (s->sent.total - s->sent.used < TCP_SENT_SPARE / 2 && !timer_armed(&s->sent_timer) &&
+	    s->sent.total < s->sent.limit)
+		timer_set(&w->timers, &s->sent_timer, w->now_ns);
 	while ((pcb = s->dead)) {
 		s->dead = pcb->flush_next;
 		pcb->node.in_use = false;
@@ -165,6 +182,8 @@ struct tcp_pcb *tcp_pcb_new(struct worker *w)
 	pcb->node.kind = TCP_NODE_PCB;
 	pcb->timer.fn = tcp_timer_fired;
 	pcb->cc = tcp_cc_default(w);
+	pcb->reordering = 3;
+	pcb->reo_steps = 1;
 	pcb->rto_us = (uint32_t)(TCP_RTO_INIT_NS / 1000);
 	pcb->flow.proto = 6;
 	pcb->flow.df = true;
@@ -213,7 +232,7 @@ void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
 	timer_cancel(&w->timers, &pcb->timer);
 	pcb->rtx_ns = pcb->ack_ns = pcb->long_ns = 0;
 	tcp_ranges_free(w, &pcb->ooo);
-	tcp_ranges_free(w, &pcb->board);
+	tcp_sent_clear(w, pcb);
 	pcb->flags &= ~(F_HASHED | F_ACK_NOW | F_ACK_LATER | F_OUTPUT);
 	tcp_set_state(w, pcb, TCP_CLOSED);
 }

@@ -49,7 +49,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	pcb->retries = 0;
 	pcb->unacked_since_ns = 0;
 	pcb->soft_error = 0;
-	tcp_rtt_acked(w, pcb, seg);
+	tcp_rtt_syn(w, pcb);
 	pcb->backoff = 0;
 	tcp_set_state(w, pcb, TCP_ESTABLISHED);
 	pcb->recover = pcb->snd_una;

@@ -31,7 +31,8 @@ struct tcp_stack {
 	struct tcp_node *bind[TCP_BIND_BUCKETS];
 	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
 	/* memory */
-	struct tcp_slab pcbs, tws, ranges;
+	struct tcp_slab pcbs, tws, ranges, sent;
+	struct timer sent_timer; /* makes more blocks for sent.c */
 	/* challenge ACKs */
 	uint64_t challenge_s;
 	uint32_t challenge_left;
@@ -130,19 +131,16 @@ bool tcp_tw_may_reuse(const struct worker *w, const struct tcp_tw *tw);
 
 /* ack.c. True: go on with the segment's text; false: it took the packet. */
 bool tcp_ack_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
-void tcp_ack_advance(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_ack_fast(struct worker *w, struct tcp_pcb *pcb,
+		  const struct tcp_seg *seg); /* new, no SACK */
 void tcp_window_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
 
-/* recovery.c, board.c */
-uint32_t tcp_pipe(const struct tcp_pcb *pcb);
-bool tcp_next_lost(const struct tcp_pcb *pcb, uint32_t *seq, uint32_t *len);
-void tcp_recovery_dupack(struct worker *w, struct tcp_pcb *pcb, bool sacked);
-void tcp_recovery_acked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes);
+/* recovery.c; what ACKs do in it is in recovery.h */
+uint32_t tcp_pipe(const struct tcp_pcb *pcb); /* bytes thought to be on the way */
+void tcp_recovery_enter(struct worker *w, struct tcp_pcb *pcb);
 void tcp_recovery_timeout(struct worker *w, struct tcp_pcb *pcb);
-bool tcp_board_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
-void tcp_board_acked(struct worker *w, struct tcp_pcb *pcb);
-void tcp_board_clear(struct worker *w, struct tcp_pcb *pcb);
-uint32_t tcp_board_lost_end(const struct tcp_pcb *pcb);
+/* What is on the way was too large for the path: again, in smaller pieces; no sign of congestion */
+void tcp_recovery_smaller(struct worker *w, struct tcp_pcb *pcb);
 
 /* reass.c; ranges.c */
 void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg); /* takes the packet */
@@ -154,18 +152,24 @@ void tcp_range_below(struct tcp_ranges *s, uint32_t seq); /* forget what is belo
 
 /* rto.c */
 void tcp_rtt_sample(struct tcp_pcb *pcb, uint64_t rtt_us);
-void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
-uint64_t tcp_rto_ns(const struct tcp_pcb *pcb); /* with backoff */
+void tcp_rtt_syn(struct worker *w, struct tcp_pcb *pcb); /* our SYN was acknowledged */
+struct tcp_ack;
+void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a);
+uint64_t tcp_rto_ns(const struct tcp_pcb *pcb);				     /* with backoff */
+uint64_t tcp_rto_left_ns(const struct worker *w, const struct tcp_pcb *pcb); /* of the first */
 
 /* timers.c */
 void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns);
-void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb);
+void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb); /* RTO from now */
+void tcp_rtx_kind(struct worker *w, struct tcp_pcb *pcb, enum tcp_rtx_kind kind, uint64_t after_ns);
 void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb);
 void tcp_keepalive_update(struct worker *w, struct tcp_pcb *pcb);
 void tcp_timer_fired(struct worker *w, struct timer *t);
 
 /* output.c: what may be sent, is */
 void tcp_output(struct worker *w, struct tcp_pcb *pcb);
+/* One segment in spite of cwnd: a new one, else the last again. False: none went out. */
+bool tcp_output_probe(struct worker *w, struct tcp_pcb *pcb);
 void tcp_snd_map(struct tcp_pcb *pcb);
 uint32_t
 tcp_data_end(const struct tcp_pcb *pcb); /* number behind the last byte the program wrote */
@@ -208,6 +212,11 @@ static inline uint64_t tcp_min64(uint64_t a, uint64_t b)
 }
 
 static inline uint32_t tcp_max(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline uint64_t tcp_max64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
 }

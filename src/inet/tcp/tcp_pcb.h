@@ -32,10 +32,11 @@
  *  ----------------------+-----------------+----------
  *                        rcv_nxt           rcv_adv: never moves left
  *
- * Loss recovery (recovery.c) works on ranges: `board` holds what the peer has by SACK. What is lost
- * is RFC 6675's IsLost(), or all of it after a time-out; `pipe` is what is thought to be on the
- * way; output sends the lost, then the new, while pipe < cwnd. Without SACK the duplicate ACKs are
- * subtracted from the pipe instead (NewReno, RFC 6582, without inflating the window).
+ * Loss recovery works on records, one for each packet that is on the way (sent.h): sack.c marks
+ * what arrived, rack.c what is lost, recovery.c says in which state that puts us, prr.c and the
+ * controller (cc.h) how much may follow. output sends the lost, then the new, while tcp_pipe() <
+ * cwnd. Without SACK the duplicate ACKs are subtracted from the pipe instead (NewReno, RFC 6582,
+ * without inflating the window).
  *
  * Time: three deadlines a pcb (rtx_ns, ack_ns, long_ns) and one timer. Setting a deadline is a
  * store; the wheel is touched only if the timer is not armed or is armed for later than the
@@ -90,6 +91,7 @@
 
 #include "core/timer.h"
 #include "inet/tcp/cc.h"
+#include "inet/tcp/sent.h"
 #include "inet/tcp/tcp.h"
 
 #define TCP_MS_NS 1000000ull
@@ -100,6 +102,8 @@
 #define TCP_MAX_TIME_WAIT 131072u /* [tcp_max_tw_buckets] */
 #define TCP_MAX_PCBS (1u << 20)
 #define TCP_RANGES_MAX 61u
+#define TCP_MAX_SENT_BLOCKS 65536u	    /* of 2 KB, for all connections of a worker */
+#define TCP_SENT_SPARE 128u		    /* blocks kept ready */
 #define TCP_INIT_CWND_SEGMENTS 10u	    /* RFC 6928 */
 #define TCP_RTO_INIT_NS (1ull * TCP_S_NS)   /* RFC 6298 section 2.1 */
 #define TCP_RTO_MIN_NS (200ull * TCP_MS_NS) /* [TCP_RTO_MIN] */
@@ -147,14 +151,11 @@
 #define F_LISTED 0x00080000u	 /* on the flush list */
 #define F_DEAD 0x00100000u	 /* memory goes back at the outermost tcp_leave() */
 #define F_CWND_LIMITED 0x00200000u
-#define F_FORCE_RXT                                                                                \
-	0x00400000u /* the next retransmission does not ask the pipe (RFC 6675 5 (4.3)) */
-#define F_HEAD_AGAIN 0x00800000u /* the retransmission of snd_una was lost too */
-#define F_PERSIST 0x01000000u	 /* rtx_ns is the persist timer's */
-#define F_PINGPONG 0x02000000u	 /* interactive: answers carry the ACKs */
-#define F_KNOWN 0x04000000u	 /* the socket layer opened it, or took it */
-#define F_PUSH_NOW 0x08000000u	 /* send what Nagle, cork and the window would hold back */
-#define F_ENDED 0x20000000u	 /* the socket was told of the end */
+#define F_PERSIST 0x01000000u  /* rtx_ns is the persist timer's */
+#define F_PINGPONG 0x02000000u /* interactive: answers carry the ACKs */
+#define F_KNOWN 0x04000000u    /* the socket layer opened it, or took it */
+#define F_PUSH_NOW 0x08000000u /* send what Nagle, cork and the window would hold back */
+#define F_ENDED 0x20000000u    /* the socket was told of the end */
 
 struct tcp_range {
 	uint32_t start, end; /* end is behind the last */
@@ -179,7 +180,11 @@ struct tcp_node {
 	bool in_use; /* allocated; for the walk over a slab */
 };
 
-enum tcp_recovery_state { TCP_OPEN, TCP_RECOVERY, TCP_LOSS };
+/* In this order: see recovery.c. */
+enum tcp_recovery_state { TCP_OPEN, TCP_DISORDER, TCP_CWR, TCP_RECOVERY, TCP_LOSS };
+
+/* What rtx_ns is the deadline of. */
+enum tcp_rtx_kind { TCP_RTX_RTO, TCP_RTX_PERSIST, TCP_RTX_TLP, TCP_RTX_REO };
 
 struct tcp_pcb {
 	struct tcp_public pub;
@@ -204,8 +209,11 @@ struct tcp_pcb {
 	uint8_t retries;
 	uint8_t keep_probes;
 	struct tcp_pcb *flush_next;
-	struct tcp_ranges *ooo;	  /* received out of order */
-	struct tcp_ranges *board; /* what the peer has, above snd_una (SACK) */
+	struct tcp_ranges *ooo; /* received out of order */
+	/* what was sent and is not acknowledged (sent.h) */
+	struct tcp_sent_block *sent_head, *sent_tail;
+	uint32_t sent_blocks;
+	uint32_t flight_bytes, sacked_bytes, lost_bytes;
 	const struct tcp_cc_ops *cc;
 
 	/* the timer and its deadlines; 0: none */
@@ -223,16 +231,34 @@ struct tcp_pcb {
 	uint32_t rto_us;
 
 	/* loss recovery */
-	uint32_t recover;   /* snd_nxt when it began */
-	uint32_t high_rxt;  /* end of what was retransmitted in this recovery */
-	uint32_t head_mark; /* snd_nxt at the last retransmission */
-	uint32_t sacked_bytes;
-	uint32_t timeout_ts; /* our time stamp at the last time-out */
+	uint32_t recover;    /* snd_nxt when it began */
+	uint32_t fack;	     /* end of the highest that was SACKed, where sacked_bytes is not 0 */
+	uint32_t reord_seen; /* how often the path was seen to reorder */
+	uint16_t reordering; /* by how many segments, 3 at least [tp->reordering] */
+	uint8_t reo_steps, reo_persist; /* rack.c */
+	uint8_t rtx_kind;		/* enum tcp_rtx_kind */
+	bool frto, frto_new;		/* F-RTO is on; its new data is to be sent now */
+	bool tlp_rxt;			/* the probe was a retransmission */
+	bool undo_rxt, rxt_ts_set;
+	uint64_t rack_sent_ns, rack_rtt_ns; /* of the newest that arrived; 0: none yet */
+	uint32_t rack_end, dsack_round;
+	uint32_t tlp_end;	 /* snd_nxt after the probe, 0: none is out */
+	uint32_t undo_marker;	 /* snd_una when the window was cut, 0: nothing to undo */
+	uint32_t undo_rxt_bytes; /* resent since and not known to have arrived twice */
+	uint32_t rxt_ts;	 /* our time stamp at the first retransmission since */
+	uint32_t prior_ssthresh, prr_delivered, prr_out;
 
 	/* the congestion controller (cc.h), and what rate.c measures for it */
 	uint64_t pacing_rate;	  /* bytes a second, 0: not paced */
 	uint64_t delivered_bytes; /* arrived at the peer, by ACK or SACK */
-	uint32_t prior_cwnd;	  /* before the last congestion event, to be undone */
+	uint64_t delivered_ns, first_sent_ns;
+	uint64_t app_limited_bytes; /* till so much is delivered, samples say too little; 0: no */
+	uint64_t rate_interval_ns;  /* the newest rate: rate_bytes in so long */
+	uint64_t lost_total;
+	uint32_t rate_bytes;
+	bool rate_app_limited;
+	uint32_t tlp_probes, undone;
+	uint32_t prior_cwnd; /* before the last congestion event, to be undone */
 	uint64_t cc_state[TCP_CC_STATE_BYTES / 8];
 
 	/* connection */

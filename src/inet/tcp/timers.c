@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "inet/tcp/tcp_impl.h"
+#include "inet/tcp/recovery.h"
 
 void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns)
 {
@@ -16,14 +16,20 @@ void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns)
 
 void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb)
 {
+	tcp_rtx_kind(w, pcb, TCP_RTX_RTO, tcp_rto_ns(pcb));
+}
+
+void tcp_rtx_kind(struct worker *w, struct tcp_pcb *pcb, enum tcp_rtx_kind kind, uint64_t after_ns)
+{
 	pcb->flags &= ~F_PERSIST;
-	pcb->rtx_ns = w->now_ns + tcp_rto_ns(pcb);
+	pcb->rtx_kind = kind;
+	pcb->rtx_ns = w->now_ns + after_ns;
 	tcp_timer_arm(w, pcb, pcb->rtx_ns);
 }
 
 void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb)
 {
-	tcp_rtx_start(w, pcb);
+	tcp_rtx_kind(w, pcb, TCP_RTX_PERSIST, tcp_rto_ns(pcb));
 	pcb->flags |= F_PERSIST;
 }
 
@@ -184,6 +190,15 @@ static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 	}
 	if (pcb->snd_una == pcb->snd_nxt)
 		return;
+	if (pcb->rtx_kind == TCP_RTX_TLP) {
+		tcp_tlp_timer(w, pcb);
+		return;
+	}
+	if (pcb->rtx_kind == TCP_RTX_REO) {
+		pcb->rtx_kind = TCP_RTX_RTO;
+		tcp_rack_timer(w, pcb);
+		return;
+	}
 	if (too_long(w, pcb)) {
 		time_out(w, pcb);
 		return;

@@ -6,6 +6,7 @@
 #include "fixture.h"
 
 #define MSS 1000u
+#define RTT (20 * MS)
 
 static char data[60000];
 
@@ -18,7 +19,10 @@ static struct sock *open_mss(struct peer *p, struct host *h, bool sack)
 	memcpy(p->opt, opt, sizeof(opt));
 	p->opt_len = sack ? 8 : 4;
 	s = peer_established(p, h, NULL);
-	tcp_cc_choose(h->w, s->pcb, &tcp_reno); /* whose figures are easy to follow */
+	/* Reno's figures are the simplest; a path of 20 ms. */
+	tcp_cc_choose(h->w, s->pcb, &tcp_reno);
+	s->pcb->rtt_min_us = RTT / 1000;
+	s->pcb->srtt_us8 = RTT / 1000 * 8;
 	return s;
 }
 
@@ -84,12 +88,13 @@ static void test_fast_retransmit(void **state)
 	sock_write(s, data, 20 * MSS);
 	for (unsigned int i = 0; i < 10; i++)
 		expect_seq(&p, base + i * MSS);
+	host_wait(h, RTT);
 	/* 0 and 3 are lost. Limited transmit on the first two duplicates. */
 	peer_send_at(&p, p.seq, base, TCP_F_ACK, NULL, 0);
 	expect_seq(&p, base + 10 * MSS);
 	peer_send_at(&p, p.seq, base, TCP_F_ACK, NULL, 0);
 	expect_seq(&p, base + 11 * MSS);
-	assert_int_equal(s->pcb->recovery, TCP_OPEN);
+	assert_int_equal(s->pcb->recovery, TCP_DISORDER);
 	peer_send_at(&p, p.seq, base, TCP_F_ACK, NULL, 0);
 	expect_seq(&p, base);
 	peer_silent(&p);
@@ -116,25 +121,87 @@ static void test_sack_recovery(void **state)
 	sock_write(s, data, 10 * MSS);
 	for (unsigned int i = 0; i < 10; i++)
 		expect_seq(&p, base + i * MSS);
+	host_wait(h, RTT);
 	/* 0, 2 and 4 are lost */
 	sack(&p, base, base, 1, (const unsigned int[][2]){ { 1, 2 } });
 	sack(&p, base, base, 2, (const unsigned int[][2]){ { 3, 4 }, { 1, 2 } });
 	peer_silent(&p);
+	assert_int_equal(s->pcb->recovery, TCP_DISORDER);
 	sack(&p, base, base, 3, (const unsigned int[][2]){ { 5, 6 }, { 3, 4 }, { 1, 2 } });
 	expect_seq(&p, base);
+	peer_silent(&p);
 	assert_int_equal(s->pcb->recovery, TCP_RECOVERY);
+	assert_int_equal(s->pcb->ssthresh, 5 * MSS);
+	/* PRR: two more arrived, two more may go */
 	sack(&p, base, base, 3, (const unsigned int[][2]){ { 5, 8 }, { 3, 4 }, { 1, 2 } });
 	expect_seq(&p, base + 2 * MSS);
-	sack(&p, base, base, 3, (const unsigned int[][2]){ { 5, 10 }, { 3, 4 }, { 1, 2 } });
 	expect_seq(&p, base + 4 * MSS);
+	peer_silent(&p);
+	sack(&p, base, base, 3, (const unsigned int[][2]){ { 5, 10 }, { 3, 4 }, { 1, 2 } });
 	peer_silent(&p);
 	sack(&p, base + 2 * MSS, base, 2, (const unsigned int[][2]){ { 5, 10 }, { 3, 4 } });
 	peer_silent(&p); /* nothing is sent twice */
+	host_wait(h, RTT);
 	sack(&p, base + 10 * MSS, base, 0, NULL);
 	assert_int_equal(s->pcb->recovery, TCP_OPEN);
+	assert_int_equal(s->pcb->cwnd, 5 * MSS);
 	assert_int_equal(s->pcb->total_retrans, 3);
 	assert_int_equal(byte_ring_used(&tcp_public(s->pcb)->snd), 0);
-	assert_null(s->pcb->board);
+	assert_int_equal(s->pcb->sacked_bytes, 0);
+	assert_null(s->pcb->sent_head);
+	host_close(h);
+}
+
+/* Two SACKed segments are no proof: a quarter of a round trip later they are (RFC 8985
+ * section 6.2). */
+static void test_reordering_timer(void **state)
+{
+	struct host *h = host_plain();
+	struct peer p = { 0 };
+	struct sock *s = open_mss(&p, h, true);
+	uint32_t base = p.ack;
+
+	sock_write(s, data, 4 * MSS);
+	for (unsigned int i = 0; i < 4; i++)
+		expect_seq(&p, base + i * MSS);
+	host_wait(h, RTT);
+	sack(&p, base, base, 1, (const unsigned int[][2]){ { 1, 3 } });
+	assert_int_equal(s->pcb->rtx_kind, TCP_RTX_REO);
+	host_wait(h, RTT / 4 - MS);
+	peer_silent(&p);
+	host_wait(h, 2 * MS);
+	expect_seq(&p, base);
+	peer_silent(&p);
+	assert_int_equal(s->pcb->recovery, TCP_RECOVERY);
+	host_close(h);
+}
+
+/* The last segments are lost: a probe after two round trips shows it (RFC 8985 section 7). */
+static void test_tail_loss(void **state)
+{
+	struct host *h = host_plain();
+	struct peer p = { 0 };
+	struct sock *s = open_mss(&p, h, true);
+	uint32_t base = p.ack;
+
+	sock_write(s, data, 5 * MSS);
+	for (unsigned int i = 0; i < 5; i++)
+		expect_seq(&p, base + i * MSS);
+	host_wait(h, RTT);
+	sack(&p, base + 2 * MSS, base, 0, NULL);
+	assert_int_equal(s->pcb->rtx_kind, TCP_RTX_TLP);
+	host_wait(h, 2 * RTT);
+	peer_silent(&p);
+	host_wait(h, 5 * MS);
+	expect_seq(&p, base + 4 * MSS);
+	peer_silent(&p);
+	assert_int_equal(s->pcb->tlp_probes, 1);
+	assert_int_equal(s->pcb->recovery, TCP_OPEN);
+	host_wait(h, RTT);
+	sack(&p, base + 2 * MSS, base, 1, (const unsigned int[][2]){ { 4, 5 } });
+	expect_seq(&p, base + 2 * MSS);
+	assert_int_equal(s->pcb->recovery, TCP_RECOVERY);
+	assert_int_equal(s->pcb->retries, 0);
 	host_close(h);
 }
 
@@ -149,11 +216,14 @@ static void test_retransmission_lost(void **state)
 	sock_write(s, data, 40 * MSS);
 	for (unsigned int i = 0; i < 10; i++)
 		expect_seq(&p, base + i * MSS);
+	host_wait(h, RTT);
 	sack(&p, base, base, 1, (const unsigned int[][2]){ { 1, 4 } });
 	expect_seq(&p, base);
+	host_wait(h, MS);
 	sack(&p, base, base, 1, (const unsigned int[][2]){ { 1, 10 } });
 	for (unsigned int i = 10; i < 14; i++)
 		expect_seq(&p, base + i * MSS);
+	host_wait(h, RTT);
 	sack(&p, base, base, 1, (const unsigned int[][2]){ { 1, 14 } });
 	expect_seq(&p, base);
 	assert_int_equal(s->pcb->retries, 0);
@@ -167,27 +237,30 @@ static void test_timeout(void **state)
 	struct sock *s = open_mss(&p, h, true);
 	uint32_t base = p.ack;
 
-	sock_write(s, data, 20 * MSS);
+	sock_write(s, data, 11 * MSS);
 	for (unsigned int i = 0; i < 10; i++)
 		expect_seq(&p, base + i * MSS);
+	host_wait(h, RTT);
 	sack(&p, base, base, 1, (const unsigned int[][2]){ { 5, 6 } });
 	expect_seq(&p, base + 10 * MSS);
-	host_wait(h, 210 * MS);
+	/* the reordering timer finds what was sent before 5, and all of it gets lost again */
+	host_wait(h, RTT / 4 + MS);
+	frame_take_all(h->wire);
+	host_wait(h, 400 * MS);
 	expect_seq(&p, base);
 	peer_silent(&p);
 	assert_int_equal(s->pcb->recovery, TCP_LOSS);
-	assert_int_equal(s->pcb->cwnd, MSS);
+	assert_int_equal(s->pcb->cwnd, s->pcb->flight_bytes);
 	/* slow start over the holes; 5 is there */
+	host_wait(h, RTT);
 	sack(&p, base + MSS, base, 1, (const unsigned int[][2]){ { 5, 6 } });
 	expect_seq(&p, base + MSS);
-	expect_seq(&p, base + 2 * MSS);
-	peer_silent(&p);
-	sack(&p, base + 3 * MSS, base, 1, (const unsigned int[][2]){ { 5, 6 } });
-	expect_seq(&p, base + 3 * MSS);
-	expect_seq(&p, base + 4 * MSS);
-	expect_seq(&p, base + 6 * MSS);
+	frame_take_all(h->wire);
+	host_wait(h, RTT);
 	sack(&p, base + 11 * MSS, base, 0, NULL);
 	assert_int_equal(s->pcb->recovery, TCP_OPEN);
+	assert_int_equal(s->pcb->lost_bytes, 0);
+	assert_int_equal(s->pcb->flight_bytes, 0);
 	host_close(h);
 }
 
@@ -203,7 +276,7 @@ static void test_sack_nonsense(void **state)
 	frame_take_all(h->wire);
 	sack(&p, base, base, 3,
 	     (const unsigned int[][2]){ { 6, 9 }, { 3, 2 }, { 100000, 200000 } });
-	assert_null(s->pcb->board);
+	assert_int_equal(s->pcb->sacked_bytes, 0);
 	assert_int_equal(s->pcb->recovery, TCP_OPEN);
 	peer_silent(&p);
 	host_close(h);
@@ -243,7 +316,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slow_start),    cmocka_unit_test(test_fast_retransmit),
-		cmocka_unit_test(test_sack_recovery), cmocka_unit_test(test_retransmission_lost),
+		cmocka_unit_test(test_sack_recovery), cmocka_unit_test(test_reordering_timer),
+		cmocka_unit_test(test_tail_loss),     cmocka_unit_test(test_retransmission_lost),
 		cmocka_unit_test(test_timeout),	      cmocka_unit_test(test_sack_nonsense),
 		cmocka_unit_test(test_path_mtu),
 	};
