@@ -14,10 +14,11 @@ MESON = "/usr/bin/meson"
 VARIANTS = {
     "build": {},
     "build-clang": {"cc": "clang"},
-    "build-asan": {"options": ["-Db_sanitize=address,undefined", "-Db_lundef=false"]},
+    "build-asan": {"options": ["-Dchecks=true", "-Db_sanitize=address,undefined",
+                               "-Db_lundef=false"]},
     # gcc warns that it does not model fences; what they order are atomics, which are no data races.
     "build-tsan": {"options": ["-Db_sanitize=thread", "-Db_lundef=false", "-Dc_args=-Wno-tsan"]},
-    "build-fuzz": {"cc": "clang", "options": ["-Dfuzz=true", "-Db_lundef=false",
+    "build-fuzz": {"cc": "clang", "options": ["-Dfuzz=true", "-Dchecks=true", "-Db_lundef=false",
                                               "-Db_sanitize=address,undefined",
                                               "-Dc_args=-fsanitize=fuzzer-no-link"]},
 }

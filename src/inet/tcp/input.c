@@ -4,6 +4,7 @@
  * connection, TIME_WAIT or listener it is for. See tcp_pcb.h for what happens at the burst's end.
  */
 #include "inet/state.h"
+#include "inet/tcp/tcp_check.h"
 #include "inet/tcp/tcp_impl.h"
 #include "wire/csum.h"
 #include "wire/ip4.h"
@@ -113,6 +114,7 @@ static void segment_input(struct worker *w, struct tcp_seg *seg)
 
 	if (node && node->kind == TCP_NODE_PCB) {
 		pcb_input(w, tcp_node_pcb(node), seg);
+		tcp_check_step(w, tcp_node_pcb(node));
 		return;
 	}
 	if (node) {

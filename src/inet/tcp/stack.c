@@ -9,6 +9,7 @@
 
 #include "inet/state.h"
 #include "inet/tcp/cc.h"
+#include "inet/tcp/tcp_check.h"
 #include "inet/tcp/tcp_impl.h"
 
 static const char *const state_names[TCP_STATE_MAX] = {
@@ -131,6 +132,7 @@ static void flush_pcb(struct worker *w, struct tcp_pcb *pcb)
 	if (tcp_may_transmit(pcb) && (pcb->flags & F_OUTPUT)) {
 		pcb->flags &= ~F_OUTPUT;
 		tcp_output(w, pcb);
+		tcp_check_output(w, pcb);
 	}
 	if (pcb->flags & (F_ACK_NOW | F_ACK_LATER))
 		tcp_ack_flush(w, pcb);
@@ -163,6 +165,7 @@ void tcp_leave(struct worker *w)
 		pcb->node.in_use = false;
 		tcp_slab_put(&s->pcbs, pcb);
 	}
+	tcp_check_settled(w);
 	s->depth--;
 }
 

@@ -186,6 +186,14 @@ enum tcp_recovery_state { TCP_OPEN, TCP_DISORDER, TCP_CWR, TCP_RECOVERY, TCP_LOS
 /* What rtx_ns is the deadline of. */
 enum tcp_rtx_kind { TCP_RTX_RTO, TCP_RTX_PERSIST, TCP_RTX_TLP, TCP_RTX_REO };
 
+#ifdef WEIR_CHECKS
+/* What tcp_check.c saw last: these only grow. */
+struct tcp_shadow {
+	uint32_t rcv_adv, rcv_nxt, snd_una, snd_nxt;
+	bool set;
+};
+#endif
+
 struct tcp_pcb {
 	struct tcp_public pub;
 
@@ -278,6 +286,9 @@ struct tcp_pcb {
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out, total_retrans;
 	uint32_t dsack_dups, ooo_packets, lost_events;
+#ifdef WEIR_CHECKS
+	struct tcp_shadow shadow;
+#endif
 };
 
 /* A parsed segment, all in host order. */

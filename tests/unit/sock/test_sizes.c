@@ -6,8 +6,12 @@
 
 static void test_an_idle_connection_is_small(void **state)
 {
-	size_t pcb = (sizeof(struct tcp_pcb) + 63) & ~(size_t)63; /* as its slab has it */
+	size_t pcb = sizeof(struct tcp_pcb);
 
+#ifdef WEIR_CHECKS
+	pcb -= sizeof(struct tcp_shadow); /* not in what is released */
+#endif
+	pcb = (pcb + 63) & ~(size_t)63; /* as its slab has it */
 	assert_true(sizeof(struct sock) <= 256);
 	assert_true(sizeof(struct abi_sock) == 256);
 	assert_true(sizeof(struct sock) + sizeof(struct abi_sock) + pcb <= 1536);
