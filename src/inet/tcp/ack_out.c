@@ -42,10 +42,16 @@ static uint32_t rcv_limit(const struct tcp_pcb *pcb)
 	return pcb->pub.rcv.data ? pcb->pub.rcv.size_bytes : pcb->pub.rcv_space_bytes;
 }
 
+/* The most that the field can say: what the ring has beyond it is nothing to tell of. */
+static uint32_t wnd_max(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.state >= TCP_ESTABLISHED ? 65535u << pcb->rcv_wscale : 65535u;
+}
+
 /* The right edge that the ring allows now, moved only by a step worth telling. */
 static uint32_t right_edge(const struct tcp_pcb *pcb)
 {
-	uint32_t right = pcb->rcv_nxt + rcv_free(pcb);
+	uint32_t right = pcb->rcv_nxt + tcp_min(rcv_free(pcb), wnd_max(pcb));
 	uint32_t step = tcp_min(rcv_limit(pcb) / 2, pcb->adv_mss);
 
 	if ((int32_t)(right - pcb->rcv_adv) < (int32_t)step)
@@ -55,7 +61,6 @@ static uint32_t right_edge(const struct tcp_pcb *pcb)
 
 uint32_t tcp_rcv_window(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint32_t max = pcb->pub.state >= TCP_ESTABLISHED ? 65535u << pcb->rcv_wscale : 65535u;
 	uint32_t right, wnd;
 
 	if (pcb->pub.rcv.data && !(pcb->flags & F_DETACHED))
@@ -63,7 +68,7 @@ uint32_t tcp_rcv_window(struct worker *w, struct tcp_pcb *pcb)
 	right = right_edge(pcb);
 	if ((int32_t)(right - pcb->rcv_nxt) < 0)
 		right = pcb->rcv_nxt;
-	wnd = tcp_min(right - pcb->rcv_nxt, max);
+	wnd = tcp_min(right - pcb->rcv_nxt, wnd_max(pcb));
 	if (pcb->pub.state >= TCP_ESTABLISHED)
 		wnd &= ~0u << pcb->rcv_wscale;
 	if (tcp_seq_gt(pcb->rcv_nxt + wnd, pcb->rcv_adv))
@@ -139,7 +144,8 @@ static uint32_t offered(const struct tcp_pcb *pcb)
 
 bool tcp_wants_consumed(const struct tcp_pcb *pcb)
 {
-	return tcp_may_receive(pcb) && pcb->pub.rcv.data && offered(pcb) <= rcv_limit(pcb) / 2;
+	return tcp_may_receive(pcb) && pcb->pub.rcv.data &&
+	       offered(pcb) <= tcp_min(rcv_limit(pcb), wnd_max(pcb)) / 2;
 }
 
 void tcp_consumed(struct worker *w, struct tcp_pcb *pcb)

@@ -137,11 +137,12 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	tcp_seg_done(w, seg);
 }
 
-/* The program let go, and the peer still talks (RFC 9293 section 3.10.4, RFC 2525 section 2.17). */
+/* The program let go, and the peer still talks (RFC 9293 section 3.10.4, RFC 2525 section 2.17).
+ * The RST is one for its segment, without ACK [tcp_rcv_state_process]. */
 static void nobody_reads(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
+	tcp_reset_for(w, seg);
 	pkt_drop(w, seg->p, DROP_TCP_ABORT_ON_DATA);
-	tcp_reset_send(w, pcb);
 	tcp_fail(w, pcb, 0);
 }
 
