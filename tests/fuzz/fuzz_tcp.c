@@ -1,88 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * TCP against an established connection: the attacker knows the sequence numbers and sends segments
- * near them, with any flags, options and data, while the program above reads, writes and closes.
+ * TCP in each of its states (tcp_peer.c: peer_reach()): the attacker knows the sequence numbers and
+ * sends bursts of segments near them, with any flags, options, data and time stamps, and ICMP
+ * errors about the connection, while time passes and the program above reads, writes and closes.
+ * The assertions of tcp_check.h are on; every byte that is read or sent is compared.
+ *
+ * An input: state, options of our SYN, then operations.
  */
-#include "host.h"
-#include "inet/tcp/tcp.h"
-#include "wire/csum.h"
-#include "wire/eth.h"
-#include "wire/ip4.h"
-#include "wire/tcp.h"
-
-#define PEER_PORT 40000u
-#define PEER_ISN 0xfffff000u /* wraps soon */
-
-static struct {
-	uint32_t snd_nxt;  /* what we would send next, were we honest */
-	uint32_t host_una; /* the oldest byte of the host's that we might acknowledge */
-	uint32_t host_nxt; /* behind the newest that it sent */
-	bool open;	   /* its SYN came */
-} peer;
-
-/* The host sent something: where is it now? */
-static void watch(const uint8_t *frame, size_t len)
-{
-	struct ip4_hdr ip;
-	struct tcp_hdr t;
-	uint32_t end;
-
-	if (len < ETH_HDR_BYTES + sizeof(ip) + sizeof(t) || be16_load(frame + 12) != ETH_TYPE_IP4)
-		return;
-	memcpy(&ip, frame + ETH_HDR_BYTES, sizeof(ip));
-	FUZZ_CHECK(csum_of(frame + ETH_HDR_BYTES, ip4_hdr_bytes(&ip)) == 0);
-	if (ip.proto != IP_PROTO_TCP)
-		return;
-	memcpy(&t, frame + ETH_HDR_BYTES + ip4_hdr_bytes(&ip), sizeof(t));
-	FUZZ_CHECK(tcp_hdr_bytes(&t) >= TCP_HDR_BYTES);
-	if (be16_to_host(t.dst_port_be) != PEER_PORT)
-		return;
-	end = be32_to_host(t.seq_be) + ip4_len(&ip) - ip4_hdr_bytes(&ip) - tcp_hdr_bytes(&t);
-	end += !!(t.flags & TCP_F_SYN) + !!(t.flags & TCP_F_FIN);
-	if ((t.flags & TCP_F_SYN) && !peer.open) {
-		peer.open = true;
-		peer.host_una = be32_to_host(t.seq_be);
-		peer.host_nxt = end;
-	}
-	if (tcp_seq_gt(end, peer.host_nxt))
-		peer.host_nxt = end;
-}
-
-static void segment(uint32_t seq, uint32_t ack, uint8_t flags, uint16_t window, const void *options,
-		    uint32_t options_len, const void *data, uint32_t len)
-{
-	uint8_t payload[TCP_HDR_MAX_BYTES + 1500], frame[HOST_FRAME_BYTES + 64];
-	struct tcp_hdr t = {
-		.src_port_be = WIRE_BE16(PEER_PORT),
-		.dst_port_be = WIRE_BE16(HOST_TCP_PORT),
-		.seq_be = host_to_be32(seq),
-		.ack_be = host_to_be32(ack),
-		.offset_reserved = tcp_offset_of(TCP_HDR_BYTES + options_len),
-		.flags = flags,
-		.window_be = host_to_be16(window),
-	};
-	size_t total;
-
-	memcpy(payload, &t, sizeof(t));
-	memcpy(payload + sizeof(t), options, options_len);
-	memcpy(payload + sizeof(t) + options_len, data, len);
-	total = host_ip_frame(frame, IP_PROTO_TCP, payload, sizeof(t) + options_len + len);
-	host_fix_frame(frame, total);
-	host_put(frame, total);
-	host_poll();
-}
-
-static void handshake(struct fuzz_in *in)
-{
-	static const uint8_t options[12] = { 2, 4, 5, 180, 4, 2, 1, 1, 1, 3, 3, 7 };
-
-	memset(&peer, 0, sizeof(peer));
-	peer.snd_nxt = PEER_ISN + 1;
-	segment(PEER_ISN, 0, TCP_F_SYN, 65535, options, fuzz_u8(in) & 1 ? 12 : 4, "", 0);
-	FUZZ_CHECK(peer.open);
-	segment(peer.snd_nxt, peer.host_nxt, TCP_F_ACK, 1000, "", 0, "", 0);
-	FUZZ_CHECK(host.conn[0]);
-}
+#include "tcp_peer.h"
 
 /* A sequence number near a sensible one. */
 static uint32_t near(uint32_t base, uint8_t how, struct fuzz_in *in)
@@ -99,31 +24,76 @@ static uint32_t near(uint32_t base, uint8_t how, struct fuzz_in *in)
 	}
 }
 
-static void op_segment(struct fuzz_in *in)
+/* SACK blocks in what the host has sent, or a little beside it. */
+static void sack_blocks(struct fuzz_in *in, struct peer_seg *seg)
 {
-	uint8_t how = fuzz_u8(in), flags = fuzz_u8(in), options[40], data[1400];
-	uint32_t seq = near(peer.snd_nxt, how, in);
-	uint32_t ack = near(how & 0x10 ? peer.host_una : peer.host_nxt, how >> 2, in);
-	uint32_t options_len = (how >> 5) * 4u, len = fuzz_u8(in);
+	uint32_t n = 1 + fuzz_u8(in) % 4;
 
-	if (how & 0x80)
-		len = len * 5;
-	fuzz_bytes(in, options, options_len);
-	memset(data, 'x', sizeof(data));
-	segment(seq, ack, flags, fuzz_u16(in), options, options_len, data, len);
-	if (seq == peer.snd_nxt && !(flags & (TCP_F_SYN | TCP_F_RST)))
-		peer.snd_nxt += len + !!(flags & TCP_F_FIN);
+	seg->options[0] = seg->options[1] = 1;
+	seg->options[2] = 5;
+	seg->options[3] = (uint8_t)(2 + 8 * n);
+	seg->options_len = (uint8_t)(4 + 8 * n);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t start = near(peer.host_una, 2, in);
+
+		be32_store(seg->options + 4 + 8 * i, start);
+		be32_store(seg->options + 8 + 8 * i, start + fuzz_u16(in) % 3000);
+	}
 }
 
-/* The honest peer: acknowledges all, with data of its own. */
-static void op_honest(struct fuzz_in *in)
+static void options(struct fuzz_in *in, struct peer_seg *seg)
 {
-	uint8_t data[1400];
-	uint32_t len = fuzz_u8(in);
+	uint8_t what = fuzz_u8(in);
 
-	memset(data, 'h', sizeof(data));
-	segment(peer.snd_nxt, peer.host_nxt, TCP_F_ACK | TCP_F_PSH, fuzz_u16(in), "", 0, data, len);
-	peer.snd_nxt += len;
+	seg->no_ts = what & 1;
+	if (what & 2)
+		seg->ts_shift = (int16_t)fuzz_u16(in);
+	if (what & 4) {
+		sack_blocks(in, seg);
+	} else if (what & 8) {
+		seg->options_len = (uint8_t)(what >> 4) * 4;
+		if (seg->options_len > sizeof(seg->options))
+			seg->options_len = sizeof(seg->options);
+		fuzz_bytes(in, seg->options, seg->options_len);
+	}
+}
+
+static void op_segment(struct fuzz_in *in)
+{
+	uint8_t how = fuzz_u8(in);
+	struct peer_seg seg = { 0 };
+
+	seg.flags = fuzz_u8(in);
+	seg.len = fuzz_u8(in);
+	seg.seq = near(peer.snd_nxt, how, in);
+	seg.ack = near(how & 0x10 ? peer.host_una : peer.host_nxt, how >> 2, in);
+	seg.window = fuzz_u16(in);
+	if (how & 0x80)
+		seg.len *= 5;
+	if (how & 0x40)
+		options(in, &seg);
+	if (how & 0x20)
+		seg.flags |= TCP_F_ACK;
+	peer_send(&seg);
+	if (seg.seq == peer.snd_nxt && !(seg.flags & TCP_F_RST))
+		peer.snd_nxt += seg.len + !!(seg.flags & TCP_F_SYN) + !!(seg.flags & TCP_F_FIN);
+	if ((seg.flags & TCP_F_ACK) && tcp_seq_gt(seg.ack, peer.host_una) &&
+	    tcp_seq_leq(seg.ack, peer.host_nxt))
+		peer.host_una = seg.ack;
+}
+
+/* As if honest: acknowledges a part of what is on the way, with SACK of a part of the rest. */
+static void op_ack(struct fuzz_in *in)
+{
+	uint32_t flight = peer.host_nxt - peer.host_una, step = fuzz_u16(in);
+	struct peer_seg seg = { .seq = peer.snd_nxt, .flags = TCP_F_ACK };
+
+	seg.window = fuzz_u16(in);
+	seg.ack = peer.host_una + (flight ? step % (flight + 1) : 0);
+	peer.host_una = seg.ack;
+	if (step & 0x8000)
+		sack_blocks(in, &seg);
+	peer_send(&seg);
 }
 
 static void op_program(struct fuzz_in *in)
@@ -132,10 +102,15 @@ static void op_program(struct fuzz_in *in)
 	struct tcp_pcb *pcb = host.conn[0];
 	struct tcp_public *pub = tcp_public(pcb);
 
-	if (!pcb)
+	if (!pcb) {
+		if (what == 0xff && peer.host_port == HOST_TCP_PORT && !peer.syn_seen)
+			peer_program_connect();
 		return;
+	}
 	switch (what % 8) {
 	case 0:
+		pub->linger = what & 0x80;
+		pub->linger_s = what >> 4 & 3;
 		host_conn_close(0);
 		break;
 	case 1:
@@ -147,54 +122,98 @@ static void op_program(struct fuzz_in *in)
 		break;
 	case 3:
 	case 4:
-		pub->rcv.head += byte_ring_used(&pub->rcv) >> (what >> 6);
-		tcp_consumed(&host.w, pcb);
+		peer_program_read(what & 0x80 ? UINT32_MAX : what * 8u);
 		break;
 	case 5:
 		pub->nodelay = what & 0x10;
 		pub->cork = what & 0x20;
 		pub->keepalive = what & 0x40;
+		pub->quickack = what & 0x80;
 		pub->keep_idle_s = 10;
 		pub->keep_interval_s = 1;
 		pub->keep_count = 3;
+		pub->user_timeout_ms = what & 0x08 ? 5000 : 0;
+		tcp_option_changed(&host.w, pcb);
 		break;
 	default:
-		if (!pub->snd.data && host.w.inet)
-			break;
-		pub->snd.tail += byte_ring_free(&pub->snd) >> (what >> 5);
-		tcp_push(&host.w, pcb);
+		peer_program_write(what & 0x80 ? UINT32_MAX : what * 16u);
 		break;
 	}
+}
+
+static void op_icmp(struct fuzz_in *in)
+{
+	uint8_t how = fuzz_u8(in);
+	uint16_t mtu = fuzz_u16(in);
+
+	peer_icmp(how & 0x80 ? 11 : 3, how & 0x0f, mtu, near(peer.host_una, how >> 4, in));
+}
+
+static void op_honest(struct fuzz_in *in, uint8_t flags)
+{
+	uint32_t len = fuzz_u8(in) * 4u;
+
+	peer_say(flags, len, fuzz_u16(in));
+}
+
+static void operation(struct fuzz_in *in)
+{
+	uint8_t op = fuzz_u8(in);
+
+	/* Held frames are received as one burst with the next. */
+	peer.hold = op & 0x80;
+	switch (op % 12) {
+	case 0:
+	case 1:
+	case 2:
+		op_segment(in);
+		break;
+	case 3:
+	case 4:
+		op_ack(in);
+		break;
+	case 5:
+		op_honest(in, op & 0x40 ? TCP_F_ACK | TCP_F_PSH : TCP_F_ACK);
+		break;
+	case 6:
+	case 7:
+	case 8:
+		op_program(in);
+		break;
+	case 9:
+		op_icmp(in);
+		break;
+	default:
+		host_advance(1ull << (18 + fuzz_u8(in) % 20));
+		break;
+	}
+	if (!peer.hold)
+		host_poll();
+	FUZZ_CHECK(!host.conn[0] ||
+		   byte_ring_used(&tcp_public(host.conn[0])->rcv) <= HOST_RING_BYTES);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	host_setup();
-	host.on_frame = watch;
 	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = { data, size };
+	uint8_t state = fuzz_u8(&in), how = fuzz_u8(&in);
 
 	host_open();
-	handshake(&in);
-	while (fuzz_more(&in)) {
-		uint8_t op = fuzz_u8(&in) % 8;
-
-		if (op < 4)
-			op_segment(&in);
-		else if (op == 4)
-			op_honest(&in);
-		else if (op < 7)
-			op_program(&in);
-		else
-			host_advance(1ull << (20 + fuzz_u8(&in) % 20));
-		host_poll();
-		FUZZ_CHECK(!host.conn[0] ||
-			   byte_ring_used(&tcp_public(host.conn[0])->rcv) <= HOST_RING_BYTES);
-	}
+	peer_begin(how);
+	peer_reach(state % PEER_STATES);
+	while (fuzz_more(&in))
+		operation(&in);
+	peer.hold = false;
+	host_poll();
+	/* The peer falls silent: what waits for it ends some day, all but a half close. */
+	if ((how & 0xf0) == 0x80)
+		host_advance(2000ull * 1000000000);
 	host_close();
 	return 0;
 }

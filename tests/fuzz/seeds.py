@@ -108,19 +108,25 @@ def reasm_seeds():
 
 
 def segment(how, flags, length, window=1000, near=b"", options=b""):
-    return bytes([0, how, flags]) + near + bytes([length]) + options + struct.pack("<H", window)
+    return bytes([0, how, flags, length]) + near + struct.pack("<H", window) + options
 
 
 def tcp_seeds():
-    data = segment(0, 0x18, 100)
-    yield "data", b"\1" + data + data + bytes([5, 3])
-    yield "fin", b"\1" + data + segment(0, 0x11, 0) + bytes([5, 0]) + bytes([4, 0, 0, 8])
-    yield "rst", b"\1" + segment(0, 0x04, 0)
-    yield "out-of-order", b"\1" + segment(1, 0x10, 50, near=b"\x32") + data
-    yield "program", b"\1" + bytes([5, 6, 4, 10, 0xff, 0xff, 7, 10, 4, 0, 0xff, 0xff, 5, 1, 5, 0])
-    yield "zero-window", b"\1" + bytes([5, 6]) + segment(0, 0x10, 0, window=0) + bytes([7, 19])
-    yield "sack", b"\1" + bytes([5, 6]) + segment(0x70, 0x10, 0, options=bytes(12))
-    yield "simultaneous", b"\1" + bytes([5, 1]) + segment(0, 0x11, 0) + bytes([7, 17])
+    """One for each state (tcp_peer.c), with and without options; each a little story."""
+    data, fin = segment(0x20, 0x18, 100), segment(0x20, 0x11, 0)
+    ack, tick, close = bytes([3, 0xff, 0x7f, 0xe8, 3]), bytes([10, 12]), bytes([6, 0])
+    sack = bytes([3, 0, 0x80, 0xe8, 3, 0, 100, 0, 200, 0])
+    write, read = bytes([6, 0x86]), bytes([6, 0x83])
+    for state in range(22):
+        yield f"silence-{state}", bytes([state, 0x87]) + write
+        for options in (0, 7):
+            head, name = bytes([state, options]), f"{state}-{options}"
+            yield "data-" + name, head + data + write + ack + read + tick + data + fin + close
+            yield "loss-" + name, head + write + sack + tick + ack + tick + tick + ack
+            yield "syn-" + name, head + segment(0, 2, 0) + segment(0, 18, 0) + data
+            yield "rst-" + name, head + segment(0, 4, 0) + segment(1, 4, 0, near=b"\3")
+            yield "hole-" + name, head + segment(0x21, 16, 50, near=b"\x32") + data + read
+            yield "icmp-" + name, head + write + bytes([9, 4, 0, 2]) + tick + ack
 
 
 def channel_seeds():

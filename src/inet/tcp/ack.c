@@ -5,16 +5,23 @@
  */
 #include "inet/tcp/recovery.h"
 
-/* RFC 9293: only a segment that is not older than the last one used may change the window. */
+/* Does the segment tell more of the window than the one that did last? One that acknowledges more
+ * does: else the window of another would be counted from where this one's acknowledgment is, and
+ * reach further than any did [tcp_may_update_window]. */
+static bool window_is_newer(const struct tcp_pcb *pcb, const struct tcp_seg *seg, uint32_t wnd)
+{
+	if (tcp_seq_gt(seg->ack, pcb->snd_una) || tcp_seq_gt(seg->seq, pcb->snd_wl1))
+		return true;
+	return seg->seq == pcb->snd_wl1 && (wnd > pcb->snd_wnd || wnd == 0);
+}
+
 void tcp_window_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
 	uint32_t wnd = seg->wnd << pcb->snd_wscale;
 
-	if (tcp_seq_gt(pcb->snd_wl1, seg->seq) ||
-	    (pcb->snd_wl1 == seg->seq && tcp_seq_gt(pcb->snd_wl2, seg->ack)))
+	if (!window_is_newer(pcb, seg, wnd))
 		return;
 	pcb->snd_wl1 = seg->seq;
-	pcb->snd_wl2 = seg->ack;
 	if (wnd == pcb->snd_wnd)
 		return;
 	if (wnd > pcb->snd_wnd && (pcb->flags & F_PERSIST))

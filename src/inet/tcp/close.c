@@ -57,6 +57,7 @@ static void close_synchronised(struct worker *w, struct tcp_pcb *pcb)
 
 	pcb->flags |= F_DETACHED;
 	pcb->pub.rcv = (struct byte_ring){ .data = NULL };
+	tcp_ranges_free(w, &pcb->ooo); /* where they were is no more */
 	if (reset) {
 		reset_now(w, pcb);
 		return;

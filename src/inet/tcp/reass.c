@@ -47,11 +47,11 @@ static void merge(struct worker *w, struct tcp_pcb *pcb)
 {
 	struct tcp_ranges *o = pcb->ooo;
 
-	if (o->n && tcp_seq_leq(o->r[0].start, pcb->rcv_nxt)) {
-		if (tcp_seq_gt(o->r[0].end, pcb->rcv_nxt)) {
-			pcb->pub.rcv.tail += o->r[0].end - pcb->rcv_nxt;
-			pcb->rcv_nxt = o->r[0].end;
-		}
+	/* What came may have covered some of them, and reached into the next. */
+	tcp_range_below(o, pcb->rcv_nxt);
+	if (o->n && o->r[0].start == pcb->rcv_nxt) {
+		pcb->pub.rcv.tail += o->r[0].end - pcb->rcv_nxt;
+		pcb->rcv_nxt = o->r[0].end;
 		tcp_range_below(o, pcb->rcv_nxt);
 	}
 	if (o->n == 0)
@@ -63,6 +63,15 @@ static void fin_check(struct worker *w, struct tcp_pcb *pcb)
 {
 	if ((pcb->flags & F_FIN_SEEN) && pcb->rcv_nxt == pcb->peer_fin)
 		tcp_fin_received(w, pcb);
+}
+
+/* What came from behind the end is no peer's honest word: without it the end is reached. */
+static void fin_seen(struct worker *w, struct tcp_pcb *pcb, uint32_t seq)
+{
+	pcb->peer_fin = seq;
+	pcb->flags |= F_FIN_SEEN;
+	if (pcb->ooo && tcp_seq_gt(pcb->ooo->r[pcb->ooo->n - 1].end, seq))
+		tcp_ranges_free(w, &pcb->ooo);
 }
 
 /* What begins at or before rcv_nxt and reaches beyond it. */
@@ -77,8 +86,7 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		return;
 	}
 	if ((seg->flags & TCP_F_FIN) && take == len) {
-		pcb->peer_fin = seg->seq + seg->len;
-		pcb->flags |= F_FIN_SEEN;
+		fin_seen(w, pcb, seg->seq + seg->len);
 	}
 	if (take) {
 		tcp_data_copy(pcb, seg, skip, take);
@@ -106,8 +114,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	tcp_ack_now(w, pcb);
 	len = ahead < space ? tcp_min(seg->len, space - ahead) : 0;
 	if ((seg->flags & TCP_F_FIN) && len == seg->len) {
-		pcb->peer_fin = seg->seq + seg->len;
-		pcb->flags |= F_FIN_SEEN;
+		fin_seen(w, pcb, seg->seq + seg->len);
 	}
 	if (seg->len == 0) {
 		pkt_consume(w, seg->p, FATE_ABSORBED);

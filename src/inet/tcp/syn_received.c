@@ -51,7 +51,6 @@ static void last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 	pcb->snd_wnd = seg->wnd << pcb->snd_wscale;
 	pcb->snd_max_wnd = tcp_max(pcb->snd_max_wnd, pcb->snd_wnd);
 	pcb->snd_wl1 = seg->seq;
-	pcb->snd_wl2 = seg->ack;
 	tcp_established(w, pcb, seg);
 	if (!tcp_synchronised(pcb)) {
 		pkt_consume(w, seg->p, FATE_ABSORBED);

@@ -19,7 +19,6 @@ void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *s
 	pcb->rcv_adv = pcb->rcv_nxt + window;
 	pcb->peer_mss = seg->mss ? seg->mss : TCP_DEFAULT_MSS;
 	pcb->snd_wl1 = seg->seq;
-	pcb->snd_wl2 = seg->flags & TCP_F_ACK ? seg->ack : pcb->iss;
 	pcb->snd_wnd = seg->wnd; /* never scaled in a SYN */
 	pcb->snd_max_wnd = seg->wnd;
 	if (seg->has_wscale) {

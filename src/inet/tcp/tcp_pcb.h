@@ -201,7 +201,7 @@ struct tcp_pcb {
 	uint32_t flags;
 	uint32_t rcv_nxt, rcv_adv;
 	uint32_t rcv_acked; /* rcv_nxt in the last segment we sent [rcv_wup] */
-	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
+	uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1;
 	uint32_t snd_base, fin_seq;
 	uint32_t cwnd, ssthresh, cwnd_acked;
 	uint32_t snd_small; /* end of the last segment sent that was not full (Minshall) */

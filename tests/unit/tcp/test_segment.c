@@ -22,6 +22,69 @@ static void test_in_order(void **state)
 	host_close(h);
 }
 
+/* One segment covers a range that came before it and reaches into the next. */
+static void test_over_two_ranges(void **state)
+{
+	struct host *h = host_plain();
+	struct peer p = { 0 };
+	struct sock *s = peer_established(&p, h, NULL);
+	char data[32];
+
+	peer_send_at(&p, p.seq + 4, p.ack, TCP_F_ACK, "45", 2);
+	peer_send_at(&p, p.seq + 8, p.ack, TCP_F_ACK, "89abcd", 6);
+	frame_take_all(h->wire);
+	peer_send_at(&p, p.seq, p.ack, TCP_F_ACK, "0123456789", 10);
+	peer_expect(&p, TCP_F_ACK, 0);
+	assert_int_equal(h->info.ack, p.seq + 14);
+	assert_ptr_equal(s->pcb->ooo, NULL);
+	assert_int_equal(sock_read(s, data, sizeof(data)), 14);
+	assert_memory_equal(data, "0123456789abcd", 14);
+	host_close(h);
+}
+
+/* What an earlier segment said of the window is not counted from a later acknowledgment: a segment
+ * behind a hole, then the one before it, which acknowledges more and closes the window. */
+static void test_window_of_another(void **state)
+{
+	struct host *h = host_plain();
+	struct peer p = { 0 };
+	struct sock *s = peer_established(&p, h, NULL);
+	static char block[3000];
+
+	p.window = 3 * 536;
+	peer_send_at(&p, p.seq + 100, p.ack, TCP_F_ACK, "x", 1);
+	frame_take_all(h->wire);
+	assert_int_equal(sock_write(s, block, sizeof(block)), sizeof(block));
+	host_run(h);
+	frame_take_all(h->wire);
+	assert_int_equal(s->pcb->snd_nxt - s->pcb->snd_una, 3 * 536);
+	p.window = 10;
+	p.ack += 3 * 536;
+	peer_send_at(&p, p.seq, p.ack, TCP_F_ACK, "y", 1);
+	assert_int_equal(s->pcb->snd_una, p.ack);
+	assert_int_equal(s->pcb->snd_wnd, 10);
+	host_close(h);
+}
+
+/* A FIN, though something from behind it has come: the FIN is where the stream ends. */
+static void test_fin_below_range(void **state)
+{
+	struct host *h = host_plain();
+	struct peer p = { 0 };
+	struct sock *s = peer_established(&p, h, NULL);
+	char data[16];
+
+	peer_send_at(&p, p.seq + 2, p.ack, TCP_F_ACK, "2345", 4);
+	frame_take_all(h->wire);
+	peer_send_at(&p, p.seq, p.ack, TCP_F_ACK | TCP_F_FIN, "012", 3);
+	peer_expect(&p, TCP_F_ACK, 0);
+	assert_int_equal(h->info.ack, p.seq + 4);
+	assert_int_equal(sock_read(s, data, sizeof(data)), 3);
+	assert_int_equal(sock_state(s), TCP_CLOSE_WAIT);
+	assert_ptr_equal(s->pcb->ooo, NULL);
+	host_close(h);
+}
+
 static void test_out_of_order(void **state)
 {
 	struct host *h = host_plain();
@@ -403,6 +466,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_out_of_order),
+		cmocka_unit_test(test_over_two_ranges),
+		cmocka_unit_test(test_fin_below_range),
+		cmocka_unit_test(test_window_of_another),
 		cmocka_unit_test(test_too_many_holes),
 		cmocka_unit_test(test_old),
 		cmocka_unit_test(test_window_edges),
