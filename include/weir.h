@@ -105,6 +105,15 @@ uint64_t weir_engine_now(struct weir *weir);
  */
 int weir_engine_advance(struct weir *weir, uint64_t ns);
 
+/*
+ * Set a parameter of TCP by Linux's name ("tcp_ecn", "net.ipv4.tcp_rmem"), its value in words ("1",
+ * "4096 131072 6291456"): see weird(8). It counts from the next time that it is looked at.
+ * 0, or -1: ENOENT (no such parameter or controller), EINVAL, ERANGE.
+ */
+int weir_sysctl(struct weir *weir, const char *name, const char *value);
+/* Its value, in words. 0, or -1: ENOENT, ENOSPC. */
+int weir_sysctl_get(struct weir *weir, const char *name, char *value, size_t room);
+
 /* When the engine next has something to do by itself (a timer, a frame on a delay line), or
  * WEIR_NEVER. */
 uint64_t weir_engine_next_timer(struct weir *weir);

@@ -13,6 +13,7 @@
 
 #include "dev/wire.h"
 #include "engine/direct.h"
+#include "inet/tcp/tcp.h"
 #include "sock/sock.h"
 
 #define ADVANCE_TURNS_MAX 100000u /* at one instant: a loop of packets must not hang the caller */
@@ -241,6 +242,20 @@ int weir_engine_advance(struct weir *weir, uint64_t ns)
 		settle_at(weir, next > weir->w->now_ns ? next : weir->w->now_ns + 1);
 	settle_at(weir, end);
 	return 0;
+}
+
+int weir_sysctl(struct weir *weir, const char *name, const char *value)
+{
+	int ret = engine_param_set(weir->engine, name, value);
+
+	return ret == 0 ? 0 : direct_fail(-ret);
+}
+
+int weir_sysctl_get(struct weir *weir, const char *name, char *value, size_t room)
+{
+	int ret = tcp_param_get(weir->w, name, value, (uint32_t)room);
+
+	return ret == 0 ? 0 : direct_fail(-ret);
 }
 
 static struct port *port_of(struct weir *weir, unsigned int port)

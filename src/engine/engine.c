@@ -24,6 +24,7 @@
 #include "engine/steer.h"
 #include "engine/thread.h"
 #include "inet/inet.h"
+#include "inet/tcp/tcp.h"
 #include "sock/sock.h"
 
 #define DEFAULT_PACKETS 16384u
@@ -244,6 +245,16 @@ void engine_forwarding(struct engine *engine, bool on)
 	engine->forwarding = on;
 	for (unsigned int i = 0; i < engine->worker_count; i++)
 		inet_forwarding(engine->worker[i], on);
+}
+
+int engine_param_set(struct engine *engine, const char *name, const char *value)
+{
+	int ret = 0;
+
+	/* Whether it may be does not depend on the worker: the first one says it. */
+	for (unsigned int i = 0; i < engine->worker_count && ret == 0; i++)
+		ret = tcp_param_set(engine->worker[i], name, value);
+	return ret;
 }
 
 void engine_ledger(struct engine *engine, struct ledger *sum)

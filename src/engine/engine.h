@@ -51,6 +51,10 @@ int engine_route_add(struct engine *engine, const struct ipaddr *prefix, unsigne
 		     const struct ipaddr *gateway, unsigned int ifindex);
 void engine_forwarding(struct engine *engine, bool on);
 
+/* Set a parameter of TCP (inet/tcp/params.h) on every worker. Parked or not started. 0, -ENOENT,
+ * -EINVAL, -ERANGE: nothing changed. */
+int engine_param_set(struct engine *engine, const char *name, const char *value);
+
 /* One loop of one worker: receive, timers, submissions, send, publish. Returns how much was done:
  * 0 means there was no work. now_ns never goes back. */
 unsigned int engine_poll(struct engine *engine, unsigned int worker, uint64_t now_ns);

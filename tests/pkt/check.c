@@ -2,9 +2,11 @@
 /*
  * What must hold: states, struct tcp_info, drop reasons, and at the end the ledger.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <string.h>
 
 #define WEIR_NO_TCP_STATES
 #include "inet/tcp/tcp.h"
@@ -123,10 +125,11 @@ void check_drop(struct run *r, const struct event *e)
 	r->drops[reason] += n;
 }
 
-/* Another helper's table of parameters is not there yet: a script that wants one says so. */
 void check_sysctl(struct run *r, const struct event *e)
 {
-	run_fail(r, "there is no parameter '%s'", e->check.name);
+	if (weir_sysctl(r->weir, e->check.name, e->check.text) != 0)
+		run_fail(r, "parameter '%s' cannot be '%s': %s", e->check.name, e->check.text,
+			 strerror(errno));
 }
 
 void check_end(struct run *r)

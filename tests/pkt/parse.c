@@ -107,8 +107,15 @@ static bool parse_drop(struct cursor *c, struct script *s, struct event *e)
 static bool parse_sysctl(struct cursor *c, struct script *s, struct event *e)
 {
 	e->kind = EV_SYSCTL;
-	return need_word(c, e->check.name, "the parameter's name") && (take_char(c, '=') || true) &&
-	       need_number(c, &e->check.value, INT64_MIN, INT64_MAX, "the value") && need_end(c);
+	if (!need_word(c, e->check.name, "the parameter's name"))
+		return false;
+	take_char(c, '=');
+	/* The rest of the line: "3", "4096 131072 6291456", "reno". */
+	if (!cursor_peek(c) || strlen(c->at) >= sizeof(e->check.text))
+		return cursor_fail(c, "the value is missing here, or too long");
+	strcpy(e->check.text, c->at);
+	c->at += strlen(c->at);
+	return true;
 }
 
 /* flow @b peer 40001 us 80 isn 4294967000 */

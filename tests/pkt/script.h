@@ -117,6 +117,7 @@ struct check {
 	} field[CHECKS_MAX];
 	int reason; /* of a drop */
 	char name[CURSOR_WORD_BYTES];
+	char text[CURSOR_WORD_BYTES];
 	int64_t value;
 };
 

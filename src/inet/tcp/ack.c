@@ -40,7 +40,7 @@ static void fin_acked(struct worker *w, struct tcp_pcb *pcb)
 		tcp_set_state(w, pcb, TCP_FIN_WAIT_2);
 		pcb->rtx_ns = 0;
 		if (pcb->flags & F_DETACHED) {
-			pcb->long_ns = w->now_ns + TCP_FIN_WAIT2_NS;
+			pcb->long_ns = w->now_ns + tcp_fin_wait2_ns(w);
 			tcp_timer_arm(w, pcb, pcb->long_ns);
 		}
 		break;

@@ -84,7 +84,7 @@ void tcp_ack_now(struct worker *w, struct tcp_pcb *pcb)
 
 void tcp_ack_oow(struct worker *w, struct tcp_pcb *pcb)
 {
-	if (pcb->oow_ack_ns && w->now_ns - pcb->oow_ack_ns < TCP_OOW_ACK_NS)
+	if (!tcp_oow_allowed(w, pcb->oow_ack_ns))
 		return;
 	pcb->oow_ack_ns = w->now_ns;
 	tcp_ack_now(w, pcb);

@@ -21,9 +21,16 @@ const struct tcp_cc_ops *tcp_cc_find(const char *name, uint32_t len)
 	return NULL;
 }
 
+const struct tcp_cc_ops *tcp_cc_at(unsigned int i)
+{
+	return i < CONTROLLERS ? controllers[i] : NULL;
+}
+
 const struct tcp_cc_ops *tcp_cc_default(struct worker *w)
 {
-	return controllers[0];
+	const char *name = w->tcp->params.tcp_congestion_control;
+
+	return tcp_cc_find(name, sizeof(w->tcp->params.tcp_congestion_control));
 }
 
 void tcp_cc_start(struct worker *w, struct tcp_pcb *pcb)

@@ -74,6 +74,9 @@ extern const struct tcp_cc_ops tcp_cubic, tcp_reno;
 
 /* By name (len bytes, ended by a zero or by len); NULL: there is none such. */
 const struct tcp_cc_ops *tcp_cc_find(const char *name, uint32_t len);
+/* The i-th, NULL behind the last; the first is what new stacks begin with. */
+const struct tcp_cc_ops *tcp_cc_at(unsigned int i);
+/* What new sockets get [tcp_congestion_control]. */
 const struct tcp_cc_ops *tcp_cc_default(struct worker *w);
 
 /* The connection is established: the initial window (RFC 6928). */

@@ -66,7 +66,7 @@ static void close_synchronised(struct worker *w, struct tcp_pcb *pcb)
 	if (pcb->pub.state == TCP_ESTABLISHED || pcb->pub.state == TCP_CLOSE_WAIT) {
 		tcp_fin_queue(w, pcb);
 	} else if (pcb->pub.state == TCP_FIN_WAIT_2) {
-		pcb->long_ns = w->now_ns + TCP_FIN_WAIT2_NS;
+		pcb->long_ns = w->now_ns + tcp_fin_wait2_ns(w);
 		tcp_timer_arm(w, pcb, pcb->long_ns);
 	}
 }

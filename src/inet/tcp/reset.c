@@ -68,12 +68,12 @@ bool tcp_challenge_allowed(struct worker *w)
 {
 	struct tcp_stack *s = w->tcp;
 	uint64_t now_s = w->now_ns / TCP_S_NS;
+	uint32_t limit = (uint32_t)s->params.tcp_challenge_ack_limit;
 
 	if (s->challenge_s != now_s) {
 		s->challenge_s = now_s;
 		/* Not the same each second: else counting them tells of other connections. */
-		s->challenge_left =
-			TCP_CHALLENGE_PER_S / 2 + worker_random(w) % TCP_CHALLENGE_PER_S;
+		s->challenge_left = limit / 2 + worker_random(w) % limit;
 	}
 	if (s->challenge_left == 0)
 		return false;
@@ -83,7 +83,7 @@ bool tcp_challenge_allowed(struct worker *w)
 
 void tcp_challenge(struct worker *w, struct tcp_pcb *pcb)
 {
-	if (pcb->oow_ack_ns && w->now_ns - pcb->oow_ack_ns < TCP_OOW_ACK_NS)
+	if (!tcp_oow_allowed(w, pcb->oow_ack_ns))
 		return;
 	if (tcp_challenge_allowed(w))
 		tcp_ack_oow(w, pcb);

@@ -43,6 +43,7 @@ int tcp_init(struct worker *w)
 		return -ENOMEM;
 	s->w = w;
 	s->up = &w->inet->up;
+	tcp_params_init(&s->params);
 	s->flush_last = &s->flush_first;
 	tcp_slab_init(&s->pcbs, sizeof(struct tcp_pcb), 64, TCP_MAX_PCBS);
 	tcp_slab_init(&s->tws, sizeof(struct tcp_tw), 256, TCP_MAX_TIME_WAIT);
@@ -78,6 +79,16 @@ static void end_tw(void *object, void *arg)
 
 	if (tw->node.in_use)
 		tcp_tw_free(arg, tw);
+}
+
+int tcp_param_set(struct worker *w, const char *name, const char *value)
+{
+	return tcp_params_set(&w->tcp->params, name, value);
+}
+
+int tcp_param_get(struct worker *w, const char *name, char *value, uint32_t room)
+{
+	return tcp_params_get(&w->tcp->params, name, value, room);
 }
 
 void tcp_free(struct worker *w)

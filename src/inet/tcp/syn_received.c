@@ -34,7 +34,7 @@ static bool in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 /* A plain ACK of ours: the handshake's state is not lost by it. */
 static void answer(struct worker *w, struct tcp_pcb *pcb)
 {
-	if (pcb->oow_ack_ns && w->now_ns - pcb->oow_ack_ns < TCP_OOW_ACK_NS)
+	if (!tcp_oow_allowed(w, pcb->oow_ack_ns))
 		return;
 	pcb->oow_ack_ns = w->now_ns;
 	tcp_xmit(w, pcb, pcb->snd_nxt, 0, TCP_F_ACK);

@@ -109,6 +109,10 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 /* Visit every pcb of the worker (weir stat), listeners and TIME_WAIT too. */
 void tcp_for_each(struct worker *w, void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg);
 
+/* A parameter of this worker's TCP by name, in words: see params.h. */
+int tcp_param_set(struct worker *w, const char *name, const char *value);
+int tcp_param_get(struct worker *w, const char *name, char *value, uint32_t room);
+
 /* inet_init() and inet_free() call these. */
 int tcp_init(struct worker *w);
 void tcp_free(struct worker *w);

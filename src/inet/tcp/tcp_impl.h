@@ -7,6 +7,7 @@
 #define WEIR_INET_TCP_TCP_IMPL_H
 
 #include "core/worker.h"
+#include "inet/tcp/params.h"
 #include "inet/tcp/slab.h"
 #include "inet/tcp/tcp_pcb.h"
 #include "wire/tcp.h"
@@ -17,6 +18,7 @@
 
 struct tcp_stack {
 	const struct inet_upcalls *up;
+	struct tcp_params params;
 	unsigned int depth; /* of tcp_enter() */
 	struct tcp_pcb *flush_first, **flush_last;
 	struct tcp_pcb *dead; /* by flush_next */
@@ -243,6 +245,18 @@ static inline bool tcp_may_receive(const struct tcp_pcb *pcb)
 static inline bool tcp_endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->port_be == b->port_be && ipaddr_equal(&a->addr, &b->addr);
+}
+
+static inline uint64_t tcp_fin_wait2_ns(const struct worker *w)
+{
+	return (uint64_t)w->tcp->params.tcp_fin_timeout * TCP_S_NS;
+}
+
+/* An ACK for what is outside of everything may go, given when the last did. */
+static inline bool tcp_oow_allowed(const struct worker *w, uint64_t last_ns)
+{
+	return !last_ns ||
+	       w->now_ns - last_ns >= (uint64_t)w->tcp->params.tcp_invalid_ratelimit * TCP_MS_NS;
 }
 
 static inline uint32_t tcp_now_s(const struct worker *w)

@@ -71,7 +71,7 @@
  *   CLOSED        not in the table of connections; only tcp_bind(), tcp_connect(), tcp_listen() and
  *                 tcp_close() do anything. One that failed is here until the socket lets go.
  *   LISTEN        in the table of listeners; children in SYN_RECEIVED are on its half_open list.
- *   SYN_SENT      snd_nxt = iss + 1; rtx_ns sends the SYN again, TCP_SYN_RETRIES times.
+ *   SYN_SENT      snd_nxt = iss + 1; rtx_ns sends the SYN again, tcp_syn_retries times.
  *   SYN_RECEIVED  a child has a parent and no user yet; it dies quietly when its time is over.
  *   ESTABLISHED   both send; rtx_ns runs while anything of ours is on the way.
  *   CLOSE_WAIT    we send, the peer has ended (rx_eof).
@@ -108,15 +108,10 @@
 #define TCP_RTO_INIT_NS (1ull * TCP_S_NS)   /* RFC 6298 section 2.1 */
 #define TCP_RTO_MIN_NS (200ull * TCP_MS_NS) /* [TCP_RTO_MIN] */
 #define TCP_RTO_MAX_NS (120ull * TCP_S_NS)  /* [TCP_RTO_MAX] */
-#define TCP_SYN_RETRIES 6u		    /* [tcp_syn_retries] */
-#define TCP_SYNACK_RETRIES 5u		    /* [tcp_synack_retries] */
 #define TCP_DATA_RETRIES 15u		    /* [tcp_retries2] */
 #define TCP_ORPHAN_RETRIES 8u		    /* [tcp_orphan_retries] */
 #define TCP_DELACK_NS (40ull * TCP_MS_NS)   /* [TCP_DELACK_MIN] */
-#define TCP_FIN_WAIT2_NS (60ull * TCP_S_NS) /* [tcp_fin_timeout] */
 #define TCP_TIME_WAIT_NS (60ull * TCP_S_NS) /* [TCP_TIMEWAIT_LEN] */
-#define TCP_OOW_ACK_NS (500ull * TCP_MS_NS) /* [tcp_invalid_ratelimit] */
-#define TCP_CHALLENGE_PER_S 1000u	    /* [tcp_challenge_ack_limit], RFC 5961 section 10 */
 #define TCP_PAWS_IDLE_S (24u * 24u * 3600u) /* RFC 7323 section 5.5 */
 #define TCP_KEEP_IDLE_S 7200u
 #define TCP_KEEP_INTERVAL_S 75u

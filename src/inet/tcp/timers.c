@@ -175,11 +175,12 @@ static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->pub.state == TCP_SYN_SENT) {
-		syn_again(w, pcb, TCP_F_SYN, TCP_SYN_RETRIES);
+		syn_again(w, pcb, TCP_F_SYN, (unsigned int)w->tcp->params.tcp_syn_retries);
 		return;
 	}
 	if (pcb->pub.state == TCP_SYN_RECEIVED) {
-		syn_again(w, pcb, TCP_F_SYN | TCP_F_ACK, TCP_SYNACK_RETRIES);
+		syn_again(w, pcb, TCP_F_SYN | TCP_F_ACK,
+			  (unsigned int)w->tcp->params.tcp_synack_retries);
 		return;
 	}
 	if (!tcp_may_transmit(pcb))

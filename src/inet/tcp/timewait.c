@@ -85,7 +85,7 @@ static void tw_ack(struct worker *w, struct tcp_tw *tw, bool limited)
 	struct tcp_hdr h = { .flags = TCP_F_ACK };
 	uint8_t opt[12];
 
-	if (limited && tw->oow_ack_ns && w->now_ns - tw->oow_ack_ns < TCP_OOW_ACK_NS)
+	if (limited && !tcp_oow_allowed(w, tw->oow_ack_ns))
 		return;
 	if (limited)
 		tw->oow_ack_ns = w->now_ns;

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "inet/tcp/params.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inet/tcp/cc.h"
+
+struct param {
+	const char *name, *text;
+	size_t offset;
+	unsigned int n; /* numbers; 0: the name of a controller */
+	int32_t initial[3], min, max;
+};
+
+static const struct param params_table[] = {
+#define TCP_PARAM(name, initial, min, max, text)                                                   \
+	{ #name, text, offsetof(struct tcp_params, name), 1, { initial, 0, 0 }, min, max },
+#define TCP_PARAM_3(name, low, initial, high, text)                                                \
+	{ #name, text, offsetof(struct tcp_params, name), 3, { low, initial, high }, 1, INT32_MAX },
+#include "inet/tcp/params.def"
+#undef TCP_PARAM
+#undef TCP_PARAM_3
+	{ "tcp_congestion_control",
+	  "the congestion controller of new sockets",
+	  offsetof(struct tcp_params, tcp_congestion_control),
+	  0,
+	  { 0, 0, 0 },
+	  0,
+	  0 },
+};
+
+#define PARAMS (sizeof(params_table) / sizeof(params_table[0]))
+
+static int32_t *numbers(struct tcp_params *params, const struct param *p)
+{
+	return (int32_t *)(void *)((char *)params + p->offset);
+}
+
+void tcp_params_init(struct tcp_params *params)
+{
+	for (unsigned int i = 0; i < PARAMS; i++)
+		memcpy(numbers(params, &params_table[i]), params_table[i].initial,
+		       params_table[i].n * sizeof(int32_t));
+	strcpy(params->tcp_congestion_control, tcp_cc_at(0)->name);
+}
+
+static const struct param *find(const char *name)
+{
+	static const char *const prefixes[] = { "net.ipv4.", "net.core." };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i]))) {
+			name += strlen(prefixes[i]);
+			break;
+		}
+	}
+	for (unsigned int i = 0; i < PARAMS; i++)
+		if (!strcmp(name, params_table[i].name))
+			return &params_table[i];
+	return NULL;
+}
+
+static int set_controller(struct tcp_params *params, const char *value)
+{
+	const struct tcp_cc_ops *cc = tcp_cc_find(value, (uint32_t)strlen(value));
+
+	if (!cc)
+		return -ENOENT;
+	strcpy(params->tcp_congestion_control, cc->name);
+	return 0;
+}
+
+int tcp_params_set(struct tcp_params *params, const char *name, const char *value)
+{
+	const struct param *p = find(name);
+	int32_t fresh[3];
+	char *end;
+
+	if (!p)
+		return -ENOENT;
+	if (p->n == 0)
+		return set_controller(params, value);
+	for (unsigned int i = 0; i < p->n; i++) {
+		long long v;
+
+		errno = 0;
+		v = strtoll(value, &end, 0);
+		if (end == value || (*end && *end != ' ' && *end != '\t'))
+			return -EINVAL;
+		if (errno || v < p->min || v > p->max)
+			return -ERANGE;
+		fresh[i] = (int32_t)v;
+		value = end;
+	}
+	if (value[strspn(value, " \t")])
+		return -EINVAL;
+	if (p->n == 3 && (fresh[0] > fresh[1] || fresh[1] > fresh[2]))
+		return -ERANGE;
+	memcpy(numbers(params, p), fresh, p->n * sizeof(int32_t));
+	return 0;
+}
+
+int tcp_params_get(const struct tcp_params *params, const char *name, char *value, size_t room)
+{
+	const struct param *p = find(name);
+	const int32_t *v;
+	int len;
+
+	if (!p)
+		return -ENOENT;
+	v = numbers((struct tcp_params *)params, p);
+	if (p->n == 0)
+		len = snprintf(value, room, "%s", params->tcp_congestion_control);
+	else if (p->n == 1)
+		len = snprintf(value, room, "%d", v[0]);
+	else
+		len = snprintf(value, room, "%d %d %d", v[0], v[1], v[2]);
+	return (size_t)len < room ? 0 : -ENOSPC;
+}
+
+const char *tcp_params_name(unsigned int i, const char **text)
+{
+	if (i >= PARAMS)
+		return NULL;
+	*text = params_table[i].text;
+	return params_table[i].name;
+}
