@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <linux/inet_diag.h>
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,6 +186,8 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	pub->max_seg = (uint16_t)o->max_seg;
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
+	if (o->congestion[0] != '\0')
+		tcp_congestion_set(s->part->w, s->tcp, o->congestion, sizeof(o->congestion));
 }
 
 void options_apply(struct sock *s)
@@ -264,6 +267,51 @@ static int timeo_set(int64_t timeo[2], const void *data, uint32_t len)
 	return timeo[1] < 0 || timeo[1] >= 1000000 ? -EDOM : 0;
 }
 
+static int give(void *data, uint32_t *len, const void *value, uint32_t bytes)
+{
+	if (*len > bytes)
+		*len = bytes;
+	memcpy(data, value, *len);
+	return 0;
+}
+
+/* Any length but none is right, as in Linux; what is too long for a name is cut. */
+static int congestion_set(struct sock *s, const void *data, uint32_t len)
+{
+	char name[TCP_CONGESTION_NAME_BYTES] = "";
+	int ret;
+
+	if (len == 0)
+		return -EINVAL;
+	memcpy(name, data, len < sizeof(name) ? len : sizeof(name) - 1);
+	if (options_own(s) == NULL)
+		return -ENOBUFS;
+	ret = tcp_congestion_set(s->part->w, s->tcp, name, sizeof(name));
+	if (ret == 0)
+		memcpy(s->opt->congestion, name, sizeof(name));
+	return ret;
+}
+
+static int congestion_get(struct sock *s, void *data, uint32_t *len)
+{
+	char name[TCP_CONGESTION_NAME_BYTES] = "";
+
+	strcpy(name,
+	       s->tcp != NULL ? tcp_congestion_name(s->tcp) : tcp_congestion_default(s->part->w));
+	return give(data, len, name, sizeof(name));
+}
+
+static int cc_info_get(struct sock *s, void *data, uint32_t *len)
+{
+	union tcp_cc_info info;
+	uint32_t bytes = 0;
+
+	memset(&info, 0, sizeof(info));
+	if (s->tcp != NULL)
+		bytes = tcp_congestion_info(s->tcp, &info, sizeof(info));
+	return give(data, len, &info, bytes);
+}
+
 /* What a group of options answers to a name that is none of its own; never an errno. */
 #define NOT_MINE 1
 
@@ -276,7 +324,7 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 	if (len >= sizeof(value))
 		memcpy(&value, data, sizeof(value));
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && s->use == SLOT_STREAM)
-		return len >= 4 && memcmp(data, "reno", 4) == 0 ? 0 : -ENOENT;
+		return congestion_set(s, data, len);
 	if (level != SOL_SOCKET)
 		return NOT_MINE;
 	if (options_own(s) == NULL)
@@ -347,14 +395,6 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 	return 0;
 }
 
-static int give(void *data, uint32_t *len, const void *value, uint32_t bytes)
-{
-	if (*len > bytes)
-		*len = bytes;
-	memcpy(data, value, *len);
-	return 0;
-}
-
 static int give_int(void *data, uint32_t *len, int32_t value)
 {
 	return give(data, len, &value, sizeof(value));
@@ -401,7 +441,9 @@ static int tcp_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 			bytes = tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
 		return give(data, len, &info, bytes);
 	case TCP_CONGESTION:
-		return give(data, len, "reno\0\0\0\0\0\0\0\0\0\0\0", 16);
+		return congestion_get(s, data, len);
+	case TCP_CC_INFO:
+		return cc_info_get(s, data, len);
 	case TCP_MAXSEG:
 		if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
 			return give_int(data, len, s->opt->max_seg != 0 ? s->opt->max_seg : 536);

@@ -2,6 +2,7 @@
 /* The controllers there are, and what they share. */
 #include "inet/tcp/cc.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "inet/tcp/tcp_impl.h"
@@ -50,6 +51,42 @@ void tcp_cc_choose(struct worker *w, struct tcp_pcb *pcb, const struct tcp_cc_op
 	memset(pcb->cc_state, 0, sizeof(pcb->cc_state));
 	if (pcb->cwnd)
 		ops->init(w, pcb);
+}
+
+int tcp_congestion_set(struct worker *w, struct tcp_pcb *pcb, const char *name, uint32_t len)
+{
+	const struct tcp_cc_ops *ops = tcp_cc_find(name, len);
+
+	if (!ops)
+		return -ENOENT;
+	if (pcb) {
+		pcb->cc_chosen = true;
+		tcp_cc_choose(w, pcb, ops);
+	}
+	return 0;
+}
+
+const char *tcp_congestion_name(const struct tcp_pcb *pcb)
+{
+	return pcb->cc->name;
+}
+
+const char *tcp_congestion_default(struct worker *w)
+{
+	return tcp_cc_default(w)->name;
+}
+
+uint32_t tcp_congestion_info(const struct tcp_pcb *pcb, void *info, uint32_t len)
+{
+	return pcb->cc->info && pcb->cwnd ? pcb->cc->info(pcb, info, len) : 0;
+}
+
+void tcp_congestion_inherit(struct tcp_pcb *child, const struct tcp_pcb *listener)
+{
+	if (!listener->cc_chosen)
+		return;
+	child->cc = listener->cc;
+	child->cc_chosen = true;
 }
 
 uint32_t tcp_slow_start(struct tcp_pcb *pcb, uint32_t bytes)

@@ -83,6 +83,8 @@ const struct tcp_cc_ops *tcp_cc_default(struct worker *w);
 void tcp_cc_start(struct worker *w, struct tcp_pcb *pcb);
 /* Change it, at any time (TCP_CONGESTION). */
 void tcp_cc_choose(struct worker *w, struct tcp_pcb *pcb, const struct tcp_cc_ops *ops);
+/* A child gets what its listener was given by name; else it keeps the default. */
+void tcp_congestion_inherit(struct tcp_pcb *child, const struct tcp_pcb *listener);
 
 /* The controller's own state. */
 #define tcp_cc_state(pcb, type)                                                                    \

@@ -47,6 +47,7 @@ static struct tcp_pcb *child_new(struct worker *w, struct tcp_pcb *listener,
 	child->pub.snd = child->pub.rcv = (struct byte_ring){ .data = NULL };
 	child->pub.user = NULL;
 	child->pub.rx_eof = false;
+	tcp_congestion_inherit(child, listener);
 	tcp_hash_insert(w, &child->node, tcp_tuple_hash(w, &seg->local, &seg->remote));
 	child->flags |= F_HASHED | F_BOUND;
 	tcp_port_link(w, &child->node, seg->local.port_be);

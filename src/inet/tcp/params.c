@@ -11,9 +11,11 @@
 struct param {
 	const char *name, *text;
 	size_t offset;
-	unsigned int n; /* numbers; 0: the name of a controller */
+	unsigned int n; /* numbers; 0: the name of a controller, or all of them */
 	int32_t initial[3], min, max;
 };
+
+#define AVAILABLE "tcp_available_congestion_control"
 
 static const struct param params_table[] = {
 #define TCP_PARAM(name, initial, min, max, text)                                                   \
@@ -30,6 +32,7 @@ static const struct param params_table[] = {
 	  { 0, 0, 0 },
 	  0,
 	  0 },
+	{ AVAILABLE, "the congestion controllers there are (read only)", 0, 0, { 0, 0, 0 }, 0, 0 },
 };
 
 #define PARAMS (sizeof(params_table) / sizeof(params_table[0]))
@@ -81,6 +84,8 @@ int tcp_params_set(struct tcp_params *params, const char *name, const char *valu
 
 	if (!p)
 		return -ENOENT;
+	if (!strcmp(p->name, AVAILABLE))
+		return -EACCES;
 	if (p->n == 0)
 		return set_controller(params, value);
 	for (unsigned int i = 0; i < p->n; i++) {
@@ -103,6 +108,21 @@ int tcp_params_set(struct tcp_params *params, const char *name, const char *valu
 	return 0;
 }
 
+static int available(char *value, size_t room)
+{
+	const struct tcp_cc_ops *cc;
+	size_t len = 0;
+
+	for (unsigned int i = 0; (cc = tcp_cc_at(i)); i++) {
+		int n = snprintf(value + len, room - len, "%s%s", i ? " " : "", cc->name);
+
+		len += (size_t)n;
+		if (len >= room)
+			return -ENOSPC;
+	}
+	return 0;
+}
+
 int tcp_params_get(const struct tcp_params *params, const char *name, char *value, size_t room)
 {
 	const struct param *p = find(name);
@@ -111,6 +131,8 @@ int tcp_params_get(const struct tcp_params *params, const char *name, char *valu
 
 	if (!p)
 		return -ENOENT;
+	if (!strcmp(p->name, AVAILABLE))
+		return available(value, room);
 	v = numbers((struct tcp_params *)params, p);
 	if (p->n == 0)
 		len = snprintf(value, room, "%s", params->tcp_congestion_control);

@@ -27,7 +27,7 @@ void tcp_params_init(struct tcp_params *params);
 /*
  * Set one from words: "3", or "4096 131072 6291456". name as in Linux, with or without "net.ipv4."
  * or "net.core." in front. 0; -ENOENT: no such parameter (or controller); -EINVAL: no number, or
- * too few; -ERANGE: outside of its bounds. Nothing changes then.
+ * too few; -ERANGE: outside of its bounds; -EACCES: it can only be read. Nothing changes then.
  */
 int tcp_params_set(struct tcp_params *params, const char *name, const char *value);
 

@@ -103,6 +103,17 @@ void tcp_close(struct worker *w, struct tcp_pcb *pcb);
 /* RST now; the pcb is gone (tcp_gone is called) when this returns. */
 void tcp_abort(struct worker *w, struct tcp_pcb *pcb);
 
+/* TCP_CONGESTION, in any state: the controller of this name (len bytes, ended by a zero or by len).
+ * A listener's goes to its children, which else get the default. pcb NULL (gone): is
+ * there one? -ENOENT: there is none such. */
+int tcp_congestion_set(struct worker *w, struct tcp_pcb *pcb, const char *name, uint32_t len);
+const char *tcp_congestion_name(const struct tcp_pcb *pcb);
+/* TCP_CC_INFO: what the controller tells (linux/inet_diag.h); returns the bytes filled. */
+uint32_t tcp_congestion_info(const struct tcp_pcb *pcb, void *info, uint32_t len);
+/* The name of the default, where there is no pcb. */
+const char *tcp_congestion_default(struct worker *w);
+#define TCP_CONGESTION_NAME_BYTES 16u
+
 /* Fill a struct tcp_info (linux/tcp.h) of len bytes at most; returns the bytes filled. */
 uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, uint32_t len);
 

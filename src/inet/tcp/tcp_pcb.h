@@ -260,6 +260,7 @@ struct tcp_pcb {
 	uint64_t lost_total;
 	uint32_t rate_bytes;
 	bool rate_app_limited;
+	bool cc_chosen; /* by name, not the default */
 	uint32_t tlp_probes, undone;
 	uint32_t prior_cwnd; /* before the last congestion event, to be undone */
 	uint64_t cc_state[TCP_CC_STATE_BYTES / 8];

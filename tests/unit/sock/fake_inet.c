@@ -231,6 +231,27 @@ void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb)
 {
 }
 
+/* One controller, as a network that has no congestion needs. */
+int tcp_congestion_set(struct worker *w, struct tcp_pcb *pcb, const char *name, uint32_t len)
+{
+	return strnlen(name, len) == 4 && memcmp(name, "fake", 4) == 0 ? 0 : -ENOENT;
+}
+
+const char *tcp_congestion_name(const struct tcp_pcb *pcb)
+{
+	return "fake";
+}
+
+const char *tcp_congestion_default(struct worker *w)
+{
+	return "fake";
+}
+
+uint32_t tcp_congestion_info(const struct tcp_pcb *pcb, void *info, uint32_t len)
+{
+	return 0;
+}
+
 int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb)
 {
 	pcb->fin = true;
