@@ -114,6 +114,12 @@ int weir_sysctl(struct weir *weir, const char *name, const char *value);
 /* Its value, in words. 0, or -1: ENOENT, ENOSPC. */
 int weir_sysctl_get(struct weir *weir, const char *name, char *value, size_t room);
 
+/*
+ * A counter of TCP by Linux's name, as nstat(8) prints it, with its group in front or not
+ * ("TcpRetransSegs", "TcpExtTCPTimeouts", "TCPTimeouts"). -1: there is none such.
+ */
+int64_t weir_tcp_counter(struct weir *weir, const char *name);
+
 /* When the engine next has something to do by itself (a timer, a frame on a delay line), or
  * WEIR_NEVER. */
 uint64_t weir_engine_next_timer(struct weir *weir);

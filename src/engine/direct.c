@@ -13,6 +13,7 @@
 
 #include "dev/wire.h"
 #include "engine/direct.h"
+#include "inet/tcp/mib.h"
 #include "inet/tcp/tcp.h"
 #include "sock/sock.h"
 
@@ -256,6 +257,13 @@ int weir_sysctl_get(struct weir *weir, const char *name, char *value, size_t roo
 	int ret = tcp_param_get(weir->w, name, value, (uint32_t)room);
 
 	return ret == 0 ? 0 : direct_fail(-ret);
+}
+
+int64_t weir_tcp_counter(struct weir *weir, const char *name)
+{
+	int i = tcp_mib_find(name);
+
+	return i < 0 ? -1 : (int64_t)engine_tcp_counter(weir->engine, (unsigned int)i);
 }
 
 static struct port *port_of(struct weir *weir, unsigned int port)

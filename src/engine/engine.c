@@ -257,6 +257,15 @@ int engine_param_set(struct engine *engine, const char *name, const char *value)
 	return ret;
 }
 
+uint64_t engine_tcp_counter(const struct engine *engine, unsigned int i)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int worker = 0; worker < engine->worker_count; worker++)
+		sum += tcp_counter(engine->worker[worker], i);
+	return sum;
+}
+
 void engine_ledger(struct engine *engine, struct ledger *sum)
 {
 	for (unsigned int i = 0; i < engine->worker_count; i++)

@@ -55,6 +55,9 @@ void engine_forwarding(struct engine *engine, bool on);
  * -EINVAL, -ERANGE: nothing changed. */
 int engine_param_set(struct engine *engine, const char *name, const char *value);
 
+/* The i-th counter of TCP (inet/tcp/mib.h), all workers' together. Parked or not started. */
+uint64_t engine_tcp_counter(const struct engine *engine, unsigned int i);
+
 /* One loop of one worker: receive, timers, submissions, send, publish. Returns how much was done:
  * 0 means there was no work. now_ns never goes back. */
 unsigned int engine_poll(struct engine *engine, unsigned int worker, uint64_t now_ns);

@@ -125,6 +125,17 @@ void check_drop(struct run *r, const struct event *e)
 	r->drops[reason] += n;
 }
 
+void check_counter(struct run *r, const struct event *e)
+{
+	int i = e->check.counter;
+	uint64_t n = tcp_counter(r->weir->w, (unsigned int)i) - r->counter[i];
+
+	if (n != (uint64_t)e->check.value)
+		run_fail(r, "%s has grown by %" PRId64 " since it was last named",
+			 tcp_mib_info((unsigned int)i)->name, (int64_t)n);
+	r->counter[i] += n;
+}
+
 void check_sysctl(struct run *r, const struct event *e)
 {
 	if (weir_sysctl(r->weir, e->check.name, e->check.text) != 0)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inet/tcp/mib.h"
 #include "names.h"
 #include "script.h"
 
@@ -104,6 +105,21 @@ static bool parse_drop(struct cursor *c, struct script *s, struct event *e)
 	return need_end(c);
 }
 
+static bool parse_counter(struct cursor *c, struct script *s, struct event *e)
+{
+	char word[CURSOR_WORD_BYTES];
+
+	e->kind = EV_COUNTER;
+	if (!need_word(c, word, "the counter's name"))
+		return false;
+	e->check.counter = tcp_mib_find(word);
+	if (e->check.counter < 0)
+		return cursor_fail(c, "'%s' is no counter of src/inet/tcp/mib.def", word);
+	e->check.value = 1;
+	take_number(c, &e->check.value);
+	return need_end(c);
+}
+
 static bool parse_sysctl(struct cursor *c, struct script *s, struct event *e)
 {
 	e->kind = EV_SYSCTL;
@@ -165,9 +181,10 @@ static bool parse_event(struct cursor *c, struct script *s, struct event *e)
 		const char *word;
 		bool (*parse)(struct cursor *c, struct script *s, struct event *e);
 	} kinds[] = {
-		{ "state", parse_state },	  { "info", parse_info }, { "drop", parse_drop },
-		{ "sysctl", parse_sysctl },	  { "flow", parse_flow }, { "quiet", parse_quiet },
-		{ "tolerance", parse_tolerance },
+		{ "state", parse_state },	  { "info", parse_info },
+		{ "drop", parse_drop },		  { "sysctl", parse_sysctl },
+		{ "flow", parse_flow },		  { "quiet", parse_quiet },
+		{ "tolerance", parse_tolerance }, { "counter", parse_counter },
 	};
 	char word[CURSOR_WORD_BYTES];
 

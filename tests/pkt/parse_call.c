@@ -211,10 +211,11 @@ bool parse_call(struct cursor *c, struct script *s, struct event *e, const char 
 	}
 	n = name_find(names_call, fn);
 	if (!n)
-		return cursor_fail(c,
-				   "'%s' is not known: a line is a segment (< or >), a call, or "
-				   "icmp, info, state, drop, sysctl, flow, quiet, tolerance",
-				   fn);
+		return cursor_fail(
+			c,
+			"'%s' is not known: a line is a segment (< or >), a call, or "
+			"icmp, info, state, drop, counter, sysctl, flow, quiet, tolerance",
+			fn);
 	call->fn = n->value;
 	if ((call->result >= 0) != (call->fn == CALL_SOCKET) && call->fn != CALL_ACCEPT)
 		return cursor_fail(c, "NAME = is for socket() and accept()");

@@ -159,6 +159,9 @@ static void run_event(struct run *r, const struct event *e)
 	case EV_DROP:
 		check_drop(r, e);
 		return;
+	case EV_COUNTER:
+		check_counter(r, e);
+		return;
 	case EV_SYSCTL:
 		check_sysctl(r, e);
 		return;

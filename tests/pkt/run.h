@@ -13,6 +13,7 @@
 #include "common/frames.h"
 #include "common/testing.h"
 #include "engine/direct.h"
+#include "inet/tcp/mib.h"
 #include "script.h"
 
 #define PKT_US FRAME_IP(198, 18, 0, 2)
@@ -57,6 +58,7 @@ struct run {
 	struct run_sock sock[SCRIPT_SOCKS];
 	struct seen *seen, **seen_last;
 	uint64_t drops[DROP_REASON_MAX]; /* that the script named */
+	uint64_t counter[TCP_MIB_MAX];	 /* when the script named it last */
 	char *trace;
 	size_t trace_len, trace_room;
 	bool verbose, done;
@@ -92,6 +94,7 @@ void run_call(struct run *r, const struct event *e);
 void check_state(struct run *r, const struct event *e);
 void check_info(struct run *r, const struct event *e);
 void check_drop(struct run *r, const struct event *e);
+void check_counter(struct run *r, const struct event *e);
 void check_sysctl(struct run *r, const struct event *e);
 void check_end(struct run *r);
 bool want_met(const struct want *want, int64_t value, uint64_t unit_ns);

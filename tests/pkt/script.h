@@ -22,6 +22,7 @@ enum event_kind {
 	EV_STATE,
 	EV_INFO,
 	EV_DROP,
+	EV_COUNTER,
 	EV_SYSCTL,
 	EV_FLOW,
 	EV_QUIET,
@@ -115,7 +116,8 @@ struct check {
 		int field;
 		struct want want;
 	} field[CHECKS_MAX];
-	int reason; /* of a drop */
+	int reason;  /* of a drop */
+	int counter; /* of mib.def */
 	char name[CURSOR_WORD_BYTES];
 	char text[CURSOR_WORD_BYTES];
 	int64_t value;

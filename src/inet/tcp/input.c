@@ -51,6 +51,8 @@ static bool parse(struct worker *w, struct pkt *p, struct tcp_seg *seg)
 	    !addresses(seg))
 		goto malformed;
 	if (!csum_good(seg)) {
+		tcp_mib(w, InErrs);
+		tcp_mib(w, InCsumErrors);
 		pkt_drop(w, p, DROP_TCP_CSUM);
 		return false;
 	}
@@ -76,6 +78,7 @@ static bool parse(struct worker *w, struct pkt *p, struct tcp_seg *seg)
 	}
 	return true;
 malformed:
+	tcp_mib(w, InErrs);
 	pkt_drop(w, p, DROP_TCP_MALFORMED);
 	return false;
 }
@@ -135,6 +138,7 @@ static void segment_input(struct worker *w, struct tcp_seg *seg)
 void tcp_input(struct worker *w, struct pkt **pkts, unsigned int n)
 {
 	stage_enter(w, STAGE_TCP_INPUT, pkts, n);
+	tcp_mib_add(w, InSegs, n);
 	tcp_enter(w);
 	for (unsigned int i = 0; i < n; i++) {
 		struct tcp_seg seg;

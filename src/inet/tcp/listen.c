@@ -80,20 +80,25 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 	struct tcp_pcb *child;
 
 	if (!w->tcp->up->tcp_backlog_room(w, listener)) {
+		tcp_mib(w, ListenOverflows);
+		tcp_mib(w, ListenDrops);
 		pkt_drop(w, seg->p, DROP_TCP_LISTEN_OVERFLOW);
 		return;
 	}
 	if (listener->half_open_n >= TCP_MAX_HALF_OPEN) {
+		tcp_mib(w, ListenDrops);
 		pkt_drop(w, seg->p, DROP_TCP_REQQ_FULL);
 		return;
 	}
 	child = child_new(w, listener, seg);
 	if (!child) {
+		tcp_mib(w, ListenDrops);
 		pkt_drop(w, seg->p, DROP_NOMEM);
 		return;
 	}
 	if (tcp_route(w, child) != 0) {
 		tcp_pcb_free(w, child);
+		tcp_mib(w, ListenDrops);
 		pkt_drop(w, seg->p, DROP_IP_OUTNOROUTES);
 		return;
 	}

@@ -38,6 +38,7 @@ void tcp_reply(struct worker *w, const struct endpoint *local, const struct endp
 	h->csum_be = ip_pseudo_csum(&flow, len);
 	p->flags |= PKT_F_CSUM_PARTIAL;
 	p->csum_at = TCP_CSUM_AT;
+	tcp_mib(w, OutSegs);
 	ip_output(w, p, &flow);
 }
 
@@ -56,11 +57,13 @@ void tcp_reset_for(struct worker *w, const struct tcp_seg *seg)
 		h.flags |= TCP_F_ACK;
 		h.ack_be = host_to_be32(seg->seq + len);
 	}
+	tcp_mib(w, OutRsts);
 	tcp_reply(w, &seg->local, &seg->remote, &h, NULL, 0);
 }
 
 void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb)
 {
+	tcp_mib(w, OutRsts);
 	tcp_xmit(w, pcb, pcb->snd_nxt, 0, TCP_F_RST | TCP_F_ACK);
 }
 

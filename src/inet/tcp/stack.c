@@ -91,6 +91,11 @@ int tcp_param_get(struct worker *w, const char *name, char *value, uint32_t room
 	return tcp_params_get(&w->tcp->params, name, value, room);
 }
 
+uint64_t tcp_counter(const struct worker *w, unsigned int i)
+{
+	return i < TCP_MIB_MAX ? w->tcp->mib[i] : 0;
+}
+
 void tcp_free(struct worker *w)
 {
 	struct tcp_stack *s = w->tcp;
@@ -206,9 +211,25 @@ struct tcp_pcb *tcp_pcb_new(struct worker *w)
 	return pcb;
 }
 
+/* As RFC 4022 counts them. */
+static bool is_established(enum tcp_state state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
+}
+
 void tcp_set_state(struct worker *w, struct tcp_pcb *pcb, enum tcp_state state)
 {
+	bool was = is_established(pcb->pub.state),
+	     before = pcb->pub.state == TCP_SYN_SENT || pcb->pub.state == TCP_SYN_RECEIVED;
+
 	pcb->pub.state = state;
+	w->tcp->mib[TCP_MIB_CurrEstab] += (uint64_t)is_established(state) - was;
+	if (state != TCP_CLOSED)
+		return;
+	if (was)
+		tcp_mib(w, EstabResets);
+	if (before)
+		tcp_mib(w, AttemptFails);
 }
 
 struct tcp_ranges *tcp_ranges_new(struct worker *w)

@@ -10,6 +10,7 @@
 static void rst_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	if (seg->seq == pcb->rcv_nxt) {
+		tcp_mib(w, EmbryonicRsts);
 		pkt_consume(w, seg->p, FATE_ABSORBED);
 		tcp_fail(w, pcb, ECONNREFUSED);
 		return;
@@ -22,8 +23,11 @@ static void syn_repeated(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 {
 	pcb->flags &= ~F_RTT_TIMED;
 	pkt_consume(w, seg->p, FATE_ABSORBED);
-	if (tcp_route(w, pcb) == 0)
-		tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN | TCP_F_ACK);
+	if (tcp_route(w, pcb) != 0)
+		return;
+	pcb->total_retrans++;
+	tcp_mib(w, TCPSynRetrans);
+	tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN | TCP_F_ACK);
 }
 
 static bool in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
@@ -44,6 +48,8 @@ static void last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	if (pcb->parent && !w->tcp->up->tcp_backlog_room(w, pcb->parent)) {
 		/* As Linux: the SYN,ACK is sent again later, and this ACK with it. */
+		tcp_mib(w, ListenOverflows);
+		tcp_mib(w, ListenDrops);
 		pkt_drop(w, seg->p, DROP_TCP_LISTEN_OVERFLOW);
 		return;
 	}

@@ -57,6 +57,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	neigh_confirm(w, &pcb->flow);
 	if (parent) {
 		tcp_half_open_remove(pcb);
+		tcp_mib(w, PassiveOpens);
 		pcb->flags |= F_KNOWN;
 		if (up->tcp_incoming(w, parent, pcb) != 0) {
 			pcb->flags &= ~F_KNOWN;

@@ -124,6 +124,9 @@ void tcp_for_each(struct worker *w, void (*fn)(const struct tcp_pcb *pcb, void *
 int tcp_param_set(struct worker *w, const char *name, const char *value);
 int tcp_param_get(struct worker *w, const char *name, char *value, uint32_t room);
 
+/* A counter of this worker's TCP: the i-th of mib.h. */
+uint64_t tcp_counter(const struct worker *w, unsigned int i);
+
 /* inet_init() and inet_free() call these. */
 int tcp_init(struct worker *w);
 void tcp_free(struct worker *w);

@@ -7,6 +7,7 @@
 #define WEIR_INET_TCP_TCP_IMPL_H
 
 #include "core/worker.h"
+#include "inet/tcp/mib.h"
 #include "inet/tcp/params.h"
 #include "inet/tcp/slab.h"
 #include "inet/tcp/tcp_pcb.h"
@@ -19,6 +20,7 @@
 struct tcp_stack {
 	const struct inet_upcalls *up;
 	struct tcp_params params;
+	uint64_t mib[TCP_MIB_MAX];
 	unsigned int depth; /* of tcp_enter() */
 	struct tcp_pcb *flush_first, **flush_last;
 	struct tcp_pcb *dead; /* by flush_next */

@@ -126,6 +126,7 @@ static void syn_again(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsi
 	pcb->retries++;
 	pcb->backoff++;
 	pcb->total_retrans++;
+	tcp_mib(w, TCPSynRetrans);
 	pcb->flags &= ~F_RTT_TIMED;
 	if (tcp_route(w, pcb) == 0)
 		tcp_xmit(w, pcb, pcb->iss, 0, flags);

@@ -50,6 +50,7 @@ static void connect_start(struct worker *w, struct tcp_pcb *pcb)
 	pcb->rtt_start_ns = pcb->unacked_since_ns = pcb->last_rcv_ns = w->now_ns;
 	tcp_hash_insert(w, &pcb->node, tcp_tuple_hash(w, local, remote));
 	tcp_set_state(w, pcb, TCP_SYN_SENT);
+	tcp_mib(w, ActiveOpens);
 	tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN);
 	tcp_rtx_start(w, pcb);
 }

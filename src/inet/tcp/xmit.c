@@ -92,8 +92,19 @@ static void header_fill(struct worker *w, struct tcp_pcb *pcb, struct tcp_hdr *h
 	h->urgent_be = 0;
 }
 
-static void sent_account(struct worker *w, struct tcp_pcb *pcb, uint32_t len, uint8_t flags)
+/* Does the segment carry anything that was sent before? */
+static bool sent_before(const struct tcp_pcb *pcb, uint32_t seq, uint32_t len, uint8_t flags)
 {
+	if (flags & TCP_F_SYN)
+		return pcb->total_retrans != 0;
+	return (len || (flags & TCP_F_FIN)) && tcp_seq_lt(seq, pcb->snd_nxt);
+}
+
+static void sent_account(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len,
+			 uint8_t flags)
+{
+	uint32_t segs = len && pcb->snd_mss ? (len + pcb->snd_mss - 1) / pcb->snd_mss : 1;
+
 	if (flags & TCP_F_ACK) {
 		pcb->rcv_acked = pcb->rcv_nxt;
 		pcb->flags &= ~(F_ACK_NOW | F_ACK_LATER);
@@ -101,9 +112,13 @@ static void sent_account(struct worker *w, struct tcp_pcb *pcb, uint32_t len, ui
 		if (pcb->quickacks)
 			pcb->quickacks--;
 	}
-	pcb->segs_out++;
+	if (sent_before(pcb, seq, len, flags))
+		tcp_mib_add(w, RetransSegs, segs);
+	else
+		tcp_mib_add(w, OutSegs, segs);
+	pcb->segs_out += segs;
 	if (len) {
-		pcb->data_segs_out += pcb->snd_mss ? (len + pcb->snd_mss - 1) / pcb->snd_mss : 1;
+		pcb->data_segs_out += segs;
 		pcb->bytes_sent += len;
 		/* An answer soon after a question: both will go on like that. */
 		if (w->now_ns - pcb->last_data_rcv_ns < TCP_DELACK_NS)
@@ -140,6 +155,6 @@ int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, 
 		p->flags |= PKT_F_GSO_TCP4;
 		p->gso_size = (uint16_t)mss;
 	}
-	sent_account(w, pcb, len, flags);
+	sent_account(w, pcb, seq, len, flags);
 	return ip_output(w, p, &pcb->flow);
 }

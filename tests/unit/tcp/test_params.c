@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* TCP's parameters by name: what is taken, what is refused, and that a refusal changes nothing. */
+/* TCP's parameters by name: what is taken, what is refused, and that a refusal changes nothing; its
+ * counters by name. */
 #include <errno.h>
 #include <string.h>
 
 #include "common/testing.h"
+#include "inet/tcp/mib.h"
 #include "inet/tcp/params.h"
 
 static void assert_value(const struct tcp_params *p, const char *name, const char *value)
@@ -84,12 +86,24 @@ static void test_refused(void **state)
 	assert_int_equal(tcp_params_get(&p, "tcp_rmem", tiny, sizeof(tiny)), -ENOSPC);
 }
 
+static void test_counter_names(void **state)
+{
+	assert_int_equal(tcp_mib_find("OutRsts"), TCP_MIB_OutRsts);
+	assert_int_equal(tcp_mib_find("TcpOutRsts"), TCP_MIB_OutRsts);
+	assert_int_equal(tcp_mib_find("TcpExtListenDrops"), TCP_MIB_ListenDrops);
+	assert_int_equal(tcp_mib_find("TcpListenDrops"), -1);
+	assert_int_equal(tcp_mib_find("Tcp"), -1);
+	for (int i = 0; i < TCP_MIB_MAX; i++)
+		assert_int_equal(tcp_mib_find(tcp_mib_info((unsigned int)i)->name), i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_initial),
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_counter_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
