@@ -116,6 +116,7 @@ void options_init(struct sock_layer *l)
 			*int_at(opt, &int_options[i]) = int_options[i].initial;
 		opt->rcvbuf = (int32_t)(dgram ? SOCK_RING_DGRAM_BYTES : SOCK_RING_STREAM_BYTES);
 		opt->sndbuf = opt->rcvbuf;
+		opt->max_pacing_rate = UINT64_MAX;
 		opt->refs = 1; /* the layer's own */
 	}
 }
@@ -184,6 +185,7 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	pub->keep_count = (uint32_t)o->keep_count;
 	pub->user_timeout_ms = (uint32_t)o->user_timeout;
 	pub->max_seg = (uint16_t)o->max_seg;
+	pub->max_pacing_rate = o->max_pacing_rate == UINT64_MAX ? 0 : o->max_pacing_rate;
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
 	if (o->congestion[0] != '\0')
@@ -275,6 +277,11 @@ static int give(void *data, uint32_t *len, const void *value, uint32_t bytes)
 	return 0;
 }
 
+static int give_int(void *data, uint32_t *len, int32_t value)
+{
+	return give(data, len, &value, sizeof(value));
+}
+
 /* Any length but none is right, as in Linux; what is too long for a name is cut. */
 static int congestion_set(struct sock *s, const void *data, uint32_t len)
 {
@@ -315,6 +322,42 @@ static int cc_info_get(struct sock *s, void *data, uint32_t *len)
 /* What a group of options answers to a name that is none of its own; never an errno. */
 #define NOT_MINE 1
 
+/* What waited because of an option (Nagle, cork, keepalive's times) is looked at again. */
+static void option_changed(struct sock *s)
+{
+	if (s->use != SLOT_STREAM || s->tcp == NULL || s->state & (ABI_S_LISTEN | ABI_S_RESET))
+		return;
+	stream_sync_tx(s);
+	tcp_option_changed(s->part->w, s->tcp);
+}
+
+/* Bytes a second in 4 or 8 bytes, all ones: no limit. */
+static int pacing_set(struct sock *s, const void *data, uint32_t len)
+{
+	uint32_t narrow;
+
+	if (len < sizeof(narrow))
+		return -EINVAL;
+	if (len >= sizeof(s->opt->max_pacing_rate)) {
+		memcpy(&s->opt->max_pacing_rate, data, sizeof(s->opt->max_pacing_rate));
+	} else {
+		memcpy(&narrow, data, sizeof(narrow));
+		s->opt->max_pacing_rate = narrow == UINT32_MAX ? UINT64_MAX : narrow;
+	}
+	options_apply(s);
+	option_changed(s);
+	return 0;
+}
+
+static int pacing_get(struct sock *s, void *data, uint32_t *len)
+{
+	uint64_t rate = s->opt->max_pacing_rate;
+
+	if (*len >= sizeof(rate))
+		return give(data, len, &rate, sizeof(rate));
+	return give_int(data, len, rate > UINT32_MAX ? -1 : (int32_t)(uint32_t)rate);
+}
+
 /* Options that are not one int. NOT_MINE: none of these. */
 static int special_set(struct sock *s, uint32_t level, uint32_t name, const void *data,
 		       uint32_t len)
@@ -332,6 +375,8 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 	switch (name) {
 	case SO_LINGER:
 		return linger_set(s, data, len);
+	case SO_MAX_PACING_RATE:
+		return pacing_set(s, data, len);
 	case SO_RCVTIMEO:
 		return timeo_set(s->opt->rcvtimeo, data, len);
 	case SO_SNDTIMEO:
@@ -350,15 +395,6 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 	default:
 		return NOT_MINE;
 	}
-}
-
-/* What waited because of an option (Nagle, cork, keepalive's times) is looked at again. */
-static void option_changed(struct sock *s)
-{
-	if (s->use != SLOT_STREAM || s->tcp == NULL || s->state & (ABI_S_LISTEN | ABI_S_RESET))
-		return;
-	stream_sync_tx(s);
-	tcp_option_changed(s->part->w, s->tcp);
 }
 
 int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, uint32_t len)
@@ -395,11 +431,6 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 	return 0;
 }
 
-static int give_int(void *data, uint32_t *len, int32_t value)
-{
-	return give(data, len, &value, sizeof(value));
-}
-
 static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	struct linger linger = { .l_onoff = s->opt->linger, .l_linger = s->opt->linger_s };
@@ -417,6 +448,8 @@ static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		return give_int(data, len, (s->state & ABI_S_LISTEN) != 0);
 	case SO_LINGER:
 		return give(data, len, &linger, sizeof(linger));
+	case SO_MAX_PACING_RATE:
+		return pacing_get(s, data, len);
 	case SO_RCVTIMEO:
 		return give(data, len, s->opt->rcvtimeo, sizeof(s->opt->rcvtimeo));
 	case SO_SNDTIMEO:

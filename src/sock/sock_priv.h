@@ -101,6 +101,7 @@ struct sock_options {
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo;
 	int64_t rcvtimeo[2], sndtimeo[2];
+	uint64_t max_pacing_rate;		    /* SO_MAX_PACING_RATE; ~0: none */
 	char congestion[TCP_CONGESTION_NAME_BYTES]; /* TCP_CONGESTION; "": the default */
 };
 

@@ -40,6 +40,7 @@ void tcp_cc_start(struct worker *w, struct tcp_pcb *pcb)
 	pcb->ssthresh = TCP_MAX_CWND;
 	memset(pcb->cc_state, 0, sizeof(pcb->cc_state));
 	pcb->cc->init(w, pcb);
+	tcp_pacing_update(w, pcb);
 }
 
 void tcp_cc_choose(struct worker *w, struct tcp_pcb *pcb, const struct tcp_cc_ops *ops)
@@ -49,8 +50,10 @@ void tcp_cc_choose(struct worker *w, struct tcp_pcb *pcb, const struct tcp_cc_op
 	pcb->cc = ops;
 	pcb->pacing_rate = 0;
 	memset(pcb->cc_state, 0, sizeof(pcb->cc_state));
-	if (pcb->cwnd)
-		ops->init(w, pcb);
+	if (!pcb->cwnd)
+		return;
+	ops->init(w, pcb);
+	tcp_pacing_update(w, pcb);
 }
 
 int tcp_congestion_set(struct worker *w, struct tcp_pcb *pcb, const char *name, uint32_t len)

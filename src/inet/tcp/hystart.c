@@ -77,7 +77,7 @@ uint32_t hystart_grow(struct hystart *h, struct tcp_pcb *pcb, uint32_t bytes)
 
 	if (!hystart_on(pcb))
 		return tcp_slow_start(pcb, bytes);
-	if (!pcb->pacing_rate)
+	if (!(pcb->flags & F_PACED))
 		step = tcp_min(step, L_SEGMENTS * pcb->snd_mss);
 	if (h->css)
 		step /= CSS_GROWTH_DIVISOR;

@@ -50,8 +50,10 @@ static void info_times(struct worker *w, const struct tcp_pcb *pcb, struct tcp_i
 	i->tcpi_min_rtt = pcb->rtt_min_us;
 }
 
-static void info_flow(const struct tcp_pcb *pcb, struct tcp_info *i)
+static void info_flow(const struct worker *w, const struct tcp_pcb *pcb, struct tcp_info *i)
 {
+	uint64_t rate;
+
 	i->tcpi_snd_mss = pcb->snd_mss;
 	i->tcpi_rcv_mss = pcb->rcv_mss;
 	i->tcpi_advmss = pcb->adv_mss;
@@ -65,7 +67,9 @@ static void info_flow(const struct tcp_pcb *pcb, struct tcp_info *i)
 	if (pcb->rate_interval_ns)
 		i->tcpi_delivery_rate = pcb->rate_bytes * TCP_S_NS / pcb->rate_interval_ns;
 	i->tcpi_delivery_rate_app_limited = pcb->rate_app_limited;
-	i->tcpi_pacing_rate = pcb->pacing_rate ? pcb->pacing_rate : ~0ull;
+	rate = pcb->cc ? tcp_pacing_rate(w, pcb) : 0; /* no controller: a view of TIME_WAIT */
+	i->tcpi_pacing_rate = rate ? rate : ~0ull;
+	i->tcpi_max_pacing_rate = pcb->pub.max_pacing_rate ? pcb->pub.max_pacing_rate : ~0ull;
 	i->tcpi_retransmits = pcb->retries;
 	i->tcpi_total_retrans = pcb->total_retrans;
 	i->tcpi_backoff = pcb->backoff;
@@ -101,7 +105,7 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 	} else if (pcb->pub.state != TCP_CLOSED) {
 		info_options(pcb, &i);
 		info_times(w, pcb, &i);
-		info_flow(pcb, &i);
+		info_flow(w, pcb, &i);
 	}
 	len = tcp_min(len, sizeof(i));
 	memcpy(info, &i, len);

@@ -60,6 +60,8 @@ static void resent_account(struct worker *w, struct tcp_pcb *pcb, struct tcp_sen
 	pcb->undo_rxt = true;
 	pcb->undo_rxt_bytes += len;
 	pcb->prr_out += len;
+	if (pcb->flags & F_PACED)
+		tcp_pace_sent(w, pcb, len);
 	pcb->total_retrans += (len + pcb->snd_mss - 1) / pcb->snd_mss;
 	pcb->bytes_retrans += len;
 }
@@ -107,6 +109,10 @@ static bool output_lost(struct worker *w, struct tcp_pcb *pcb)
 		    tcp_seq_gt(r->start + mss, pcb->snd_una + pcb->snd_wnd))
 			return false;
 		room = room < mss ? mss : room / mss * mss;
+		if (pcb->flags & F_PACED)
+			room = tcp_min(room, tcp_pace_room(w, pcb, mss));
+		if (!room)
+			return false;
 		if (retransmit(w, pcb, &at, tcp_min(room, packet_max(pcb, mss))) != 0)
 			return false;
 	}
@@ -189,6 +195,8 @@ static void sent_record(struct worker *w, struct tcp_pcb *pcb, uint32_t end)
 	if (idle && pcb->cc->event)
 		pcb->cc->event(w, pcb, TCP_CC_SEND_IDLE);
 	tcp_rate_sent(w, pcb, r, idle);
+	if (pcb->flags & F_PACED)
+		tcp_pace_sent(w, pcb, end - pcb->snd_nxt);
 	pcb->prr_out += end - pcb->snd_nxt;
 }
 
@@ -243,6 +251,10 @@ static bool output_fresh(struct worker *w, struct tcp_pcb *pcb)
 
 	pcb->flags &= ~F_CWND_LIMITED;
 	while ((len = next_len(pcb, tcp_pipe(pcb))) > 0) {
+		if (pcb->flags & F_PACED)
+			len = tcp_min(len, tcp_pace_room(w, pcb, segment_mss(pcb)));
+		if (!len)
+			break;
 		if (output_new(w, pcb, len) != 0)
 			return false;
 	}
@@ -313,10 +325,12 @@ void tcp_output(struct worker *w, struct tcp_pcb *pcb)
 	before = pcb->snd_nxt;
 	enough = output_all(w, pcb);
 	pcb->flags &= ~F_PUSH_NOW;
+	if (pcb->flags & F_PACED)
+		pcb->pace_burst = 0;
 	if (pcb->snd_una != pcb->snd_nxt) {
 		timer_start(w, pcb, before != pcb->snd_nxt);
 	} else if (!enough || pcb->snd_nxt != tcp_data_end(pcb) || fin_waits(pcb)) {
-		if (!pcb->rtx_ns) {
+		if (!pcb->rtx_ns && !(pcb->flags & F_PACE_WAIT)) {
 			pcb->unacked_since_ns = w->now_ns;
 			tcp_persist_start(w, pcb);
 		}

@@ -268,7 +268,7 @@ void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
 	pcb->rtx_ns = pcb->ack_ns = pcb->long_ns = 0;
 	tcp_ranges_free(w, &pcb->ooo);
 	tcp_sent_clear(w, pcb);
-	pcb->flags &= ~(F_HASHED | F_ACK_NOW | F_ACK_LATER | F_OUTPUT);
+	pcb->flags &= ~(F_HASHED | F_ACK_NOW | F_ACK_LATER | F_OUTPUT | F_PACE_WAIT);
 	tcp_set_state(w, pcb, TCP_CLOSED);
 }
 

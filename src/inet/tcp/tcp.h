@@ -49,7 +49,8 @@ struct tcp_public {
 	uint32_t linger_s;
 	uint32_t keep_idle_s, keep_interval_s, keep_count; /* 0: 7200, 75, 9 */
 	uint32_t user_timeout_ms;
-	uint16_t max_seg; /* TCP_MAXSEG, 0: from the MTU */
+	uint64_t max_pacing_rate; /* SO_MAX_PACING_RATE, bytes a second; 0: no limit, no pacing */
+	uint16_t max_seg;	  /* TCP_MAXSEG, 0: from the MTU */
 	uint8_t ttl, tos;
 };
 

@@ -265,15 +265,17 @@ void tcp_check_output(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	tcp_check_step(w, pcb);
 	/* Whatever waits, for the peer, its window, buffers or a route, a timer looks again. */
-	IF_THEN(waits || pcb->snd_una != pcb->snd_nxt, pcb->rtx_ns);
+	IF_THEN(waits, pcb->rtx_ns || any(pcb, F_PACE_WAIT));
+	IF_THEN(pcb->snd_una != pcb->snd_nxt, pcb->rtx_ns);
 }
 
 /* The timer in the wheel fires at the first deadline, or before it. */
 static void check_deadlines(const struct worker *w, const struct tcp_pcb *pcb)
 {
-	const uint64_t deadline[] = { pcb->rtx_ns, pcb->ack_ns, pcb->long_ns };
+	const uint64_t deadline[] = { pcb->rtx_ns, pcb->ack_ns, pcb->long_ns,
+				      any(pcb, F_PACE_WAIT) ? pcb->pace_ns : 0 };
 
-	for (unsigned int i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < 4; i++)
 		IF_THEN(deadline[i],
 			timer_armed(&pcb->timer) && pcb->timer.expires_ns <= deadline[i]);
 	IF_THEN(pcb->pub.state == TCP_SYN_SENT || pcb->pub.state == TCP_SYN_RECEIVED, pcb->rtx_ns);

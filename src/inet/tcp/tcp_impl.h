@@ -178,6 +178,14 @@ void tcp_snd_map(struct tcp_pcb *pcb);
 uint32_t
 tcp_data_end(const struct tcp_pcb *pcb); /* number behind the last byte the program wrote */
 
+/* pace.c */
+void tcp_pacing_update(struct worker *w, struct tcp_pcb *pcb); /* is it paced? F_PACED follows */
+/* Bytes a second; 0: there is nothing yet to tell it from. */
+uint64_t tcp_pacing_rate(const struct worker *w, const struct tcp_pcb *pcb);
+/* Of a paced connection: what may go now, a multiple of mss; 0: the timer tells when. */
+uint32_t tcp_pace_room(struct worker *w, struct tcp_pcb *pcb, uint32_t mss);
+void tcp_pace_sent(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes);
+
 /* xmit.c: make one segment and give it to IP. 0 or -errno. */
 int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, uint8_t flags);
 int tcp_route(struct worker *w, struct tcp_pcb *pcb);

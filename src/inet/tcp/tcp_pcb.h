@@ -38,8 +38,8 @@
  * cwnd. Without SACK the duplicate ACKs are subtracted from the pipe instead (NewReno, RFC 6582,
  * without inflating the window).
  *
- * Time: three deadlines a pcb (rtx_ns, ack_ns, long_ns) and one timer. Setting a deadline is a
- * store; the wheel is touched only if the timer is not armed or is armed for later than the
+ * Time: four deadlines a pcb (rtx_ns, ack_ns, long_ns, pace_ns) and one timer. Setting a deadline
+ * is a store; the wheel is touched only if the timer is not armed or is armed for later than the
  * deadline. A timer that fires too early looks at the deadlines and arms itself again.
  *
  * The states (RFC 9293 section 3.3.2), and the function that makes each transition
@@ -146,11 +146,13 @@
 #define F_LISTED 0x00080000u	 /* on the flush list */
 #define F_DEAD 0x00100000u	 /* memory goes back at the outermost tcp_leave() */
 #define F_CWND_LIMITED 0x00200000u
-#define F_PERSIST 0x01000000u  /* rtx_ns is the persist timer's */
-#define F_PINGPONG 0x02000000u /* interactive: answers carry the ACKs */
-#define F_KNOWN 0x04000000u    /* the socket layer opened it, or took it */
-#define F_PUSH_NOW 0x08000000u /* send what Nagle, cork and the window would hold back */
-#define F_ENDED 0x20000000u    /* the socket was told of the end */
+#define F_PACED 0x00400000u	/* pace.c decides when */
+#define F_PACE_WAIT 0x00800000u /* data waits for pace_ns */
+#define F_PERSIST 0x01000000u	/* rtx_ns is the persist timer's */
+#define F_PINGPONG 0x02000000u	/* interactive: answers carry the ACKs */
+#define F_KNOWN 0x04000000u	/* the socket layer opened it, or took it */
+#define F_PUSH_NOW 0x08000000u	/* send what Nagle, cork and the window would hold back */
+#define F_ENDED 0x20000000u	/* the socket was told of the end */
 
 struct tcp_range {
 	uint32_t start, end; /* end is behind the last */
@@ -252,13 +254,15 @@ struct tcp_pcb {
 	uint32_t prior_ssthresh, prr_delivered, prr_out;
 
 	/* the congestion controller (cc.h), and what rate.c measures for it */
-	uint64_t pacing_rate;	  /* bytes a second, 0: not paced */
+	uint64_t pacing_rate;	  /* bytes a second, set by controllers that are TCP_CC_PACED */
+	uint64_t pace_ns;	  /* no burst begins before (pace.c) */
 	uint64_t delivered_bytes; /* arrived at the peer, by ACK or SACK */
 	uint64_t delivered_ns, first_sent_ns;
 	uint64_t app_limited_bytes; /* till so much is delivered, samples say too little; 0: no */
 	uint64_t rate_interval_ns;  /* the newest rate: rate_bytes in so long */
 	uint64_t lost_total;
 	uint32_t rate_bytes;
+	uint32_t pace_burst, pace_late_ns; /* what is left of this one, and of its delay */
 	bool rate_app_limited;
 	bool cc_chosen; /* by name, not the default */
 	uint32_t tlp_probes, undone;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Everything that happens because time has passed. A pcb has one timer in the wheel and three
+ * Everything that happens because time has passed. A pcb has one timer in the wheel and four
  * deadlines: rtx_ns (retransmission, or persist), ack_ns (delayed ACK), long_ns (keepalive,
- * FIN_WAIT_2). A deadline that moves later, as rtx_ns does with each ACK, is a store and no more.
+ * FIN_WAIT_2), and pace_ns while data waits for it (F_PACE_WAIT). A deadline that moves later, as
+ * rtx_ns does with each ACK, is a store and no more.
  */
 #include <errno.h>
 
@@ -223,6 +224,8 @@ static uint64_t earliest(const struct tcp_pcb *pcb)
 		at_ns = pcb->ack_ns;
 	if (pcb->long_ns && pcb->long_ns < at_ns)
 		at_ns = pcb->long_ns;
+	if ((pcb->flags & F_PACE_WAIT) && pcb->pace_ns < at_ns)
+		at_ns = pcb->pace_ns;
 	return at_ns;
 }
 
@@ -243,6 +246,11 @@ void tcp_timer_fired(struct worker *w, struct timer *t)
 		/* The program had its chance to answer: acknowledge in time from now on. */
 		pcb->flags &= ~F_PINGPONG;
 		tcp_ack_now(w, pcb);
+	}
+	if ((pcb->flags & F_PACE_WAIT) && pcb->pace_ns <= w->now_ns) {
+		pcb->flags &= ~F_PACE_WAIT;
+		pcb->flags |= F_OUTPUT;
+		tcp_list(w, pcb);
 	}
 	if (due(w, &pcb->rtx_ns))
 		rtx_fired(w, pcb);

@@ -121,6 +121,7 @@ void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb)
 	}
 	tcp_keepalive_update(w, pcb);
 	tcp_mss_update(pcb);
+	tcp_pacing_update(w, pcb);
 	pcb->flags |= F_OUTPUT;
 	tcp_list(w, pcb);
 	tcp_leave(w);

@@ -235,7 +235,7 @@ static void test_slow_start(void **state)
 	/* An ACK of very much: L = 8 segments, unless paced. */
 	cc_ack(b, 20 * MSS, 50 * MS, true);
 	assert_int_equal(b->pcb.cwnd, 648 * MSS);
-	b->pcb.pacing_rate = 1;
+	b->pcb.flags |= F_PACED;
 	cc_ack(b, 20 * MSS, 50 * MS, true);
 	assert_int_equal(b->pcb.cwnd, 668 * MSS);
 	free(b);
