@@ -15,6 +15,8 @@
 #define ARENA_BYTES_DEFAULT (4ull << 30)
 #define SOCKS_DEFAULT 65536u
 
+static _Atomic uint32_t families;
+
 static size_t socks_bytes(const struct family *f)
 {
 	return (size_t)f->sock_count * sizeof(struct sock);
@@ -122,6 +124,7 @@ int family_create(const struct family_params *params, struct family **family)
 	f->arena_fd = -1;
 	f->arena_bytes = params->arena_bytes != 0 ? (params->arena_bytes + 4095) & ~4095ull
 						  : ARENA_BYTES_DEFAULT;
+	f->id = atomic_fetch_add(&families, 1);
 	f->sock_count = params->socks != 0 ? params->socks : SOCKS_DEFAULT;
 	f->sock_count = (f->sock_count + round - 1) / round * round;
 	ret = arena_map(f, params->memfd);

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
-#include <linux/inet_diag.h>
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +15,15 @@
 #include <sys/time.h>
 
 #include "core/log.h"
-#include "sock/sock_priv.h"
+#include "inet/tcp/params.h"
+#include "sock/options.h"
 #include "wire/app_ring.h"
 
 #define OPT_BOOL 1u /* any value but 0 is 1 */
 #define OPT_BYTE 2u /* one byte is enough */
 #define OPT_RO 4u   /* setsockopt: ENOPROTOOPT */
 #define OPT_STREAM 8u
+#define OPT_NOT_0 16u
 
 #ifndef SO_BUSY_POLL
 #define SO_BUSY_POLL 46
@@ -56,21 +57,22 @@ static const struct int_option int_options[] = {
 	OPT(SOL_SOCKET, SO_INCOMING_CPU, incoming_cpu, 0, INT_MIN, INT_MAX, -1),
 	OPT(IPPROTO_TCP, TCP_NODELAY, nodelay, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_CORK, cork, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 0),
-	OPT(IPPROTO_TCP, TCP_QUICKACK, quickack, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 1),
-	OPT(IPPROTO_TCP, TCP_KEEPIDLE, keep_idle, OPT_STREAM, 1, 32767, 7200),
-	OPT(IPPROTO_TCP, TCP_KEEPINTVL, keep_interval, OPT_STREAM, 1, 32767, 75),
-	OPT(IPPROTO_TCP, TCP_KEEPCNT, keep_count, OPT_STREAM, 1, 127, 9),
+	OPT(IPPROTO_TCP, TCP_KEEPIDLE, keep_idle, OPT_STREAM, 1, 32767, 0),
+	OPT(IPPROTO_TCP, TCP_KEEPINTVL, keep_interval, OPT_STREAM, 1, 32767, 0),
+	OPT(IPPROTO_TCP, TCP_KEEPCNT, keep_count, OPT_STREAM, 1, 127, 0),
 	OPT(IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout, OPT_STREAM, 0, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_MAXSEG, max_seg, OPT_STREAM, 0, 32767, 0),
-	OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT, defer_accept, OPT_STREAM, 0, INT_MAX, 0),
+	OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT, defer_accept, OPT_STREAM, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_FASTOPEN, fastopen, OPT_STREAM, 0, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, fastopen_connect, OPT_STREAM, 0, 1, 0),
-	OPT(IPPROTO_TCP, TCP_SYNCNT, syncnt, OPT_STREAM, 1, 127, 6),
-	OPT(IPPROTO_TCP, TCP_LINGER2, linger2, OPT_STREAM, INT_MIN, INT_MAX, 60),
-	OPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT, notsent_lowat, OPT_STREAM, INT_MIN, INT_MAX, -1),
+	OPT(IPPROTO_TCP, TCP_SYNCNT, syncnt, OPT_STREAM, 1, 127, 0),
+	OPT(IPPROTO_TCP, TCP_LINGER2, linger2, OPT_STREAM, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT, notsent_lowat, OPT_STREAM, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_WINDOW_CLAMP, window_clamp, OPT_STREAM, 0, INT_MAX, 0),
-	OPT(IPPROTO_IP, IP_TOS, tos, OPT_BYTE, 0, 255, 0),
-	OPT(IPPROTO_IP, IP_TTL, ttl, OPT_BYTE, -1, 255, 64),
+	OPT(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, thin_linear, OPT_STREAM, 0, 1, 0),
+	OPT(IPPROTO_TCP, TCP_THIN_DUPACK, thin_dupack, OPT_STREAM, 0, 1, 0),
+	OPT(IPPROTO_IP, IP_TOS, tos, OPT_BYTE, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IP, IP_TTL, ttl, OPT_BYTE | OPT_NOT_0, -1, 255, 64),
 	OPT(IPPROTO_IP, IP_PKTINFO, pktinfo, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_IP, IP_RECVERR, recverr, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_IP, IP_RECVTOS, recv_tos, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 0),
@@ -158,7 +160,7 @@ int options_copy(struct sock *s, const struct sock *from)
 }
 
 /* The block to write to, of this socket alone, or NULL: no memory. */
-static struct sock_options *options_own(struct sock *s)
+struct sock_options *options_own(struct sock *s)
 {
 	if (s->opt->refs != 1 && options_copy(s, s) != 0)
 		return NULL;
@@ -177,15 +179,20 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	pub->keepalive = o->keepalive;
 	pub->reuse_addr = o->reuse_addr;
 	pub->reuse_port = o->reuse_port;
-	pub->quickack = o->quickack;
 	pub->linger = o->linger;
 	pub->linger_s = (uint32_t)o->linger_s;
-	pub->keep_idle_s = (uint32_t)o->keep_idle;
-	pub->keep_interval_s = (uint32_t)o->keep_interval;
-	pub->keep_count = (uint32_t)o->keep_count;
+	pub->keep_idle_s = (uint16_t)o->keep_idle;
+	pub->keep_interval_s = (uint16_t)o->keep_interval;
+	pub->keep_count = (uint8_t)o->keep_count;
+	pub->syn_count = (uint8_t)o->syncnt;
+	pub->linger2_s = (int16_t)o->linger2;
+	pub->defer_accept = (uint8_t)o->defer_accept;
+	pub->notsent_lowat = (uint32_t)o->notsent_lowat;
+	pub->window_clamp = (uint32_t)o->window_clamp;
+	pub->thin_linear = o->thin_linear;
+	pub->max_pacing_rate = o->max_pacing_rate == UINT64_MAX ? 0 : o->max_pacing_rate;
 	pub->user_timeout_ms = (uint32_t)o->user_timeout;
 	pub->max_seg = (uint16_t)o->max_seg;
-	pub->max_pacing_rate = o->max_pacing_rate == UINT64_MAX ? 0 : o->max_pacing_rate;
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
 	if (o->congestion[0] != '\0')
@@ -207,6 +214,17 @@ void options_apply(struct sock *s)
 	s->udp->broadcast = o->broadcast;
 	s->udp->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	s->udp->tos = (uint8_t)o->tos;
+}
+
+/* An option is another: the pcb knows it, and what waited because of it (Nagle, cork, keepalive's
+ * times) is looked at again. */
+void options_changed(struct sock *s)
+{
+	options_apply(s);
+	if (s->use != SLOT_STREAM || s->tcp == NULL || s->state & (ABI_S_LISTEN | ABI_S_RESET))
+		return;
+	stream_sync_tx(s);
+	tcp_option_changed(s->part->w, s->tcp);
 }
 
 /* The first use of each unknown option is named in the log. */
@@ -256,7 +274,8 @@ static int linger_set(struct sock *s, const void *data, uint32_t len)
 		return -EINVAL;
 	memcpy(&linger, data, sizeof(linger));
 	s->opt->linger = linger.l_onoff != 0;
-	s->opt->linger_s = linger.l_linger;
+	if (linger.l_onoff != 0)
+		s->opt->linger_s = linger.l_linger;
 	options_apply(s);
 	return 0;
 }
@@ -269,93 +288,20 @@ static int timeo_set(int64_t timeo[2], const void *data, uint32_t len)
 	return timeo[1] < 0 || timeo[1] >= 1000000 ? -EDOM : 0;
 }
 
-static int give(void *data, uint32_t *len, const void *value, uint32_t bytes)
-{
-	if (*len > bytes)
-		*len = bytes;
-	memcpy(data, value, *len);
-	return 0;
-}
-
-static int give_int(void *data, uint32_t *len, int32_t value)
-{
-	return give(data, len, &value, sizeof(value));
-}
-
-/* Any length but none is right, as in Linux; what is too long for a name is cut. */
-static int congestion_set(struct sock *s, const void *data, uint32_t len)
-{
-	char name[TCP_CONGESTION_NAME_BYTES] = "";
-	int ret;
-
-	if (len == 0)
-		return -EINVAL;
-	memcpy(name, data, len < sizeof(name) ? len : sizeof(name) - 1);
-	if (options_own(s) == NULL)
-		return -ENOBUFS;
-	ret = tcp_congestion_set(s->part->w, s->tcp, name, sizeof(name));
-	if (ret == 0)
-		memcpy(s->opt->congestion, name, sizeof(name));
-	return ret;
-}
-
-static int congestion_get(struct sock *s, void *data, uint32_t *len)
-{
-	char name[TCP_CONGESTION_NAME_BYTES] = "";
-
-	strcpy(name,
-	       s->tcp != NULL ? tcp_congestion_name(s->tcp) : tcp_congestion_default(s->part->w));
-	return give(data, len, name, sizeof(name));
-}
-
-static int cc_info_get(struct sock *s, void *data, uint32_t *len)
-{
-	union tcp_cc_info info;
-	uint32_t bytes = 0;
-
-	memset(&info, 0, sizeof(info));
-	if (s->tcp != NULL)
-		bytes = tcp_congestion_info(s->tcp, &info, sizeof(info));
-	return give(data, len, &info, bytes);
-}
-
-/* What a group of options answers to a name that is none of its own; never an errno. */
-#define NOT_MINE 1
-
-/* What waited because of an option (Nagle, cork, keepalive's times) is looked at again. */
-static void option_changed(struct sock *s)
-{
-	if (s->use != SLOT_STREAM || s->tcp == NULL || s->state & (ABI_S_LISTEN | ABI_S_RESET))
-		return;
-	stream_sync_tx(s);
-	tcp_option_changed(s->part->w, s->tcp);
-}
-
-/* Bytes a second in 4 or 8 bytes, all ones: no limit. */
-static int pacing_set(struct sock *s, const void *data, uint32_t len)
+static int pacing_rate_set(struct sock *s, const void *data, uint32_t len)
 {
 	uint32_t narrow;
+	uint64_t rate;
 
-	if (len < sizeof(narrow))
-		return -EINVAL;
-	if (len >= sizeof(s->opt->max_pacing_rate)) {
-		memcpy(&s->opt->max_pacing_rate, data, sizeof(s->opt->max_pacing_rate));
+	if (len >= sizeof(rate)) {
+		memcpy(&rate, data, sizeof(rate));
 	} else {
 		memcpy(&narrow, data, sizeof(narrow));
-		s->opt->max_pacing_rate = narrow == UINT32_MAX ? UINT64_MAX : narrow;
+		rate = narrow == UINT32_MAX ? UINT64_MAX : narrow;
 	}
-	options_apply(s);
-	option_changed(s);
+	s->opt->max_pacing_rate = rate;
+	options_changed(s);
 	return 0;
-}
-
-static int pacing_get(struct sock *s, void *data, uint32_t *len)
-{
-	uint64_t rate = s->opt->max_pacing_rate;
-
-	if (*len >= sizeof(rate))
-		return give(data, len, &rate, sizeof(rate));
-	return give_int(data, len, rate > UINT32_MAX ? -1 : (int32_t)(uint32_t)rate);
 }
 
 /* Options that are not one int. NOT_MINE: none of these. */
@@ -366,8 +312,8 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 
 	if (len >= sizeof(value))
 		memcpy(&value, data, sizeof(value));
-	if (level == IPPROTO_TCP && name == TCP_CONGESTION && s->use == SLOT_STREAM)
-		return congestion_set(s, data, len);
+	if (level == IPPROTO_TCP && s->use == SLOT_STREAM)
+		return tcp_option_set(s, name, data, len);
 	if (level != SOL_SOCKET)
 		return NOT_MINE;
 	if (options_own(s) == NULL)
@@ -375,8 +321,6 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 	switch (name) {
 	case SO_LINGER:
 		return linger_set(s, data, len);
-	case SO_MAX_PACING_RATE:
-		return pacing_set(s, data, len);
 	case SO_RCVTIMEO:
 		return timeo_set(s->opt->rcvtimeo, data, len);
 	case SO_SNDTIMEO:
@@ -386,15 +330,39 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 	case SO_SNDBUF:
 	case SO_SNDBUFFORCE:
 		return len < sizeof(value) ? -EINVAL : buffer_set(s, name, value);
+	case SO_MAX_PACING_RATE:
+		return len < sizeof(value) ? -EINVAL : pacing_rate_set(s, data, len);
 	case SO_ERROR:
 	case SO_TYPE:
 	case SO_DOMAIN:
 	case SO_PROTOCOL:
 	case SO_ACCEPTCONN:
+	case SO_COOKIE:
+	case SO_INCOMING_NAPI_ID:
 		return -ENOPROTOOPT;
 	default:
 		return NOT_MINE;
 	}
+}
+
+/* Never more than a buffer as large as they get would hold before its window closes. */
+static int32_t rcvlowat_of(const struct sock *s, int32_t value)
+{
+	int32_t most = s->use == SLOT_STREAM ? tcp_params(s->part->w)->tcp_rmem[2] / 2 : INT_MAX;
+
+	if (value < 0 || value > most)
+		return most;
+	return value == 0 ? 1 : value;
+}
+
+/* Some values stand for others. */
+static int32_t as_kept(const struct sock *s, uint32_t level, uint32_t name, int32_t value)
+{
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		return rcvlowat_of(s, value);
+	if (level == IPPROTO_IP && name == IP_TOS)
+		return value & (s->use == SLOT_STREAM ? 0xfc : 0xff); /* ECN is TCP's */
+	return value;
 }
 
 int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, uint32_t len)
@@ -418,17 +386,38 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 		return -EINVAL;
 	if (o->flags & OPT_BOOL)
 		value = value != 0;
-	if (value < o->min || value > o->max)
+	if (value < o->min || value > o->max || (o->flags & OPT_NOT_0 && value == 0))
 		return -EINVAL;
 	if (options_own(s) == NULL)
 		return -ENOBUFS;
+	value = as_kept(s, level, name, value);
 	*int_at(s->opt, o) = value;
 	if (name == SO_RCVLOWAT && level == SOL_SOCKET)
-		atomic_store_explicit(&s->abi->rx_lowat_bytes, value < 1 ? 1 : (uint32_t)value,
+		atomic_store_explicit(&s->abi->rx_lowat_bytes, (uint32_t)value,
 				      memory_order_relaxed);
-	options_apply(s);
-	option_changed(s);
+	options_changed(s);
 	return 0;
+}
+
+/* Four bytes or eight, as Linux has it. */
+static int pacing_rate_get(const struct sock *s, void *data, uint32_t *len)
+{
+	uint64_t rate = s->opt->max_pacing_rate;
+
+	if (*len >= sizeof(rate))
+		return give(data, len, &rate, sizeof(rate));
+	return give_int(data, len, (int32_t)(uint32_t)(rate > UINT32_MAX ? UINT32_MAX : rate));
+}
+
+/* No other socket of this weir has it, nor will soon. */
+static int cookie_get(const struct sock *s, void *data, uint32_t *len)
+{
+	uint64_t cookie = (uint64_t)s->part->family->id << 52 |
+			  (uint64_t)(s->index & 0xfffff) << 32 | s->gen;
+
+	if (*len < sizeof(cookie))
+		return -EINVAL;
+	return give(data, len, &cookie, sizeof(cookie));
 }
 
 static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
@@ -448,8 +437,6 @@ static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		return give_int(data, len, (s->state & ABI_S_LISTEN) != 0);
 	case SO_LINGER:
 		return give(data, len, &linger, sizeof(linger));
-	case SO_MAX_PACING_RATE:
-		return pacing_get(s, data, len);
 	case SO_RCVTIMEO:
 		return give(data, len, s->opt->rcvtimeo, sizeof(s->opt->rcvtimeo));
 	case SO_SNDTIMEO:
@@ -458,30 +445,12 @@ static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		return give_int(data, len, s->opt->rcvbuf);
 	case SO_SNDBUF:
 		return give_int(data, len, s->opt->sndbuf);
-	default:
-		return NOT_MINE;
-	}
-}
-
-static int tcp_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
-{
-	struct tcp_info info = { .tcpi_state = 7 }; /* TCP_CLOSE, where the pcb is gone */
-	uint32_t bytes = sizeof(info);
-
-	switch (name) {
-	case TCP_INFO:
-		if (s->tcp != NULL)
-			bytes = tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
-		return give(data, len, &info, bytes);
-	case TCP_CONGESTION:
-		return congestion_get(s, data, len);
-	case TCP_CC_INFO:
-		return cc_info_get(s, data, len);
-	case TCP_MAXSEG:
-		if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
-			return give_int(data, len, s->opt->max_seg != 0 ? s->opt->max_seg : 536);
-		tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
-		return give_int(data, len, (int32_t)info.tcpi_snd_mss);
+	case SO_MAX_PACING_RATE:
+		return pacing_rate_get(s, data, len);
+	case SO_COOKIE:
+		return cookie_get(s, data, len);
+	case SO_INCOMING_NAPI_ID: /* 0: it is not known, as for a socket that received nothing */
+		return give_int(data, len, 0);
 	default:
 		return NOT_MINE;
 	}
@@ -489,6 +458,8 @@ static int tcp_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 
 static int ip_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
+	if (name == IP_TTL)
+		return give_int(data, len, s->opt->ttl == -1 ? 64 : s->opt->ttl);
 	if (name != IP_MTU)
 		return NOT_MINE;
 	if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
@@ -511,7 +482,7 @@ int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32
 	if (level == SOL_SOCKET)
 		ret = socket_get(s, name, data, len);
 	else if (level == IPPROTO_TCP && s->use == SLOT_STREAM)
-		ret = tcp_get(s, name, data, len);
+		ret = tcp_option_get(s, name, data, len);
 	else if (level == IPPROTO_IP)
 		ret = ip_get(s, name, data, len);
 	if (ret != NOT_MINE)
@@ -521,7 +492,5 @@ int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32
 		note_unknown(s, level, name);
 		return -ENOPROTOOPT;
 	}
-	if (s->accepted && o->offset == offsetof(struct sock_options, defer_accept))
-		return give_int(data, len, 0);
 	return give_int(data, len, *int_at(s->opt, o));
 }

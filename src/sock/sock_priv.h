@@ -92,16 +92,15 @@ struct sock_options {
 		dontroute;
 	int32_t linger, linger_s, rcvbuf, sndbuf, mark, busy_poll, timestamp, passcred,
 		incoming_cpu;
-	int32_t nodelay, cork, quickack, keep_idle, keep_interval, keep_count, user_timeout,
-		max_seg;
+	int32_t nodelay, cork, keep_idle, keep_interval, keep_count, user_timeout, max_seg;
 	int32_t defer_accept, fastopen, fastopen_connect, syncnt, linger2, notsent_lowat,
-		window_clamp;
+		window_clamp, thin_linear, thin_dupack;
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
 		freebind;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo;
 	int64_t rcvtimeo[2], sndtimeo[2];
-	uint64_t max_pacing_rate;		    /* SO_MAX_PACING_RATE; ~0: none */
+	uint64_t max_pacing_rate; /* SO_MAX_PACING_RATE, bytes a second; ~0: no limit */
 	char congestion[TCP_CONGESTION_NAME_BYTES]; /* TCP_CONGESTION; "": the default */
 };
 
@@ -176,6 +175,7 @@ struct family {
 	uint8_t *base;
 	uint64_t arena_bytes;
 	int arena_fd; /* -1: anonymous */
+	uint32_t id;  /* not another family's, till it has wrapped around */
 	uint32_t sock_count;
 	struct sock *socks; /* [sock_count], touched as used */
 	struct session *sessions;

@@ -128,7 +128,7 @@ static void op_program(struct fuzz_in *in)
 		pub->nodelay = what & 0x10;
 		pub->cork = what & 0x20;
 		pub->keepalive = what & 0x40;
-		pub->quickack = what & 0x80;
+		tcp_quickack_set(&host.w, pcb, what >> 7);
 		pub->keep_idle_s = 10;
 		pub->keep_interval_s = 1;
 		pub->keep_count = 3;

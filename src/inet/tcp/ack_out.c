@@ -92,7 +92,7 @@ void tcp_ack_oow(struct worker *w, struct tcp_pcb *pcb)
 
 static bool quick(const struct tcp_pcb *pcb)
 {
-	return pcb->pub.quickack && pcb->quickacks && !(pcb->flags & F_PINGPONG);
+	return pcb->quickacks && !(pcb->flags & F_PINGPONG);
 }
 
 void tcp_ack_data(struct worker *w, struct tcp_pcb *pcb, uint32_t len, uint32_t segment_bytes)

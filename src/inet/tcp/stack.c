@@ -91,6 +91,11 @@ int tcp_param_get(struct worker *w, const char *name, char *value, uint32_t room
 	return tcp_params_get(&w->tcp->params, name, value, room);
 }
 
+const struct tcp_params *tcp_params(const struct worker *w)
+{
+	return &w->tcp->params;
+}
+
 uint64_t tcp_counter(const struct worker *w, unsigned int i)
 {
 	return i < TCP_MIB_MAX ? w->tcp->mib[i] : 0;

@@ -18,6 +18,8 @@ void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *s
 	pcb->rcv_acked = pcb->rcv_nxt;
 	pcb->rcv_adv = pcb->rcv_nxt + window;
 	pcb->peer_mss = seg->mss ? seg->mss : TCP_DEFAULT_MSS;
+	if (pcb->pub.max_seg) /* what it is later changes nothing, as in Linux */
+		pcb->peer_mss = (uint16_t)tcp_min(pcb->peer_mss, pcb->pub.max_seg);
 	pcb->snd_wl1 = seg->seq;
 	pcb->snd_wnd = seg->wnd; /* never scaled in a SYN */
 	pcb->snd_max_wnd = seg->wnd;

@@ -14,6 +14,8 @@
 #include "core/byte_ring.h"
 #include "inet/inet.h"
 
+struct tcp_params;
+
 enum tcp_state {
 	TCP_CLOSED,
 	TCP_LISTEN,
@@ -44,13 +46,19 @@ struct tcp_public {
 	bool rx_eof; /* the peer's FIN was reached */
 	/* options, set at any time */
 	bool nodelay, cork, keepalive, reuse_addr, reuse_port;
-	bool quickack; /* on: ACKs may be quick (as tcp(7) has it), off: they wait for data */
-	bool linger;   /* SO_LINGER on */
+	bool thin_linear; /* TCP_THIN_LINEAR_TIMEOUTS */
+	bool linger;	  /* SO_LINGER on */
 	uint32_t linger_s;
-	uint32_t keep_idle_s, keep_interval_s, keep_count; /* 0: 7200, 75, 9 */
 	uint32_t user_timeout_ms;
+	uint32_t notsent_lowat;	  /* TCP_NOTSENT_LOWAT, 0: tcp_notsent_lowat */
+	uint32_t window_clamp;	  /* TCP_WINDOW_CLAMP, 0: none */
 	uint64_t max_pacing_rate; /* SO_MAX_PACING_RATE, bytes a second; 0: no limit, no pacing */
-	uint16_t max_seg;	  /* TCP_MAXSEG, 0: from the MTU */
+	uint16_t keep_idle_s, keep_interval_s; /* 0: tcp_keepalive_time, _intvl */
+	uint8_t keep_count;		       /* 0: tcp_keepalive_probes */
+	uint8_t syn_count;		       /* TCP_SYNCNT, 0: tcp_syn_retries */
+	uint8_t defer_accept; /* TCP_DEFER_ACCEPT in time-outs of the SYN,ACK, 0: no */
+	int16_t linger2_s;    /* TCP_LINGER2, 0: tcp_fin_timeout, -1: no FIN_WAIT_2 */
+	uint16_t max_seg;     /* TCP_MAXSEG, 0: from the MTU */
 	uint8_t ttl, tos;
 };
 
@@ -87,9 +95,15 @@ void tcp_consumed(struct worker *w, struct tcp_pcb *pcb);
  * ABI_S_RX_KICK accordingly. */
 bool tcp_wants_consumed(const struct tcp_pcb *pcb);
 
-/* An option in struct tcp_public was changed (nodelay, cork, keepalive and its times, quickack...):
+/* An option in struct tcp_public was changed (nodelay, cork, keepalive and its times...):
  * what waits because of it is done now. */
 void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb);
+
+/* TCP_QUICKACK: 0: ACKs wait for data to carry them, odd: they go at once, what waits too, even:
+ * what waits now goes, the next wait. Not for good: what the program and the peer do changes it
+ * again. */
+void tcp_quickack_set(struct worker *w, struct tcp_pcb *pcb, int value);
+bool tcp_quickack_get(const struct tcp_pcb *pcb);
 
 /* SHUT_WR: FIN behind what is in snd. -ENOTCONN. */
 int tcp_shutdown_write(struct worker *w, struct tcp_pcb *pcb);
@@ -120,6 +134,12 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 
 /* Visit every pcb of the worker (weir stat), listeners and TIME_WAIT too. */
 void tcp_for_each(struct worker *w, void (*fn)(const struct tcp_pcb *pcb, void *arg), void *arg);
+
+/* TCP_TIMESTAMP: the clock that our time stamps show, of this connection (NULL: of none). */
+uint32_t tcp_timestamp(const struct worker *w, const struct tcp_pcb *pcb);
+
+/* The parameters of this worker's TCP: see params.h. */
+const struct tcp_params *tcp_params(const struct worker *w);
 
 /* A parameter of this worker's TCP by name, in words: see params.h. */
 int tcp_param_set(struct worker *w, const char *name, const char *value);

@@ -16,7 +16,6 @@ int tcp_open(struct worker *w, struct tcp_pcb **pcb, void *user)
 	new->flags |= F_KNOWN;
 	new->pub.user = user;
 	new->pub.rcv_space_bytes = 65536;
-	new->pub.quickack = true;
 	*pcb = new;
 	return 0;
 }
@@ -114,15 +113,33 @@ void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb)
 	if (!tcp_synchronised(pcb))
 		return;
 	tcp_enter(w);
-	/* Not for good: until the next answer of the program (tcp(7), TCP_QUICKACK). */
-	if (pcb->pub.quickack && (pcb->flags & F_ACK_LATER)) {
-		pcb->flags &= ~F_PINGPONG;
-		tcp_ack_now(w, pcb);
-	}
 	tcp_keepalive_update(w, pcb);
-	tcp_mss_update(pcb);
 	tcp_pacing_update(w, pcb);
 	pcb->flags |= F_OUTPUT;
 	tcp_list(w, pcb);
 	tcp_leave(w);
+}
+
+void tcp_quickack_set(struct worker *w, struct tcp_pcb *pcb, int value)
+{
+	bool waits = value && tcp_synchronised(pcb) && (pcb->flags & F_ACK_LATER);
+
+	pcb->flags &= ~F_PINGPONG;
+	if (waits) {
+		tcp_enter(w);
+		tcp_ack_now(w, pcb);
+		tcp_leave(w);
+	}
+	if (!(value & 1))
+		pcb->flags |= F_PINGPONG;
+}
+
+bool tcp_quickack_get(const struct tcp_pcb *pcb)
+{
+	return !(pcb->flags & F_PINGPONG);
+}
+
+uint32_t tcp_timestamp(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	return tcp_ts_now(w, pcb ? pcb->ts_offset : 0);
 }

@@ -50,8 +50,6 @@ void tcp_mss_update(struct tcp_pcb *pcb)
 
 	pcb->mss_mtu_bytes = pcb->flow.mtu_bytes;
 	mss = tcp_min(mss, pcb->peer_mss ? pcb->peer_mss : TCP_DEFAULT_MSS);
-	if (pcb->pub.max_seg)
-		mss = tcp_min(mss, pcb->pub.max_seg);
 	mss = tcp_max(mss, TCP_MIN_MSS);
 	if (pcb->flags & F_TS_OK)
 		mss -= 12;

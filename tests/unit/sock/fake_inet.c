@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inet/tcp/params.h"
+
 struct inet_upcalls fake_up;
 struct tcp_pcb *fake_pcbs;
 unsigned int fake_pcb_count, fake_udp_count, fake_aborts;
@@ -229,6 +231,35 @@ bool tcp_wants_consumed(const struct tcp_pcb *pcb)
 
 void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb)
 {
+}
+
+void tcp_quickack_set(struct worker *w, struct tcp_pcb *pcb, int value)
+{
+}
+
+bool tcp_quickack_get(const struct tcp_pcb *pcb)
+{
+	return true;
+}
+
+uint32_t tcp_timestamp(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	return 1;
+}
+
+const struct tcp_params *tcp_params(const struct worker *w)
+{
+	static const struct tcp_params params = {
+		.tcp_keepalive_time = 7200,
+		.tcp_keepalive_intvl = 75,
+		.tcp_keepalive_probes = 9,
+		.tcp_syn_retries = 6,
+		.tcp_fin_timeout = 60,
+		.somaxconn = 4096,
+		.tcp_rmem = { 4096, 131072, 6291456 },
+	};
+
+	return &params;
 }
 
 /* One controller, as a network that has no congestion needs. */

@@ -249,11 +249,14 @@ static void test_quickack_option(void **state)
 	struct peer p = { 0 };
 	struct sock *s = peer_established(&p, h, NULL);
 
-	tcp_public(s->pcb)->quickack = false;
+	tcp_quickack_set(s->h->w, s->pcb, 0);
 	peer_send(&p, TCP_F_ACK, "q", 1);
 	peer_silent(&p);
-	tcp_public(s->pcb)->quickack = true;
-	tcp_option_changed(h->w, s->pcb);
+	assert_false(tcp_quickack_get(s->pcb));
+	tcp_option_changed(h->w, s->pcb); /* another option has nothing to do with it */
+	peer_silent(&p);
+	tcp_quickack_set(h->w, s->pcb, 1);
+	assert_true(tcp_quickack_get(s->pcb));
 	host_run(h);
 	peer_expect(&p, TCP_F_ACK, 0);
 	host_close(h);

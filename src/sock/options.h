@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What options.c (all levels) and options_tcp.c (IPPROTO_TCP) share. */
+#ifndef WEIR_SOCK_OPTIONS_H
+#define WEIR_SOCK_OPTIONS_H
+
+#include <string.h>
+
+#include "sock/sock_priv.h"
+
+/* What a group of options answers to a name that is none of its own; never an errno. */
+#define NOT_MINE 1
+
+/* getsockopt(): what fits of value. */
+static inline int give(void *data, uint32_t *len, const void *value, uint32_t bytes)
+{
+	if (*len > bytes)
+		*len = bytes;
+	memcpy(data, value, *len);
+	return 0;
+}
+
+static inline int give_int(void *data, uint32_t *len, int32_t value)
+{
+	return give(data, len, &value, sizeof(value));
+}
+
+/* The block to write to, of this socket alone, or NULL: no memory. */
+struct sock_options *options_own(struct sock *s);
+
+/* The pcb learns of them, and what waited because of one is looked at again. */
+void options_changed(struct sock *s);
+
+/* options_tcp.c: of a stream; NOT_MINE: options.c's table has it, or nobody. */
+int tcp_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
+int tcp_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
+
+#endif
