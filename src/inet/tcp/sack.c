@@ -100,23 +100,41 @@ static void block_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_r
 	}
 }
 
-void tcp_sack_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg,
-		   struct tcp_ack *a)
+/* Those that tell of what is on the way, the lowest first: what one segment reports came in no
+ * order that it could tell, and must not look reordered. */
+static unsigned int blocks_sorted(const struct tcp_pcb *pcb, const struct tcp_seg *seg,
+				  unsigned int first, struct tcp_range *sorted)
 {
-	unsigned int i = 0;
+	unsigned int n = 0;
 
-	if (!(pcb->flags & F_SACK_OK) || !seg->sack_n)
-		return;
-	if (is_dsack(seg)) {
-		dsack(pcb, &seg->sack[0], a);
-		i = 1;
-	}
-	for (; i < seg->sack_n; i++) {
-		struct tcp_range b = seg->sack[i];
+	for (unsigned int i = first; i < seg->sack_n; i++) {
+		const struct tcp_range b = seg->sack[i];
+		unsigned int at = n;
 
 		if (!tcp_seq_lt(b.start, b.end) || tcp_seq_leq(b.end, seg->ack) ||
 		    tcp_seq_lt(b.start, pcb->snd_una) || tcp_seq_gt(b.end, pcb->snd_nxt))
 			continue;
-		block_take(w, pcb, &b, a);
+		for (; at > 0 && tcp_seq_lt(b.start, sorted[at - 1].start); at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = b;
+		n++;
 	}
+	return n;
+}
+
+void tcp_sack_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg,
+		   struct tcp_ack *a)
+{
+	struct tcp_range sorted[4];
+	unsigned int n;
+	bool twice;
+
+	if (!(pcb->flags & F_SACK_OK) || !seg->sack_n)
+		return;
+	twice = is_dsack(seg);
+	if (twice)
+		dsack(pcb, &seg->sack[0], a);
+	n = blocks_sorted(pcb, seg, twice, sorted);
+	for (unsigned int i = 0; i < n; i++)
+		block_take(w, pcb, &sorted[i], a);
 }
