@@ -98,6 +98,7 @@ static bool output_lost(struct worker *w, struct tcp_pcb *pcb)
 	for (; at.block && pcb->lost_bytes; tcp_sent_next(&at)) {
 		const struct tcp_sent *r = tcp_sent_of(&at);
 		uint32_t mss = segment_mss(pcb), pipe = tcp_pipe(pcb), room;
+		bool head;
 
 		if (!(r->flags & SENT_LOST))
 			continue;
@@ -113,8 +114,12 @@ static bool output_lost(struct worker *w, struct tcp_pcb *pcb)
 			room = tcp_min(room, tcp_pace_room(w, pcb, mss));
 		if (!room)
 			return false;
+		head = r->start == pcb->snd_una;
 		if (retransmit(w, pcb, &at, tcp_min(room, packet_max(pcb, mss))) != 0)
 			return false;
+		/* A probe's time is over, too. */
+		if (head && pcb->rtx_kind != TCP_RTX_REO)
+			tcp_rtx_start(w, pcb);
 	}
 	return true;
 }
