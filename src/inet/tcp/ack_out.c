@@ -90,6 +90,15 @@ void tcp_ack_oow(struct worker *w, struct tcp_pcb *pcb)
 	tcp_ack_now(w, pcb);
 }
 
+/* The next ACK tells that [start, end) came twice (RFC 2883). */
+void tcp_dsack_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t start, uint32_t end)
+{
+	if (!(pcb->flags & F_SACK_OK) || !w->tcp->params.tcp_dsack)
+		return;
+	pcb->dsack = (struct tcp_range){ start, end };
+	pcb->flags |= F_DSACK;
+}
+
 static bool quick(const struct tcp_pcb *pcb)
 {
 	return pcb->quickacks && !(pcb->flags & F_PINGPONG);

@@ -80,6 +80,8 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 	uint32_t skip = pcb->rcv_nxt - seg->seq, len = seg->len > skip ? seg->len - skip : 0;
 	uint32_t take = tcp_min(len, room(pcb));
 
+	if (len && skip) /* RFC 2883 section 4.2: the part that came before */
+		tcp_dsack_tell(w, pcb, seg->seq, pcb->rcv_nxt);
 	if (len && take == 0) {
 		tcp_ack_now(w, pcb);
 		pkt_drop(w, seg->p, DROP_TCP_ZEROWINDOW);
@@ -134,8 +136,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	}
 	tcp_range_recent(pcb->ooo, seg->seq);
 	if (result == TCP_RANGE_KNOWN) {
-		pcb->dsack = (struct tcp_range){ seg->seq, seg->seq + len };
-		pcb->flags |= F_DSACK;
+		tcp_dsack_tell(w, pcb, seg->seq, seg->seq + len);
 		pkt_drop(w, seg->p, DROP_TCP_OFOMERGE);
 		return;
 	}

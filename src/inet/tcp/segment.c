@@ -71,10 +71,7 @@ static void old_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		pkt_drop(w, seg->p, DROP_TCP_INVALID_SEQUENCE);
 		return;
 	}
-	if (pcb->flags & F_SACK_OK) {
-		pcb->dsack = (struct tcp_range){ seg->seq, seg_end(seg) };
-		pcb->flags |= F_DSACK;
-	}
+	tcp_dsack_tell(w, pcb, seg->seq, seg_end(seg));
 	/* Echo the stamp of what was resent, not of what was received first: else the peer takes
 	 * the time that it waited for our lost ACK for the round trip. */
 	tcp_ts_update(w, pcb, seg);

@@ -195,6 +195,7 @@ uint16_t tcp_adv_mss(const struct tcp_pcb *pcb);
 /* ack_out.c: acknowledgments and the window that we offer */
 void tcp_ack_now(struct worker *w, struct tcp_pcb *pcb);
 void tcp_ack_oow(struct worker *w, struct tcp_pcb *pcb); /* rate limited: nothing new was in it */
+void tcp_dsack_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t start, uint32_t end);
 void tcp_ack_data(struct worker *w, struct tcp_pcb *pcb, uint32_t len, uint32_t segment_bytes);
 void tcp_ack_flush(struct worker *w, struct tcp_pcb *pcb);
 void tcp_ack_send(struct worker *w, struct tcp_pcb *pcb);
