@@ -113,9 +113,6 @@ static void advance(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 	pcb->retries = 0;
 	pcb->soft_error = 0;
 	pcb->unacked_since_ns = w->now_ns;
-	if (pcb->undo_marker && tcp_seq_lt(pcb->undo_marker, pcb->snd_una) &&
-	    pcb->recovery < TCP_CWR)
-		pcb->undo_marker = 0;
 	neigh_confirm(w, &pcb->flow);
 	pcb->flags |= F_OUTPUT;
 	tcp_list(w, pcb);

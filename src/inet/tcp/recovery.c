@@ -141,9 +141,9 @@ static void ack_undisturbed(struct worker *w, struct tcp_pcb *pcb, struct tcp_ac
 static void recovery_over(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a)
 {
 	pcb->dupacks = 0;
+	/* undo_marker stays: the D-SACK that shows the loss to be none comes after this. */
 	if (!tcp_undo_recovered(w, pcb, a))
 		tcp_prr_end(w, pcb);
-	pcb->undo_marker = 0;
 	tcp_recovery_settle(w, pcb);
 }
 
@@ -209,7 +209,6 @@ static void ack_in_loss(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a
 		pcb->frto = false;
 		pcb->dupacks = 0;
 		tcp_undo_recovered(w, pcb, a);
-		pcb->undo_marker = 0;
 		tcp_recovery_settle(w, pcb);
 		return;
 	}
