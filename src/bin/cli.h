@@ -105,6 +105,8 @@ int cmd_addr(const struct cli_command *command, int argc, char **argv);
 int cmd_route(const struct cli_command *command, int argc, char **argv);
 int cmd_port(const struct cli_command *command, int argc, char **argv);
 int cmd_forward(const struct cli_command *command, int argc, char **argv);
+int cmd_sysctl(const struct cli_command *command, int argc, char **argv);
+int cmd_nstat(const struct cli_command *command, int argc, char **argv);
 int cmd_stop(const struct cli_command *command, int argc, char **argv);
 
 /* `weir run`, cmd_run.c: argv[0] is "run". */

@@ -9,6 +9,7 @@
 #include "bin/weird_setup.h"
 #include "engine/engine.h"
 #include "inet/inet.h"
+#include "inet/tcp/mib.h"
 #include "obs/report.h"
 #include "sock/session.h"
 
@@ -176,6 +177,31 @@ static json_t *control_stat(struct engine *engine, const json_t *request)
 			 "ledger", ledger_answer(engine, report_ledger));
 }
 
+/* {"counters": [...]}: TCP's, of all workers. */
+static json_t *control_counters(struct engine *engine, const json_t *request)
+{
+	uint64_t sum[TCP_MIB_MAX];
+
+	(void)request;
+	for (unsigned int i = 0; i < TCP_MIB_MAX; i++)
+		sum[i] = engine_tcp_counter(engine, i);
+	return json_pack("{s:o}", "counters", report_counters(sum));
+}
+
+/* {"parameters": [...]}: all of TCP's, or the one called "name". */
+static json_t *control_sysctl(struct engine *engine, const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	json_t *list = report_params(engine->worker[0], name);
+	char error[ENGINE_ERROR_BYTES];
+
+	if (name == NULL || json_array_size(list) > 0)
+		return json_pack("{s:o}", "parameters", list);
+	json_decref(list);
+	setup_sysctl_unknown(name, error);
+	return refuse("%s", error);
+}
+
 static json_t *control_addr(struct engine *engine, const json_t *request)
 {
 	(void)request;
@@ -319,6 +345,15 @@ static json_t *control_forward(struct engine *engine, const json_t *request)
 	return done();
 }
 
+static json_t *control_sysctl_set(struct engine *engine, const json_t *request)
+{
+	char error[ENGINE_ERROR_BYTES] = "";
+
+	if (setup_sysctl_set(engine, word(request, "name"), word(request, "value"), error) != 0)
+		return refuse("%s", error);
+	return control_sysctl(engine, request);
+}
+
 static json_t *control_stop(struct engine *engine, const json_t *request)
 {
 	(void)engine;
@@ -335,11 +370,21 @@ static json_t *control_version(struct engine *engine, const json_t *request)
 }
 
 const struct control_command control_commands[] = {
-	{ "ledger", control_ledger, true },	  { "stat", control_stat, true },
-	{ "drops", control_drops, true },	  { "addr", control_addr, true },
-	{ "addr-add", control_addr_add, true },	  { "addr-del", control_addr_del, true },
-	{ "route", control_route, true },	  { "route-add", control_route_add, true },
-	{ "route-del", control_route_del, true }, { "port-add", control_port_add, true },
-	{ "forward", control_forward, true },	  { "stop", control_stop, false },
-	{ "version", control_version, false },	  { 0 },
+	{ "ledger", control_ledger, true },
+	{ "stat", control_stat, true },
+	{ "drops", control_drops, true },
+	{ "addr", control_addr, true },
+	{ "addr-add", control_addr_add, true },
+	{ "addr-del", control_addr_del, true },
+	{ "route", control_route, true },
+	{ "route-add", control_route_add, true },
+	{ "route-del", control_route_del, true },
+	{ "port-add", control_port_add, true },
+	{ "forward", control_forward, true },
+	{ "sysctl", control_sysctl, true },
+	{ "sysctl-set", control_sysctl_set, true },
+	{ "counters", control_counters, true },
+	{ "stop", control_stop, false },
+	{ "version", control_version, false },
+	{ 0 },
 };

@@ -66,6 +66,21 @@ const struct cli_command cli_commands[] = {
 	  cmd_port },
 	{ "forward", "on|off", "whether weir passes on packets that are not for it",
 	  "example:\n  weir forward on\n", cmd_forward },
+	{ "sysctl", "[-a] [[-w] NAME[=VALUE]...] [--json]", "show and set parameters of TCP",
+	  "  -a                 all of them, with their meaning (as without a word)\n"
+	  "  NAME               its value; with or without net.ipv4. in front\n"
+	  "  [-w] NAME=VALUE    set it: every socket, from the next time that it is looked at\n"
+	  "  --json             print a JSON array: name, value, default, text, min, max\n\n"
+	  "example:\n  weir sysctl tcp_ecn\n"
+	  "  weir sysctl -w tcp_ecn=1 tcp_rmem='4096 131072 6291456'\n",
+	  cmd_sysctl },
+	{ "nstat", "[-z] [NAME...] [--json]", "TCP's counters, by the names of Linux's nstat",
+	  "  NAME     those whose name holds NAME\n"
+	  "  -z       those that are 0, too\n"
+	  "  --json   print a JSON array: name, value, text\n\n"
+	  "example:\n  weir nstat Retrans\n"
+	  "  weir nstat --json | jq '.[] | select(.name == \"TcpRetransSegs\").value'\n",
+	  cmd_nstat },
 	{ "stop", "", "end the daemon in order",
 	  "example:\n  weir stop\n  weir --instance blue stop\n", cmd_stop },
 	{ 0 },

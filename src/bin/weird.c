@@ -125,6 +125,9 @@ static int configure(struct engine *engine, const struct weird_config *config, c
 		case CONFIG_ROUTE:
 			err = setup_route(engine, item->text, error);
 			break;
+		case CONFIG_SYSCTL:
+			err = setup_sysctl(engine, item->text, error);
+			break;
 		}
 		if (err < 0)
 			return err;

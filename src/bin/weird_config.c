@@ -22,7 +22,9 @@ const char config_help[] =
 	"  --port SPEC          add a port: tap,name=weir0  af_packet,iface=X  memif,...\n"
 	"  --addr A/L[@PORT]    give the port before it (or PORT) an address\n"
 	"  --route 'NET via GW' add a route; also 'default via GW', 'NET dev PORT'\n"
-	"                       (ports, addresses and routes may be given several times)\n"
+	"  --sysctl NAME=VALUE  set a parameter of TCP by Linux's name: tcp_ecn=1\n"
+	"                       ('weir sysctl' lists them)\n"
+	"                       (each of these may be given several times)\n"
 	"  --forward            route packets between ports\n"
 	"  --instance NAME      name of this instance (default: default)\n"
 	"  --rundir DIR         where instances have their sockets (default: $WEIR_RUNDIR, else\n"
@@ -127,7 +129,7 @@ static int add_item(const char *key, enum config_kind kind, const char *value,
 	int err;
 
 	if (config->item_count == CONFIG_ITEMS_MAX)
-		return fail(error, "%s: more than %u ports, addresses and routes", key,
+		return fail(error, "%s: more than %u ports, addresses, routes and parameters", key,
 			    CONFIG_ITEMS_MAX);
 	err = set_text(key, value, item->text, sizeof(item->text), error);
 	if (err)
@@ -162,6 +164,8 @@ static int set_option(const char *key, const char *value, struct weird_config *c
 		return add_item(key, CONFIG_ADDR, value, c, error);
 	if (strcmp(key, "route") == 0)
 		return add_item(key, CONFIG_ROUTE, value, c, error);
+	if (strcmp(key, "sysctl") == 0)
+		return add_item(key, CONFIG_SYSCTL, value, c, error);
 	if (strcmp(key, "instance") == 0)
 		return set_instance(value, c, error);
 	if (strcmp(key, "rundir") == 0)
@@ -225,15 +229,25 @@ int config_read_file(const char *path, struct weird_config *config, char error[C
 /* ---- the command line ---- */
 
 static const struct option options[] = {
-	{ "port", required_argument, NULL, 0 },	     { "addr", required_argument, NULL, 0 },
-	{ "route", required_argument, NULL, 0 },     { "forward", no_argument, NULL, 0 },
-	{ "instance", required_argument, NULL, 0 },  { "rundir", required_argument, NULL, 0 },
-	{ "config", required_argument, NULL, 'c' },  { "workers", required_argument, NULL, 0 },
-	{ "packets", required_argument, NULL, 0 },   { "spin-us", required_argument, NULL, 0 },
-	{ "user", required_argument, NULL, 0 },	     { "allow-users", no_argument, NULL, 0 },
-	{ "ready-fd", required_argument, NULL, 0 },  { "pidfile", required_argument, NULL, 0 },
-	{ "log-level", required_argument, NULL, 0 }, { "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },	     { NULL, 0, NULL, 0 },
+	{ "port", required_argument, NULL, 0 },
+	{ "addr", required_argument, NULL, 0 },
+	{ "route", required_argument, NULL, 0 },
+	{ "sysctl", required_argument, NULL, 0 },
+	{ "forward", no_argument, NULL, 0 },
+	{ "instance", required_argument, NULL, 0 },
+	{ "rundir", required_argument, NULL, 0 },
+	{ "config", required_argument, NULL, 'c' },
+	{ "workers", required_argument, NULL, 0 },
+	{ "packets", required_argument, NULL, 0 },
+	{ "spin-us", required_argument, NULL, 0 },
+	{ "user", required_argument, NULL, 0 },
+	{ "allow-users", no_argument, NULL, 0 },
+	{ "ready-fd", required_argument, NULL, 0 },
+	{ "pidfile", required_argument, NULL, 0 },
+	{ "log-level", required_argument, NULL, 0 },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'v' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void set_defaults(struct weird_config *config)

@@ -17,7 +17,7 @@
 #define CONFIG_NAME_BYTES 33u
 #define CONFIG_ERROR_BYTES 512u
 
-enum config_kind { CONFIG_PORT, CONFIG_ADDR, CONFIG_ROUTE };
+enum config_kind { CONFIG_PORT, CONFIG_ADDR, CONFIG_ROUTE, CONFIG_SYSCTL };
 
 /* In the order in which they were given: an address belongs to the port before it. */
 struct config_item {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ports, addresses and routes in the words of the command line, for the daemon's start and for its
- * control commands alike.
+ * Ports, addresses, routes and parameters in the words of the command line, for the daemon's start
+ * and for its control commands alike.
  *
  * Every call: the control thread, workers parked or not yet started. Returns 0 (setup_port: the
  * ifindex) or a negative errno; then error says in words what was wrong and what to do.
@@ -20,6 +20,13 @@ int setup_addr(struct engine *engine, const char *text, char error[ENGINE_ERROR_
 
 /* "198.18.1.0/24 via 198.18.0.1", "default via 198.18.0.1", "198.18.1.0/24 dev weir0". */
 int setup_route(struct engine *engine, const char *text, char error[ENGINE_ERROR_BYTES]);
+
+/* "tcp_ecn=1", "net.ipv4.tcp_rmem = 4096 131072 6291456": a parameter of TCP (weird_sysctl.c). */
+int setup_sysctl(struct engine *engine, const char *text, char error[ENGINE_ERROR_BYTES]);
+int setup_sysctl_set(struct engine *engine, const char *name, const char *value,
+		     char error[ENGINE_ERROR_BYTES]);
+/* There is none of that name: -ENOENT, and words that name the one that may be meant. */
+int setup_sysctl_unknown(const char *name, char error[ENGINE_ERROR_BYTES]);
 
 /* The addresses that setup_addr() gave, for weir stat: n-th, or NULL behind the last. */
 struct setup_address {

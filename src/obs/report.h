@@ -62,6 +62,14 @@ json_t *report_addresses(struct worker *w);
  * order of address and length. */
 json_t *report_routes(struct worker *w);
 
+/* TCP's parameters, or the one of that name (none: an empty list): [{name, value, default, text,
+ * min, max}], values in words. Every worker has the same. */
+json_t *report_params(struct worker *w, const char *name);
+
+/* TCP's counters (inet/tcp/mib.h), TCP_MIB_MAX of them: [{name: "TcpExtTCPTimeouts", value, text}].
+ */
+json_t *report_counters(const uint64_t *counters);
+
 #define REPORT_ADDR_BYTES 56
 
 /* An address as text, "0.0.0.0" for any; and with its port. text has REPORT_ADDR_BYTES. Return

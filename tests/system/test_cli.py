@@ -11,7 +11,8 @@ import tempfile
 import pytest
 from weirtest import BIN, KERNEL_ADDR, TAP, TOP, WEIR_ADDR, wait_until
 
-COMMANDS = ["run", "stat", "path", "ledger", "drops", "addr", "route", "port", "forward", "stop"]
+COMMANDS = ["run", "stat", "path", "ledger", "drops", "addr", "route", "port", "forward",
+            "sysctl", "nstat", "stop"]
 
 
 @pytest.fixture
@@ -82,6 +83,9 @@ def test_version():
     (["port", "add"], "add what?"),
     (["forward"], "on or off"),
     (["forward", "maybe"], "neither on nor off"),
+    (["sysctl", "-w"], "NAME=VALUE"),
+    (["sysctl", "-w", "tcp_ecn"], "NAME=VALUE"),
+    (["sysctl", "-a", "tcp_ecn"], "-a stands alone"),
     (["--instance", "../etc", "stat"], "cannot be an instance's name"),
 ])
 def test_misuse(args, words):
@@ -138,6 +142,9 @@ def test_path_too_long():
     (["--addr", "nonsense", "--port", "loop"], "address"),
     (["--workers", "0"], "workers"),
     (["--port", "nosuch,name=x"], "nosuch"),
+    (["--sysctl", "tcp_enc=1"], "did you mean tcp_ecn?"),
+    (["--sysctl", "tcp_ecn"], "NAME=VALUE"),
+    (["--sysctl", "tcp_ecn=9"], "from 0 to"),
     (["--config", "/nonexistent/weird.conf"], "/nonexistent/weird.conf"),
     (["--port", TAP, "--addr", "198.18.0.2"], "198.18.0.2"),
     (["--port", TAP, "--addr", "198.18.0.2/24@nosuch"], "nosuch"),
@@ -253,6 +260,54 @@ def test_addresses_and_routes_change(weir):
     assert out.returncode == 1 and "gateway" in out.stderr
 
 
+def test_parameters(weir):
+    """As sysctl(8): shown, set, refused with words that help; a value counts at once."""
+    assert weir.cli("sysctl", "tcp_syn_retries").stdout == "tcp_syn_retries = 6\n"
+    out = weir.cli("sysctl", "-w", "tcp_syn_retries=2", "net.ipv4.tcp_rmem=4096 131072 4194304")
+    assert out.returncode == 0
+    assert out.stdout == "tcp_syn_retries = 2\ntcp_rmem = 4096 131072 4194304\n"
+    everything = {p["name"]: p for p in weir.json("sysctl")}
+    assert len(everything) > 40
+    assert everything["tcp_syn_retries"]["value"] == "2"
+    assert everything["tcp_syn_retries"]["default"] == "6"
+    assert everything["tcp_syn_retries"]["max"] == 127
+    listed = weir.cli("sysctl").stdout
+    assert re.search(r"tcp_syn_retries +2 +6 +how often", listed), listed
+    out = weir.cli("sysctl", "tcp_synretries", "tcp_ecn_fallback=0")
+    assert out.returncode == 1 and "did you mean tcp_syn_retries?" in out.stderr
+    assert out.stdout == "tcp_ecn_fallback = 0\n"  # the others are done
+    out = weir.cli("sysctl", "tcp_syn_retries=1000")
+    assert out.returncode == 1 and "from 1 to 127" in out.stderr
+    weir.script("""
+import socket
+s = socket.socket()
+assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 2
+""").done()
+
+
+def test_counters(weir):
+    """nstat's names; what a connection makes of them."""
+    def counters():
+        return {c["name"]: c["value"] for c in weir.json("nstat")}
+
+    weir.nginx()
+    before = counters()
+    for _ in range(3):
+        with socket.create_connection((WEIR_ADDR, 80), timeout=5) as s:
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            while s.recv(65536):
+                pass
+    after = counters()
+    assert after["TcpPassiveOpens"] - before["TcpPassiveOpens"] == 3
+    assert after["TcpInSegs"] > before["TcpInSegs"]
+    assert after["TcpOutSegs"] > before["TcpOutSegs"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((WEIR_ADDR, 81), timeout=5)
+    assert counters()["TcpOutRsts"] - before["TcpOutRsts"] == 1
+    assert "TcpPassiveOpens" in weir.cli("nstat", "passive").stdout
+    assert "no counter" in weir.cli("nstat", "nosuch").stdout
+
+
 def test_port_is_added(weir):
     assert weir.cli("port", "add", "tap,name=weir1,addr=198.18.1.1/24").returncode == 0
     assert weir.cli("addr", "add", "198.18.1.2/24", "dev", "weir1").returncode == 0
@@ -290,10 +345,11 @@ def test_config_file(make_weir, folder):
     path = os.path.join(folder, "weird.conf")
     with open(path, "w", encoding="utf-8") as f:
         f.write(f"# a comment\nport = {TAP}\naddr = {WEIR_ADDR}/24\nroute = default via "
-                f"{KERNEL_ADDR}\nlog-level = debug\n")
+                f"{KERNEL_ADDR}\nlog-level = debug\nsysctl = tcp_ecn=1\n")
     weir = make_weir(ports=(), options=["--config", path])
     weir.nginx()
     assert any(r["prefix"] == "default" for r in weir.json("route"))
+    assert weir.cli("sysctl", "tcp_ecn").stdout == "tcp_ecn = 1\n"
 
 
 def test_bad_config_file(net, folder):
@@ -348,7 +404,8 @@ for i in range(3):
 
 
 def test_json_of_everything(weir):
-    for args in (["stat"], ["path"], ["ledger"], ["drops"], ["addr"], ["route"], ["port"]):
+    for args in (["stat"], ["path"], ["ledger"], ["drops"], ["addr"], ["route"], ["port"],
+                 ["sysctl"], ["nstat"]):
         out = weir.cli(*args, "--json")
         assert out.returncode == 0
         json.loads(out.stdout)

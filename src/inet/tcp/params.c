@@ -50,16 +50,19 @@ void tcp_params_init(struct tcp_params *params)
 	strcpy(params->tcp_congestion_control, tcp_cc_at(0)->name);
 }
 
-static const struct param *find(const char *name)
+const char *tcp_params_short(const char *name)
 {
 	static const char *const prefixes[] = { "net.ipv4.", "net.core." };
 
-	for (unsigned int i = 0; i < 2; i++) {
-		if (!strncmp(name, prefixes[i], strlen(prefixes[i]))) {
-			name += strlen(prefixes[i]);
-			break;
-		}
-	}
+	for (unsigned int i = 0; i < 2; i++)
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+			return name + strlen(prefixes[i]);
+	return name;
+}
+
+static const struct param *find(const char *name)
+{
+	name = tcp_params_short(name);
 	for (unsigned int i = 0; i < PARAMS; i++)
 		if (!strcmp(name, params_table[i].name))
 			return &params_table[i];
@@ -149,4 +152,16 @@ const char *tcp_params_name(unsigned int i, const char **text)
 		return NULL;
 	*text = params_table[i].text;
 	return params_table[i].name;
+}
+
+int tcp_params_bounds(const char *name, unsigned int *n, int32_t *min, int32_t *max)
+{
+	const struct param *p = find(name);
+
+	if (!p)
+		return -ENOENT;
+	*n = p->n;
+	*min = p->min;
+	*max = p->max;
+	return 0;
 }

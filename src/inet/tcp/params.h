@@ -34,7 +34,13 @@ int tcp_params_set(struct tcp_params *params, const char *name, const char *valu
 /* The value in words. 0, -ENOENT, -ENOSPC. */
 int tcp_params_get(const struct tcp_params *params, const char *name, char *value, size_t room);
 
+/* The name without "net.ipv4." or "net.core.", or as it is. */
+const char *tcp_params_short(const char *name);
+
 /* Name and meaning of the i-th; NULL behind the last. */
 const char *tcp_params_name(unsigned int i, const char **text);
+
+/* How many numbers it is (1 or 3, 0: words), and what each may be. -ENOENT. */
+int tcp_params_bounds(const char *name, unsigned int *n, int32_t *min, int32_t *max);
 
 #endif

@@ -13,6 +13,8 @@
 #include "common/testing.h"
 #include "dev/wire.h"
 #include "engine/engine.h"
+#include "inet/tcp/params.h"
+#include "inet/tcp/tcp.h"
 #include "sock/session.h"
 
 #define LOOPBACK 0x7f000001u
@@ -96,6 +98,22 @@ static void test_setup(void **state)
 	refused(setup_route(engine, "198.18.1.0/24 via 198.18.0.1", error), "there already");
 	assert_int_equal(setup_route(engine, "default via 198.18.0.1", error), 0);
 	assert_int_equal(setup_route(engine, "198.18.2.0/24 dev cable", error), 0);
+	refused(setup_sysctl(engine, "tcp_ecn", error), "NAME=VALUE");
+	refused(setup_sysctl(engine, "=1", error), "NAME=VALUE");
+	refused(setup_sysctl(engine, "tcp_enc=1", error), "did you mean tcp_ecn?");
+	refused(setup_sysctl(engine, "net.ipv4.tcp_syn_retry=1", error), "tcp_syn_retries?");
+	refused(setup_sysctl(engine, "moderate=1", error), "tcp_moderate_rcvbuf?");
+	refused(setup_sysctl(engine, "colour=blue", error), "weir sysctl lists them");
+	refused(setup_sysctl(engine, "tcp_syn_retries=200", error), "from 1 to 127");
+	refused(setup_sysctl(engine, "tcp_syn_retries=", error), "from 1 to 127");
+	refused(setup_sysctl(engine, "tcp_rmem=4096", error), "three numbers");
+	refused(setup_sysctl(engine, "tcp_congestion_control=vegas", error), "there are: cubic");
+	refused(setup_sysctl(engine, "tcp_available_congestion_control=reno", error),
+		"only be read");
+	assert_int_equal(setup_sysctl(engine, "net.ipv4.tcp_syn_retries = 3", error), 0);
+	assert_int_equal(tcp_params(engine->worker[0])->tcp_syn_retries, 3);
+	assert_int_equal(setup_sysctl(engine, "tcp_rmem=4096 5000 6000", error), 0);
+	assert_int_equal(tcp_params(engine->worker[0])->tcp_rmem[2], 6000);
 	assert_true(ipaddr_ip4(&setup_address(0)->addr) == htonl(0xc6120002));
 	assert_null(setup_address(1));
 	close_quiet(engine);

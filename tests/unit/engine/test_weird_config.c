@@ -56,6 +56,18 @@ static void test_items_keep_their_order(void **state)
 	assert_int_equal(config.workers, 2);
 }
 
+static void test_sysctls_are_items(void **state)
+{
+	assert_int_equal(PARSE("--sysctl", "tcp_ecn=1", "--port", "loop", "--sysctl",
+			       "tcp_rmem=4096 131072 6291456"),
+			 0);
+	assert_int_equal(config.item_count, 3);
+	assert_int_equal(config.item[0].kind, CONFIG_SYSCTL);
+	assert_string_equal(config.item[0].text, "tcp_ecn=1");
+	assert_string_equal(config.item[2].text, "tcp_rmem=4096 131072 6291456");
+	assert_non_null(strstr(config_help, "--sysctl"));
+}
+
 static void refused(int err, const char *words)
 {
 	assert_true(err < 0);
@@ -116,18 +128,20 @@ static void test_file(void **state)
 {
 	char path[32];
 
-	write_file(
-		path,
-		"# a comment\ninstance = blue\nport = tap,name=b0\naddr = 198.18.0.3/24\n"
-		"route = default via 198.18.0.1\nforward = yes\nallow-users = no\nworkers = 3\n");
+	write_file(path,
+		   "# a comment\ninstance = blue\nport = tap,name=b0\naddr = 198.18.0.3/24\n"
+		   "route = default via 198.18.0.1\nforward = yes\nallow-users = no\nworkers = 3\n"
+		   "sysctl = tcp_ecn=1\n");
 	assert_int_equal(PARSE("--workers", "2", "--config", path, "--addr", "198.18.0.4/24"), 0);
 	assert_string_equal(config.instance, "blue");
 	assert_int_equal(config.workers, 2);
 	assert_true(config.forward);
 	assert_false(config.allow_users);
-	assert_int_equal(config.item_count, 4);
+	assert_int_equal(config.item_count, 5);
 	assert_string_equal(config.item[2].text, "default via 198.18.0.1");
-	assert_string_equal(config.item[3].text, "198.18.0.4/24");
+	assert_int_equal(config.item[3].kind, CONFIG_SYSCTL);
+	assert_string_equal(config.item[3].text, "tcp_ecn=1");
+	assert_string_equal(config.item[4].text, "198.18.0.4/24");
 	unlink(path);
 }
 
@@ -155,9 +169,13 @@ static void test_bad_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_items_keep_their_order),
-		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_too_many_items),
-		cmocka_unit_test(test_file),	    cmocka_unit_test(test_bad_file),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_items_keep_their_order),
+		cmocka_unit_test(test_sysctls_are_items),
+		cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_too_many_items),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_bad_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
