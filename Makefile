@@ -6,16 +6,19 @@
 #   make build         build into build/            make lint    the rules of the house
 #   sudo make bench    measure against the kernel   make fuzz    SECONDS=60 for each target
 #   sudo make deps     install what is missing      make install PREFIX=/usr/local DESTDIR=
+#   make sim           the simulator    RUNS=20000  make sim-plots   what connections look like
 #   make clang         build with clang too         make clean   remove build*/
 
 PYTHON := /usr/bin/python3
 MESON := /usr/bin/meson
 PREFIX ?= /usr/local
 SECONDS ?= 60
+RUNS ?= 2000
+SEED ?= 1
 DESTDIR ?=
 
 .PHONY: all build clang deps deps-build deps-run deps-all run test bench lint format tidy
-.PHONY: fuzz install clean
+.PHONY: fuzz sim sim-plots install clean
 
 all: build
 
@@ -58,6 +61,14 @@ lint:
 
 fuzz: deps-all
 	@$(PYTHON) scripts/test.py --only fuzz --fuzz-seconds $(SECONDS)
+
+sim: deps-build
+	@$(PYTHON) scripts/build.py build --target tests/sim/sim
+	@build/tests/sim/sim --runs $(RUNS) --seed $(SEED)
+
+sim-plots: deps-all
+	@$(PYTHON) scripts/build.py build --target tests/sim/sim
+	@$(PYTHON) scripts/sim_plot.py
 
 install: build
 	@DESTDIR="$(DESTDIR)" $(MESON) install -C build --no-rebuild

@@ -58,8 +58,10 @@ def main():
     parser.add_argument("--cc")
     parser.add_argument("--prefix")
     parser.add_argument("--programs", action="store_true", help="only what a user runs, no tests")
+    parser.add_argument("--target", action="append", default=[], help="only this")
     args, options = parser.parse_known_args()
-    return build(args.folder, args.cc, options, PROGRAMS if args.programs else (), args.prefix)
+    targets = args.target + (PROGRAMS if args.programs else [])
+    return build(args.folder, args.cc, options, targets, args.prefix)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run every test of weir, part by part, and close with one line "N passed, N failed".
 
-Parts: unit (gcc), unit-asan (AddressSanitizer and UBSan), threads (ThreadSanitizer), system (real
-programs in network namespaces; needs root), system-asan (the same, sanitized), fuzz (bounded).
+Parts: unit (gcc), unit-asan (AddressSanitizer and UBSan), threads (ThreadSanitizer), sim (the
+simulator's short set, and a tenth of it sanitized), system (real programs in network namespaces;
+needs root), system-asan (the same, sanitized), fuzz (bounded).
 """
 
 import argparse
@@ -164,6 +165,30 @@ def part_system_asan(part, args):
     return pytest(part, "build-asan")
 
 
+def sim_one(part, folder, runs):
+    if build.build(folder, targets=["tests/sim/sim"]) != 0:
+        return part.fail(f"{folder}/ does not build")
+    command = [os.path.join(TOP, folder, "tests/sim/sim"), "--runs", str(runs)]
+    process = subprocess.Popen(command, cwd=TOP, env=environment(), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    last = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        last = line
+    status = process.wait()
+    done = re.match(r"sim: (\d+) runs, .* (\d+) failures$", last)
+    if not done:
+        return part.fail(f"{command[0]} ended with status {status} and no closing line")
+    part.passed += int(done.group(1)) - int(done.group(2))
+    part.failed += int(done.group(2))
+    return None
+
+
+def part_sim(part, args):
+    sim_one(part, "build", args.sim_runs)
+    sim_one(part, "build-asan", args.sim_runs // 10)
+
+
 def fuzz_one(part, path, target, seconds):
     name = os.path.basename(target)
     corpus = os.path.join(path, "corpus", name)
@@ -210,6 +235,7 @@ PARTS = {
     "unit": part_unit,
     "unit-asan": part_unit_asan,
     "threads": part_threads,
+    "sim": part_sim,
     "system": part_system,
     "system-asan": part_system_asan,
     "fuzz": part_fuzz,
@@ -221,6 +247,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=list(PARTS), help="this part alone")
     parser.add_argument("--fuzz-seconds", type=int, default=15, help="for each fuzz target")
+    parser.add_argument("--sim-runs", type=int, default=2000, help="of the simulator")
     args = parser.parse_args()
     parts = []
     for name in args.only or PARTS:
