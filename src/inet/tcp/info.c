@@ -70,10 +70,10 @@ static void info_flow(const struct worker *w, const struct tcp_pcb *pcb, struct 
 	rate = pcb->cc ? tcp_pacing_rate(w, pcb) : 0; /* no controller: a view of TIME_WAIT */
 	i->tcpi_pacing_rate = rate ? rate : ~0ull;
 	i->tcpi_max_pacing_rate = pcb->pub.max_pacing_rate ? pcb->pub.max_pacing_rate : ~0ull;
-	i->tcpi_retransmits = pcb->retries;
+	i->tcpi_retransmits = pcb->flags & F_PERSIST ? 0 : pcb->retries;
 	i->tcpi_total_retrans = pcb->total_retrans;
 	i->tcpi_backoff = pcb->backoff;
-	i->tcpi_probes = pcb->keep_probes;
+	i->tcpi_probes = pcb->flags & F_PERSIST ? pcb->retries : pcb->keep_probes;
 	i->tcpi_snd_cwnd = in_segments(pcb, pcb->cwnd);
 	i->tcpi_snd_ssthresh = in_segments(pcb, pcb->ssthresh);
 	i->tcpi_rcv_space = pcb->pub.rcv_space_bytes;

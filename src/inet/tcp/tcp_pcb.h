@@ -108,8 +108,7 @@
 #define TCP_RTO_INIT_NS (1ull * TCP_S_NS)   /* RFC 6298 section 2.1 */
 #define TCP_RTO_MIN_NS (200ull * TCP_MS_NS) /* [TCP_RTO_MIN] */
 #define TCP_RTO_MAX_NS (120ull * TCP_S_NS)  /* [TCP_RTO_MAX] */
-#define TCP_DATA_RETRIES 15u		    /* [tcp_retries2] */
-#define TCP_ORPHAN_RETRIES 8u		    /* [tcp_orphan_retries] */
+#define TCP_ORPHAN_RETRIES 8u		    /* where tcp_orphan_retries is 0 */
 #define TCP_DELACK_NS (40ull * TCP_MS_NS)   /* [TCP_DELACK_MIN] */
 #define TCP_TIME_WAIT_NS (60ull * TCP_S_NS) /* [TCP_TIMEWAIT_LEN] */
 #define TCP_PAWS_IDLE_S (24u * 24u * 3600u) /* RFC 7323 section 5.5 */

@@ -134,17 +134,46 @@ static void syn_again(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsi
 	tcp_rtx_start(w, pcb);
 }
 
+/* Time-outs that end the connection. One that no program holds gets fewer, and none where the wait
+ * has reached its limit and the path is said to be broken [tcp_orphan_retries]. */
+static unsigned int retries_max(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	bool alive = tcp_rto_ns(pcb) < TCP_RTO_MAX_NS;
+	unsigned int orphan = (unsigned int)w->tcp->params.tcp_orphan_retries;
+
+	if (!(pcb->flags & F_DETACHED))
+		return (unsigned int)w->tcp->params.tcp_retries2;
+	if (pcb->soft_error && !alive)
+		return 0;
+	return orphan == 0 && alive ? TCP_ORPHAN_RETRIES : orphan;
+}
+
+static bool user_timed_out(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	return w->now_ns - pcb->unacked_since_ns >= user_timeout_ns(pcb);
+}
+
 static bool too_long(const struct worker *w, const struct tcp_pcb *pcb)
 {
-	uint64_t limit_ns = user_timeout_ns(pcb);
-	unsigned int max = pcb->flags & F_DETACHED ? TCP_ORPHAN_RETRIES : TCP_DATA_RETRIES;
+	if (user_timeout_ns(pcb) && pcb->unacked_since_ns)
+		return user_timed_out(w, pcb);
+	/* A peer that took its window back is waited for as long as it says anything
+	 * [tcp_rtx_probe0_timed_out]. */
+	if (pcb->snd_wnd == 0 && !(pcb->flags & F_DETACHED))
+		return w->now_ns - pcb->last_rcv_ns > 2 * TCP_RTO_MAX_NS;
+	return pcb->retries >= retries_max(w, pcb);
+}
 
-	if (limit_ns && pcb->unacked_since_ns)
-		return w->now_ns - pcb->unacked_since_ns >= limit_ns;
-	/* A peer that closed its window is patient as long as it answers. */
-	if (pcb->snd_wnd == 0 && w->now_ns - pcb->last_rcv_ns < TCP_RTO_MAX_NS &&
-	    !(pcb->flags & F_DETACHED))
-		return false;
+/* Each answer begins the count anew, but an orphan is not kept by answers alone
+ * [tcp_probe_timer]. */
+static bool persisted_too_long(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	unsigned int max = retries_max(w, pcb);
+
+	if (user_timeout_ns(pcb) && pcb->unacked_since_ns)
+		return user_timed_out(w, pcb);
+	if ((pcb->flags & F_DETACHED) && tcp_rto_ns(pcb) >= TCP_RTO_MAX_NS && pcb->backoff >= max)
+		return true;
 	return pcb->retries >= max;
 }
 
@@ -163,13 +192,14 @@ static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 		tcp_list(w, pcb);
 		return;
 	}
-	if (too_long(w, pcb)) {
+	if (persisted_too_long(w, pcb)) {
 		time_out(w, pcb);
 		return;
 	}
 	if (pcb->backoff < 30)
 		pcb->backoff++;
-	pcb->retries++;
+	if (pcb->retries < 255)
+		pcb->retries++;
 	probe(w, pcb);
 	tcp_persist_start(w, pcb);
 }
