@@ -219,8 +219,6 @@ static void ack_in_loss(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a
 static void congestion_control(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a,
 			       const struct tcp_rate *rate, bool reducing)
 {
-	bool limited = (pcb->flags & F_CWND_LIMITED) || pcb->recovery == TCP_LOSS;
-
 	if (pcb->cc->acked)
 		pcb->cc->acked(w, pcb, rate);
 	if (pcb->cc->control) {
@@ -229,7 +227,7 @@ static void congestion_control(struct worker *w, struct tcp_pcb *pcb, struct tcp
 	}
 	if (pcb->recovery == TCP_RECOVERY || pcb->recovery == TCP_CWR)
 		tcp_prr_acked(pcb, a, rate->lost_bytes);
-	else if (limited && !reducing &&
+	else if ((pcb->flags & F_CWND_LIMITED) && !reducing &&
 		 (pcb->reord_seen ? a->newly_bytes : a->what & ACK_ADVANCED))
 		pcb->cc->grow(w, pcb, pcb->reord_seen ? a->newly_bytes : a->acked_bytes);
 }
@@ -248,6 +246,9 @@ void tcp_recovery_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 
 	if ((a->what & ACK_DUP) && pcb->dupacks < 255)
 		pcb->dupacks++;
+	/* After a time-out the window is full, and by this ACK that ends it, too. */
+	if (pcb->recovery == TCP_LOSS)
+		pcb->flags |= F_CWND_LIMITED;
 	tcp_rack_reo_wnd(pcb, a);
 	tcp_tlp_acked(w, pcb, a);
 	if (dubious(pcb, a)) {
