@@ -57,7 +57,8 @@ void hystart_acked(struct hystart *h, struct tcp_pcb *pcb, const struct tcp_rate
 
 	if (!hystart_on(pcb))
 		return;
-	if (!h->begun || tcp_seq_geq(pcb->snd_una, h->round_end)) {
+	/* The ACK of the last one belongs to the round that it ends: its round trip is of that. */
+	if (!h->begun || tcp_seq_gt(pcb->snd_una, h->round_end)) {
 		h->begun = true;
 		round_begin(h, pcb);
 	}
