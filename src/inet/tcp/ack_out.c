@@ -110,8 +110,9 @@ void tcp_ack_data(struct worker *w, struct tcp_pcb *pcb, uint32_t len, uint32_t 
 
 	if (segment_bytes > pcb->rcv_mss)
 		pcb->rcv_mss = (uint16_t)tcp_min(segment_bytes, pcb->adv_mss);
-	/* After a pause the peer is in slow start again. */
-	if (pcb->last_data_rcv_ns && idle_ns > pcb->rto_us * 1000ull && !(pcb->flags & F_PINGPONG))
+	/* At first, and after a pause, the peer is in slow start. */
+	if ((!pcb->last_data_rcv_ns || idle_ns > pcb->rto_us * 1000ull) &&
+	    !(pcb->flags & F_PINGPONG))
 		pcb->quickacks = TCP_QUICKACKS;
 	pcb->last_data_rcv_ns = w->now_ns;
 	pcb->flags |= F_ACK_LATER;
