@@ -90,11 +90,16 @@ void tcp_ack_oow(struct worker *w, struct tcp_pcb *pcb)
 	tcp_ack_now(w, pcb);
 }
 
-/* The next ACK tells that [start, end) came twice (RFC 2883). */
+/* The next ACK tells that [start, end) came twice (RFC 2883). One that waits to be told goes now.
+ */
 void tcp_dsack_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t start, uint32_t end)
 {
 	if (!(pcb->flags & F_SACK_OK) || !w->tcp->params.tcp_dsack)
 		return;
+	if (pcb->flags & F_DSACK) {
+		tcp_ack_send(w, pcb);
+		tcp_ack_now(w, pcb);
+	}
 	pcb->dsack = (struct tcp_range){ start, end };
 	pcb->flags |= F_DSACK;
 }

@@ -138,15 +138,6 @@ uint32_t tcp_options_len(const struct tcp_pcb *pcb)
 	return (pcb->flags & F_TS_OK ? 12 : 0) + (n ? 4 + 8 * n : 0);
 }
 
-static const struct tcp_range *range_with(const struct tcp_ranges *s, uint32_t seq)
-{
-	for (uint32_t i = 0; i < s->n; i++) {
-		if (tcp_seq_leq(s->r[i].start, seq) && tcp_seq_lt(seq, s->r[i].end))
-			return &s->r[i];
-	}
-	return NULL;
-}
-
 /* The ranges that changed last come first (RFC 2018 section 4), then from the lowest on. */
 static uint32_t sack_choose(const struct tcp_ranges *s, const struct tcp_range **chosen,
 			    uint32_t max)
@@ -154,7 +145,7 @@ static uint32_t sack_choose(const struct tcp_ranges *s, const struct tcp_range *
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < s->recent_n + s->n && n < max; i++) {
-		const struct tcp_range *r = i < s->recent_n ? range_with(s, s->recent[i])
+		const struct tcp_range *r = i < s->recent_n ? tcp_range_with(s, s->recent[i])
 							    : &s->r[i - s->recent_n];
 		bool have = false;
 
@@ -186,6 +177,8 @@ static uint32_t put_sack(struct tcp_pcb *pcb, uint8_t *opt)
 		be32_store(opt + 8 + 8 * i, chosen[i]->end);
 	}
 	pcb->flags &= ~F_DSACK;
+	if (pcb->ooo)
+		pcb->ooo->untold = 0;
 	return 4 + 8 * n;
 }
 

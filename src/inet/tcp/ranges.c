@@ -45,14 +45,31 @@ enum tcp_range_result tcp_range_add(struct tcp_ranges *s, uint32_t start, uint32
 	return TCP_RANGE_NEW;
 }
 
+const struct tcp_range *tcp_range_with(const struct tcp_ranges *s, uint32_t seq)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (tcp_seq_leq(s->r[i].start, seq) && tcp_seq_lt(seq, s->r[i].end))
+			return &s->r[i];
+	}
+	return NULL;
+}
+
 void tcp_range_recent(struct tcp_ranges *s, uint32_t seq)
 {
 	const uint32_t max = sizeof(s->recent) / sizeof(s->recent[0]);
+	const struct tcp_range *r = tcp_range_with(s, seq);
+	uint32_t at = 0;
 
-	memmove(&s->recent[1], &s->recent[0], sizeof(s->recent) - sizeof(s->recent[0]));
-	s->recent[0] = seq;
-	if (s->recent_n < max)
+	while (at < s->recent_n && tcp_range_with(s, s->recent[at]) != r)
+		at++;
+	if (at == s->recent_n && s->recent_n < max)
 		s->recent_n++;
+	if (at == max)
+		at--;
+	memmove(&s->recent[1], &s->recent[0], at * sizeof(s->recent[0]));
+	s->recent[0] = seq;
+	if (at >= s->untold)
+		s->untold++;
 }
 
 void tcp_range_below(struct tcp_ranges *s, uint32_t seq)

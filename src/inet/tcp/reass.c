@@ -106,6 +106,22 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 	fin_check(w, pcb);
 }
 
+/* One ACK for a burst, but what each ACK of a receiver that does not wait would have told, ours
+ * tell too: a range that no ACK named would be sent again. So before one more changes than fit,
+ * tell. */
+static void ranges_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t seq)
+{
+	const struct tcp_ranges *o = pcb->ooo;
+	uint32_t fit = (pcb->flags & F_TS_OK ? 3 : 4) - !!(pcb->flags & F_DSACK);
+	const struct tcp_range *last;
+
+	if (!o || o->untold < tcp_min(fit, 3) || !(pcb->flags & F_SACK_OK))
+		return;
+	last = tcp_range_with(o, o->recent[0]);
+	if (!last || last->end != seq)
+		tcp_ack_send(w, pcb);
+}
+
 /* Text behind a hole, within the window. */
 static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
@@ -113,6 +129,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	enum tcp_range_result result = TCP_RANGE_FULL;
 
 	pcb->ooo_packets++;
+	ranges_tell(w, pcb, seg->seq);
 	tcp_ack_now(w, pcb);
 	len = ahead < space ? tcp_min(seg->len, space - ahead) : 0;
 	if ((seg->flags & TCP_F_FIN) && len == seg->len) {

@@ -151,7 +151,9 @@ void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg); /* ta
 void tcp_data_copy(struct tcp_pcb *pcb, const struct tcp_seg *seg, uint32_t skip, uint32_t len);
 enum tcp_range_result { TCP_RANGE_NEW, TCP_RANGE_KNOWN, TCP_RANGE_FULL };
 enum tcp_range_result tcp_range_add(struct tcp_ranges *s, uint32_t start, uint32_t end);
+/* The range with seq is the one that changed last. */
 void tcp_range_recent(struct tcp_ranges *s, uint32_t seq);
+const struct tcp_range *tcp_range_with(const struct tcp_ranges *s, uint32_t seq); /* or NULL */
 void tcp_range_below(struct tcp_ranges *s, uint32_t seq); /* forget what is below seq */
 
 /* rto.c */

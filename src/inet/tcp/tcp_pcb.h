@@ -162,6 +162,7 @@ struct tcp_ranges {
 	uint32_t n;
 	uint32_t recent[3]; /* a number in each of the ranges that changed last, newest first */
 	uint32_t recent_n;
+	uint32_t untold; /* of these: changed since the last ACK */
 	struct tcp_range r[TCP_RANGES_MAX];
 };
 

@@ -435,6 +435,91 @@ static void test_sack_sent(void **state)
 	host_close(h);
 }
 
+static void wire_segment(struct host *h, const struct peer *p, uint32_t at, uint32_t len)
+{
+	struct frame_spec spec = { .dst_mac = { 2, 0, 0, 0, 0, 2 },
+				   .src_mac = { 2, 0, 0, 0, 0, 1 },
+				   .src_ip = PEER,
+				   .dst_ip = US };
+	struct frame_tcp t = {
+		.sport = 40000, .dport = 80, .flags = TCP_F_ACK, .ack = p->ack, .seq = p->seq + at
+	};
+	static uint8_t frame[2048];
+	static const char block[1000];
+
+	wire_put(h->wire, frame, frame_tcp(frame, &spec, &t, block, len));
+}
+
+/* Is the range from p->seq + start to p->seq + end in the ACK that came last? */
+static bool sacked(const struct host *h, const struct peer *p, uint32_t start, uint32_t end)
+{
+	const uint8_t *sack = frame_tcp_option(&h->info, TCP_OPT_SACK);
+
+	for (unsigned int i = 0; sack && i < (sack[-1] - 2u) / 8; i++) {
+		if (be32_load(sack + 8 * i) == p->seq + start &&
+		    be32_load(sack + 8 * i + 4) == p->seq + end)
+			return true;
+	}
+	return false;
+}
+
+/* Ten holes in one burst: each range between them is told by some ACK, or it would be sent again
+ * (RFC 2018 section 4). Segments that extend a range are no reason to forget the others. */
+static void test_burst_with_holes(void **state)
+{
+	static const uint8_t opt[] = { 1, 1, 4, 2 };
+	struct host *h = host_plain();
+	struct peer p = { .opt_len = sizeof(opt) };
+	unsigned int told = 0, acks = 0;
+	bool seen[10] = { false };
+
+	memcpy(p.opt, opt, sizeof(opt));
+	peer_established(&p, h, NULL);
+	for (unsigned int i = 0; i < 10; i++) {
+		for (unsigned int j = 0; j < 5; j++)
+			wire_segment(h, &p, 600 * i + 100 + 100 * j, 100);
+	}
+	host_run(h);
+	for (; wire_waiting(h->wire); acks++) {
+		peer_expect(&p, TCP_F_ACK, 0);
+		for (unsigned int i = 0; i < 10; i++)
+			seen[i] |= sacked(h, &p, 600 * i + 100, 600 * i + 600);
+	}
+	for (unsigned int i = 0; i < 10; i++)
+		told += seen[i];
+	assert_int_equal(told, 10);
+	assert_in_range(acks, 3, 5);
+	host_close(h);
+}
+
+/* Copies in one burst: each is told (RFC 2883). */
+static void test_burst_of_copies(void **state)
+{
+	static const uint8_t opt[] = { 1, 1, 4, 2 };
+	struct host *h = host_plain();
+	struct peer p = { .opt_len = sizeof(opt) };
+
+	memcpy(p.opt, opt, sizeof(opt));
+	peer_established(&p, h, NULL);
+	peer_send(&p, TCP_F_ACK, "0123456789", 10);
+	peer_expect(&p, TCP_F_ACK, 0);
+	wire_segment(h, &p, 100, 100);
+	for (unsigned int i = 0; i < 3; i++)
+		wire_segment(h, &p, i - 10, 1);
+	wire_segment(h, &p, 100, 100);
+	host_run(h);
+	assert_int_equal(wire_waiting(h->wire), 4);
+	for (unsigned int i = 0; i < 3; i++) {
+		peer_expect(&p, TCP_F_ACK, 0);
+		assert_true(sacked(h, &p, i - 10, i - 9));
+	}
+	peer_expect(&p, TCP_F_ACK, 0);
+	assert_true(sacked(h, &p, 100, 200));
+	assert_int_equal(drops_of(h, TCP_OLD_DATA), 3);
+	assert_int_equal(drops_of(h, TCP_OFOMERGE), 1);
+	host_close(h);
+}
+
 /* A hundred segments in one burst: one upcall and one ACK. */
 static void test_burst(void **state)
 {
@@ -482,6 +567,8 @@ int main(void)
 		cmocka_unit_test(test_paws_idle),
 		cmocka_unit_test(test_broadcast),
 		cmocka_unit_test(test_sack_sent),
+		cmocka_unit_test(test_burst_with_holes),
+		cmocka_unit_test(test_burst_of_copies),
 		cmocka_unit_test(test_burst),
 	};
 
