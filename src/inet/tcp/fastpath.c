@@ -43,7 +43,6 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	rcv->tail += seg->len;
 	pcb->rcv_nxt += seg->len;
 	pcb->bytes_received += seg->len;
-	pcb->data_segs_in++;
 	pcb->flags |= F_READABLE;
 	tcp_ack_data(w, pcb, seg->len, seg->p->gso_size ? seg->p->gso_size : seg->len);
 	tcp_seg_done(w, seg);

@@ -85,7 +85,11 @@ malformed:
 
 static void pcb_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
-	pcb->segs_in++;
+	uint32_t segs = tcp_seg_segs(seg);
+
+	pcb->segs_in += segs;
+	if (seg->len)
+		pcb->data_segs_in += segs;
 	pcb->last_rcv_ns = w->now_ns;
 	pcb->keep_probes = 0;
 	if (tcp_segment_fast(w, pcb, seg))

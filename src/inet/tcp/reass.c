@@ -186,7 +186,6 @@ void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		return;
 	}
 	if (seg->len) {
-		pcb->data_segs_in++;
 		if (pcb->flags & F_DETACHED) {
 			nobody_reads(w, pcb, seg);
 			return;

@@ -277,6 +277,14 @@ static inline uint32_t tcp_now_s(const struct worker *w)
 	return (uint32_t)(w->now_ns / TCP_S_NS);
 }
 
+/* How many the peer sent: a port may have made one of several [gso_segs]. */
+static inline uint32_t tcp_seg_segs(const struct tcp_seg *seg)
+{
+	uint32_t size = seg->p->gso_size;
+
+	return size && seg->len > size ? (seg->len + size - 1) / size : 1;
+}
+
 /* The end of a segment that was taken: its text is in the socket's ring, or it had none. */
 static inline void tcp_seg_done(struct worker *w, struct tcp_seg *seg)
 {
