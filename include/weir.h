@@ -149,7 +149,8 @@ int weir_listen(struct weir *weir, int fd, int backlog);
 int weir_connect(struct weir *weir, int fd, const struct sockaddr *addr, socklen_t len);
 int weir_accept(struct weir *weir, int fd, struct sockaddr *addr, socklen_t *len);
 /* Take what fits into the send buffer. flags: MSG_DONTWAIT, MSG_NOSIGNAL and MSG_MORE are accepted
- * (SIGPIPE is never raised); MSG_PEEK, MSG_TRUNC when receiving; others fail with EOPNOTSUPP. */
+ * (SIGPIPE is never raised); MSG_PEEK, MSG_TRUNC when receiving; MSG_OOB for a stream's urgent
+ * byte, both ways, as Linux has it; others fail with EOPNOTSUPP. */
 ssize_t weir_send(struct weir *weir, int fd, const void *data, size_t len, int flags);
 ssize_t weir_recv(struct weir *weir, int fd, void *data, size_t room, int flags);
 ssize_t weir_sendto(struct weir *weir, int fd, const void *data, size_t len, int flags,
@@ -164,6 +165,8 @@ int weir_setsockopt(struct weir *weir, int fd, int level, int name, const void *
 		    socklen_t len);
 int weir_getsockname(struct weir *weir, int fd, struct sockaddr *addr, socklen_t *len);
 int weir_getpeername(struct weir *weir, int fd, struct sockaddr *addr, socklen_t *len);
+/* 1: a stream's next byte is behind the mark that urgent data leaves; 0: not. Or -1. */
+int weir_sockatmark(struct weir *weir, int fd);
 /* Looks once and returns at once: how many entries have revents. Closed descriptors: POLLNVAL. */
 int weir_poll(struct weir *weir, struct pollfd *fds, nfds_t count);
 

@@ -63,6 +63,15 @@ static int tso_parse(const struct pkt *p, struct tso *t)
 	return 0;
 }
 
+/* The pointer counts from the piece's own number. False: the urgent byte is in front of it. */
+static bool tso_urgent(const struct tso *t, struct tcp_hdr *tcp, uint32_t offset)
+{
+	uint32_t up = be16_to_host(t->tcp.urgent_be);
+
+	tcp->urgent_be = host_to_be16((uint16_t)(up > offset ? up - offset : 0));
+	return up > offset;
+}
+
 /* Headers of the piece that carries len bytes from offset. */
 static void tso_headers(const struct tso *t, struct pkt *p, uint32_t offset, uint32_t len)
 {
@@ -75,6 +84,8 @@ static void tso_headers(const struct tso *t, struct pkt *p, uint32_t offset, uin
 		flags &= (uint8_t) ~(TCP_F_FIN | TCP_F_PSH);
 	if (offset)
 		flags &= (uint8_t)~TCP_F_CWR;
+	if ((flags & TCP_F_URG) && !tso_urgent(t, tcp, offset))
+		flags &= (uint8_t)~TCP_F_URG;
 	ip->len_be = host_to_be16((uint16_t)(t->l3_bytes + t->l4_bytes + len));
 	ip->id_be = host_to_be16((uint16_t)(be16_to_host(t->ip.id_be) + index));
 	ip->csum_be = 0;

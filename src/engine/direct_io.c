@@ -8,8 +8,8 @@
 #include "engine/direct.h"
 #include "sock/sock.h"
 
-#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)
-#define RECV_FLAGS (MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_OOB)
+#define RECV_FLAGS (MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_OOB)
 #define DGRAM_MAX_BYTES 65507u
 
 static uint8_t *rx_ring(struct weir *weir, const struct abi_sock *s)
@@ -37,7 +37,8 @@ static int broken(struct abi_sock *s)
 	return app_sock_take_error(s);
 }
 
-static ssize_t stream_send(struct weir *weir, struct direct_fd *d, const void *data, size_t len)
+static ssize_t stream_send(struct weir *weir, struct direct_fd *d, const void *data, size_t len,
+			   int flags)
 {
 	struct abi_sock *s = direct_sock(weir, d);
 	uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
@@ -61,19 +62,23 @@ static ssize_t stream_send(struct weir *weir, struct direct_fd *d, const void *d
 		len = room;
 	tail = atomic_load_explicit(&s->tx_tail, memory_order_relaxed);
 	app_ring_write(tx_ring(weir, s), s->tx_size_bytes, tail, data, (uint32_t)len);
+	if (flags & MSG_OOB)
+		atomic_store_explicit(&s->tx_urg, tail + (uint32_t)len, memory_order_relaxed);
 	atomic_store_explicit(&s->tx_tail, tail + (uint32_t)len, memory_order_release);
 	kick(weir, d, s);
 	return (ssize_t)len;
 }
 
 static ssize_t dgram_send(struct weir *weir, struct direct_fd *d, const void *data, size_t len,
-			  const struct sockaddr *addr, socklen_t addr_len)
+			  int flags, const struct sockaddr *addr, socklen_t addr_len)
 {
 	struct abi_sock *s = direct_sock(weir, d);
 	struct abi_dgram h = { .len_bytes = (uint32_t)len };
 	uint32_t size = atomic_load_explicit(&s->tx_size_bytes, memory_order_acquire), tail;
 	int error = broken(s);
 
+	if (flags & MSG_OOB)
+		return direct_fail(EOPNOTSUPP);
 	if (error == 0 && atomic_load(&s->state) & ABI_S_TX_SHUT)
 		error = EPIPE;
 	if (error == 0 && addr != NULL)
@@ -109,8 +114,8 @@ ssize_t weir_sendto(struct weir *weir, int fd, const void *data, size_t len, int
 	if (flags & ~SEND_FLAGS)
 		return direct_fail(EOPNOTSUPP);
 	if (d->type == SOCK_STREAM)
-		return stream_send(weir, d, data, len);
-	return dgram_send(weir, d, data, len, addr, addr_len);
+		return stream_send(weir, d, data, len, flags);
+	return dgram_send(weir, d, data, len, flags, addr, addr_len);
 }
 
 ssize_t weir_send(struct weir *weir, int fd, const void *data, size_t len, int flags)
@@ -118,14 +123,43 @@ ssize_t weir_send(struct weir *weir, int fd, const void *data, size_t len, int f
 	return weir_sendto(weir, fd, data, len, flags, NULL, 0);
 }
 
+/* The urgent byte; never waits [tcp_recv_urg]. */
+static ssize_t stream_recv_urgent(struct abi_sock *s, void *data, size_t room, int flags)
+{
+	int ret = app_urgent_recv(s, flags & MSG_PEEK);
+
+	if (ret == -ENODATA)
+		return 0;
+	if (ret < 0)
+		return direct_fail(-ret);
+	if (room == 0)
+		return 0;
+	if (!(flags & MSG_TRUNC))
+		*(uint8_t *)data = (uint8_t)ret;
+	return 1;
+}
+
+static void stream_taken(struct weir *weir, struct direct_fd *d, struct abi_sock *s, uint32_t head)
+{
+	atomic_store_explicit(&s->rx_head, head, memory_order_release);
+	if (atomic_load_explicit(&s->state, memory_order_relaxed) & ABI_S_RX_KICK)
+		direct_submit(weir, ABI_OP_RX, d);
+}
+
 static ssize_t stream_recv(struct weir *weir, struct direct_fd *d, void *data, size_t room,
 			   int flags)
 {
 	struct abi_sock *s = direct_sock(weir, d);
 	uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
-	uint32_t used = state & ABI_S_LISTEN ? 0 : app_sock_rx_used(s), head;
+	uint32_t used = state & ABI_S_LISTEN ? 0 : app_sock_rx_used(s), head, skipped;
 	int error;
 
+	head = skipped = atomic_load_explicit(&s->rx_head, memory_order_relaxed);
+	if (app_sock_urgent(s))
+		used = app_mark_limit(s, &skipped, used);
+	if (skipped != head && used == 0 && !(flags & MSG_PEEK))
+		stream_taken(weir, d, s, skipped);
+	head = skipped;
 	if (used == 0) {
 		error = broken(s);
 		if (error != 0)
@@ -137,13 +171,9 @@ static ssize_t stream_recv(struct weir *weir, struct direct_fd *d, void *data, s
 	}
 	if (used > room)
 		used = (uint32_t)room;
-	head = atomic_load_explicit(&s->rx_head, memory_order_relaxed);
 	app_ring_read(data, rx_ring(weir, s), s->rx_size_bytes, head, used);
-	if (flags & MSG_PEEK)
-		return (ssize_t)used;
-	atomic_store_explicit(&s->rx_head, head + used, memory_order_release);
-	if (atomic_load_explicit(&s->state, memory_order_relaxed) & ABI_S_RX_KICK)
-		direct_submit(weir, ABI_OP_RX, d);
+	if (!(flags & MSG_PEEK))
+		stream_taken(weir, d, s, head + used);
 	return (ssize_t)used;
 }
 
@@ -179,14 +209,29 @@ ssize_t weir_recvfrom(struct weir *weir, int fd, void *data, size_t room, int fl
 		return -1;
 	if (flags & ~RECV_FLAGS)
 		return direct_fail(EOPNOTSUPP);
+	if (d->type == SOCK_STREAM && flags & MSG_OOB)
+		return stream_recv_urgent(direct_sock(weir, d), data, room, flags);
 	if (d->type == SOCK_STREAM)
 		return stream_recv(weir, d, data, room, flags);
+	if (flags & MSG_OOB)
+		return direct_fail(EOPNOTSUPP);
 	return dgram_recv(weir, d, data, room, flags, addr, addr_len);
 }
 
 ssize_t weir_recv(struct weir *weir, int fd, void *data, size_t room, int flags)
 {
 	return weir_recvfrom(weir, fd, data, room, flags, NULL, NULL);
+}
+
+int weir_sockatmark(struct weir *weir, int fd)
+{
+	struct direct_fd *d = direct_fd_get(weir, fd);
+
+	if (d == NULL)
+		return -1;
+	if (d->type != SOCK_STREAM)
+		return direct_fail(EINVAL);
+	return app_sock_at_mark(direct_sock(weir, d));
 }
 
 int weir_poll(struct weir *weir, struct pollfd *fds, nfds_t count)

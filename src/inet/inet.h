@@ -45,6 +45,8 @@ struct inet_upcalls {
 	int (*tcp_need_snd)(struct worker *w, struct tcp_pcb *pcb);
 	/* pcb->rcv.tail moved, or the peer's FIN was reached (tcp_rx_eof(pcb)). */
 	void (*tcp_readable)(struct worker *w, struct tcp_pcb *pcb);
+	/* Urgent data: pub.urg has become ANNOUNCED (its place in the stream is known), or HERE. */
+	void (*tcp_urgent)(struct worker *w, struct tcp_pcb *pcb);
 	/* pcb->snd.head moved: bytes were acknowledged. */
 	void (*tcp_acked)(struct worker *w, struct tcp_pcb *pcb);
 	/* The program's read position is wanted: refresh pcb->rcv.head from shared memory. */

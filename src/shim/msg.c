@@ -44,7 +44,7 @@ ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	if (n >= 0) {
 		msg->msg_namelen = 0;
 		msg->msg_controllen = 0;
-		msg->msg_flags = 0;
+		msg->msg_flags = n > 0 && (flags & MSG_OOB) ? MSG_OOB : 0;
 	}
 	return n;
 }

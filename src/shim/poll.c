@@ -100,7 +100,7 @@ static void poll_arm(void *arg)
 	for (nfds_t i = 0; i < p->n; i++) {
 		struct wsock *ws = fd_sock(p->user[i].fd);
 		uint32_t bits = (uint32_t)(uint16_t)p->user[i].events &
-				(ABI_EV_IN | ABI_EV_OUT | ABI_EV_RDHUP);
+				(ABI_EV_IN | ABI_EV_PRI | ABI_EV_OUT | ABI_EV_RDHUP);
 
 		if (!ws || !ws->shm)
 			continue;

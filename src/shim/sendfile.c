@@ -119,6 +119,8 @@ static ssize_t drain_once(struct wsock *ws, int out_fd, size_t want)
 	head = atomic_load_explicit(&shm->rx_head, memory_order_relaxed);
 	ring = ring_at(atomic_load(&shm->rx_offset), size);
 	len = app_ring_used(head, tail, size);
+	if (unlikely(app_sock_urgent(shm)))
+		len = urgent_limit(ws, &head, len, 0);
 	if (!ring || len == 0) {
 		n = -ENODATA;
 		goto out;

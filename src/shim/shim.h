@@ -320,13 +320,16 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len);
 int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg);
 
-/* ---- stream.c, dgram.c, msg.c, sendfile.c ---- */
+/* ---- stream.c, urgent.c, dgram.c, msg.c, sendfile.c ---- */
 ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 ssize_t stream_send_ready(struct wsock *ws, int flags); /* errors a send meets before any data */
 void stream_published(struct wsock *ws, uint32_t new_tail);
 void stream_taken(struct wsock *ws, uint32_t new_head);
 ssize_t epipe(const struct wsock *ws, int flags);
+/* urgent.c: recv(MSG_OOB); and, under rx_lock, what a read of `used` bytes at *head may take */
+ssize_t urgent_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
+uint32_t urgent_limit(struct wsock *ws, uint32_t *head, uint32_t used, int flags);
 ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags);
 ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags);
 void dgram_control_out(const struct wsock *ws, struct msghdr *msg, const struct abi_dgram *d);

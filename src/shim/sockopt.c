@@ -25,7 +25,6 @@ static const struct option options[] = {
 	{ SOL_SOCKET, SO_REUSEPORT, OPT_SETINT, 0 },
 	{ SOL_SOCKET, SO_KEEPALIVE, OPT_SETINT, 0 },
 	{ SOL_SOCKET, SO_BROADCAST, OPT_SETINT, 0 },
-	{ SOL_SOCKET, SO_OOBINLINE, OPT_SETINT, 0 },
 	{ IPPROTO_TCP, TCP_NODELAY, OPT_SETINT, 0 },
 	{ IPPROTO_TCP, TCP_CORK, OPT_SETINT, 0 },
 	{ IPPROTO_TCP, TCP_QUICKACK, OPT_SETINT, 0 },
@@ -223,8 +222,10 @@ static int readable_bytes(struct wsock *ws)
 	if (!shm)
 		return 0;
 	used = app_sock_rx_used(shm);
-	if (ws->type == SOCK_STREAM || used < sizeof(d))
-		return ws->type == SOCK_STREAM ? (int)used : 0;
+	if (ws->type == SOCK_STREAM)
+		return (int)app_urgent_inq(shm, used);
+	if (used < sizeof(d))
+		return 0;
 	size = atomic_load(&shm->rx_size_bytes);
 	ring = ring_at(atomic_load(&shm->rx_offset), size);
 	if (!ring)
@@ -256,7 +257,9 @@ int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 		*(int *)arg = unsent_bytes(ws);
 		return 0;
 	case SIOCATMARK:
-		*(int *)arg = 0;
+		if (ws->type != SOCK_STREAM)
+			return -EINVAL;
+		*(int *)arg = ws->shm && app_sock_at_mark(ws->shm);
 		return 0;
 	case FIOCLEX:
 	case FIONCLEX:

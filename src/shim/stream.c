@@ -97,8 +97,8 @@ void stream_taken(struct wsock *ws, uint32_t new_head)
 		submit_sock(ws, ABI_OP_RX, 0, 0);
 }
 
-/* As much as there is room for, now. */
-static ssize_t put(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len)
+/* As much as there is room for, now. Urgent: its last byte is. */
+static ssize_t put(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len, bool urgent)
 {
 	struct abi_sock *shm = ws->shm;
 	uint32_t size = atomic_load_explicit(&shm->tx_size_bytes, memory_order_acquire);
@@ -115,6 +115,8 @@ static ssize_t put(struct wsock *ws, const struct iovec *iov, size_t skip, size_
 	if (room == 0)
 		return 0;
 	copy_iov(ring, size, tail, iov, skip, room, true);
+	if (unlikely(urgent))
+		atomic_store_explicit(&shm->tx_urg, tail + room, memory_order_relaxed);
 	stream_published(ws, tail + room);
 	return room;
 }
@@ -137,8 +139,6 @@ ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 	int64_t deadline = 0;
 	ssize_t err = 0;
 
-	if (unlikely(flags & MSG_OOB))
-		return -EOPNOTSUPP;
 	for (;;) {
 		err = stream_send_ready(ws, done ? flags | MSG_NOSIGNAL : flags);
 		if (err || total == 0)
@@ -146,7 +146,7 @@ ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 		err = shared_lock(&ws->shm->tx_lock);
 		if (err)
 			break;
-		done += (size_t)put(ws, iov, done, total - done);
+		done += (size_t)put(ws, iov, done, total - done, flags & MSG_OOB);
 		shared_unlock(&ws->shm->tx_lock);
 		if (likely(done == total))
 			break;
@@ -192,13 +192,18 @@ static ssize_t take_locked(struct wsock *ws, const struct iovec *iov, size_t ski
 	uint32_t head = atomic_load_explicit(&shm->rx_head, memory_order_relaxed);
 	uint32_t used = app_ring_used(head, tail, size);
 
+	*again = false;
+	if (unlikely(app_sock_urgent(shm))) {
+		if (skip && app_sock_at_mark(shm))
+			return 0; /* what was read in this call ends here */
+		used = urgent_limit(ws, &head, used, flags);
+	}
 	if (used == 0 || !ring || (state & ABI_S_LISTEN)) {
 		ssize_t r = state & ABI_S_LISTEN ? -ENOTCONN : empty(ws, state);
 
 		*again = r == -EAGAIN;
 		return r;
 	}
-	*again = false;
 	if (used > len)
 		used = (uint32_t)len;
 	if (!(flags & MSG_TRUNC))
@@ -243,7 +248,7 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 	bool again;
 
 	if (unlikely(flags & MSG_OOB))
-		return -EINVAL;
+		return urgent_recv(ws, iov, iovcnt, flags);
 	if (unlikely(total == 0))
 		return ws->shm ? 0 : -ENOTCONN;
 	for (;;) {

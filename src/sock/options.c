@@ -395,6 +395,8 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 	if (name == SO_RCVLOWAT && level == SOL_SOCKET)
 		atomic_store_explicit(&s->abi->rx_lowat_bytes, (uint32_t)value,
 				      memory_order_relaxed);
+	if (name == SO_OOBINLINE && level == SOL_SOCKET)
+		app_oob_inline_set(s->abi, value);
 	options_changed(s);
 	return 0;
 }

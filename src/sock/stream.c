@@ -31,6 +31,18 @@ static struct byte_ring *tx_ring(struct sock *s)
 	return s->tcp != NULL ? &tcp_public(s->tcp)->snd : &s->tx;
 }
 
+/* The program has sent something with MSG_OOB. Its bytes may be newer than the tail we have. */
+static void sync_urgent(struct sock *s, uint32_t pos)
+{
+	struct byte_ring *snd = tx_ring(s);
+
+	if (pos - snd->head > snd->size_bytes) {
+		sock_broken(s->part, "an urgent position is outside of its ring");
+		return;
+	}
+	tcp_push_urgent(s->tcp, pos);
+}
+
 /* Take the program's write position. False: there is nothing new. */
 bool stream_sync_tx(struct sock *s)
 {
@@ -45,6 +57,10 @@ bool stream_sync_tx(struct sock *s)
 		return false;
 	}
 	snd->tail = tail;
+	/* Written before the tail that we have seen. */
+	fresh = atomic_load_explicit(&s->abi->tx_urg, memory_order_relaxed);
+	if (unlikely(fresh != tcp_public(s->tcp)->snd_urg))
+		sync_urgent(s, fresh);
 	return true;
 }
 
@@ -83,12 +99,30 @@ void stream_rx(struct sock *s)
 	stream_publish(s);
 }
 
+/* The reader is behind the mark: there is none any more, and TCP may forget it, too. */
+static void settle_urgent(struct sock *s)
+{
+	struct tcp_public *pub;
+
+	if (s->tcp == NULL)
+		return;
+	pub = tcp_public(s->tcp);
+	if (pub->urg == TCP_URG_HERE && (int32_t)(pub->rcv.head - pub->urg_pos) > 0) {
+		pub->urg = TCP_URG_NONE;
+		s->state &= ~ABI_S_URGENT;
+	}
+}
+
 void stream_publish(struct sock *s)
 {
 	struct abi_sock *abi = s->abi;
-	uint32_t state = s->state;
 	uint32_t rx_tail = rx_ring(s)->tail;
 	uint32_t tx_head = tx_ring(s)->head;
+	uint32_t state;
+
+	if (unlikely(s->state & ABI_S_URGENT))
+		settle_urgent(s);
+	state = s->state;
 
 	if (rx_tail != s->pub_rx_tail) {
 		s->pub_rx_tail = rx_tail;
@@ -148,6 +182,7 @@ static int stream_reopen(struct sock *s)
 	atomic_store_explicit(&s->abi->rx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->abi->tx_tail, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->abi->tx_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&s->abi->tx_urg, 0, memory_order_relaxed);
 	ret = stream_open(s);
 	s->rx_want_bytes = rx_want;
 	s->tx_want_bytes = tx_want;

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "sock/sock_priv.h"
+#include "wire/app_urgent.h"
 
 static struct sock *sock_of(struct tcp_pcb *pcb)
 {
@@ -50,6 +51,7 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 	s->tcp = pcb;
 	pub->user = s;
 	options_apply(s);
+	app_oob_inline_set(s->abi, s->opt->oobinline);
 	s->pub_rx_tail = 0;
 	s->pub_tx_head = 0;
 	sock_publish_tx_ring(s, &pub->snd);
@@ -108,6 +110,41 @@ static void up_readable(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	}
 	sock_mark(s, ABI_EV_IN);
+}
+
+/* How many marks there were; 0 is what a program has seen at first. */
+static uint16_t mark_count(const struct abi_sock *abi)
+{
+	uint16_t count = (uint16_t)(atomic_load_explicit(&abi->urg, memory_order_relaxed) >> 16);
+
+	return ++count ? count : 1;
+}
+
+/* The mark is told at once, and that there is one: before an rx_tail behind it is. */
+static void up_urgent(struct worker *w, struct tcp_pcb *pcb)
+{
+	const struct tcp_public *pub = tcp_public(pcb);
+	struct sock *s = sock_of(pcb);
+	uint8_t flags = pub->urg_has_hole ? ABI_URG_HOLE : 0;
+	uint16_t count;
+
+	if (s == NULL)
+		return;
+	if (pub->urg == TCP_URG_ANNOUNCED) {
+		count = mark_count(s->abi);
+		atomic_store_explicit(&s->abi->urg_hole, pub->urg_hole, memory_order_relaxed);
+	} else {
+		count = (uint16_t)(atomic_load_explicit(&s->abi->urg, memory_order_relaxed) >> 16);
+		flags |= ABI_URG_HERE;
+		sock_mark(s, ABI_EV_IN | ABI_EV_PRI);
+	}
+	atomic_store_explicit(&s->abi->urg, abi_urg_word(pub->urg_pos, count, flags, pub->urg_byte),
+			      memory_order_release);
+	if (s->state & ABI_S_URGENT)
+		return;
+	s->state |= ABI_S_URGENT;
+	s->pub_state |= ABI_S_URGENT;
+	atomic_store_explicit(&s->abi->state, s->pub_state, memory_order_release);
 }
 
 /* An orphan needs its send ring no more: all is acknowledged, or it goes. */
@@ -192,6 +229,7 @@ void stream_upcalls(struct inet_upcalls *up)
 	up->tcp_need_rcv = up_need_rcv;
 	up->tcp_need_snd = up_need_snd;
 	up->tcp_readable = up_readable;
+	up->tcp_urgent = up_urgent;
 	up->tcp_acked = up_acked;
 	up->tcp_sync_rcv = up_sync_rcv;
 	up->tcp_error = up_error;

@@ -165,7 +165,8 @@ struct abi_channel {
 #define ABI_S_RX_KICK 0x080u /* tell the engine (ABI_OP_RX) when receive space is freed */
 #define ABI_S_STREAM 0x100u
 #define ABI_S_DGRAM 0x200u
-#define ABI_S_DEAD 0x400u /* the engine took the slot back; every call answers ENETDOWN */
+#define ABI_S_DEAD 0x400u   /* the engine took the slot back; every call answers ENETDOWN */
+#define ABI_S_URGENT 0x800u /* stream: abi_sock.urg means something, see app_urgent.h */
 
 /* abi_sock.want: what the program waits for, so that the engine need not tell what nobody wants */
 #define ABI_WANT_TX 0x1u /* tell when send space is there again (SOCK_NOSPACE in Linux) */
@@ -193,7 +194,9 @@ struct abi_sock {
 	_Atomic uint64_t rx_offset; /* of the receive ring in the arena */
 	_Atomic uint64_t tx_offset; /* of the send ring in the arena */
 	_Atomic uint32_t rx_lowat_bytes;
-	uint32_t worker; /* whose bell to ring for this socket */
+	uint32_t worker;	   /* whose bell to ring for this socket */
+	_Atomic uint64_t urg;	   /* stream: the urgent byte received, see app_urgent.h */
+	_Atomic uint32_t urg_hole; /* stream: and the one before it, where ABI_URG_HOLE is set */
 	/* (d) send */
 	ABI_ALIGNED _Atomic uint32_t tx_head; /* bytes acknowledged, or datagrams sent */
 	/* (p) */
@@ -207,6 +210,10 @@ struct abi_sock {
 		tx_kick; /* set by the program with ABI_OP_TX, cleared by the engine before it
 			  * reads tx_tail: while it is set another ABI_OP_TX is not needed */
 	_Atomic uint32_t file_flags; /* O_NONBLOCK of the open file description, for every dup */
+	_Atomic uint32_t tx_urg;     /* stream: position behind the last byte that was sent with
+				      * MSG_OOB; written before the tx_tail that covers it */
+	_Atomic uint32_t urg_seen; /* stream: the count in urg of the urgent byte that was read, and
+				    * ABI_URG_INLINE */
 	/* (d) addresses, written before the state that makes them valid */
 	ABI_ALIGNED struct ipaddr local_addr;
 	struct ipaddr peer_addr;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "wire/app_abi.h"
+#include "wire/app_urgent.h"
 
 /* Put one entry into the SQ. False when it is full: the engine has to run first. */
 static inline bool app_sq_push(struct abi_arena *arena, struct abi_channel *ch,
@@ -101,6 +102,14 @@ static inline uint32_t app_sock_rx_used(const struct abi_sock *s)
 			     atomic_load_explicit(&s->rx_size_bytes, memory_order_relaxed));
 }
 
+/* As app_sock_rx_used(), less what a stream's reader steps over. */
+static inline uint32_t app_sock_rx_readable(const struct abi_sock *s)
+{
+	uint32_t used = app_sock_rx_used(s);
+
+	return app_sock_urgent(s) ? app_urgent_readable(s, used) : used;
+}
+
 /* Free bytes of the send ring. */
 static inline uint32_t app_sock_tx_free(const struct abi_sock *s)
 {
@@ -127,8 +136,10 @@ static inline uint32_t app_sock_events(const struct abi_sock *s)
 		events |= ABI_EV_ERR;
 	if (state & ABI_S_LISTEN)
 		return events | (app_sock_rx_used(s) ? ABI_EV_IN : 0);
-	if (app_sock_rx_used(s))
+	if (app_sock_rx_readable(s))
 		events |= ABI_EV_IN;
+	if (app_sock_urgent(s))
+		events |= app_urgent_events(s);
 	if (state & ABI_S_RX_EOF)
 		events |= ABI_EV_IN | ABI_EV_RDHUP;
 	if (state & ABI_S_DGRAM) {

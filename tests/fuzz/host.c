@@ -125,6 +125,7 @@ static const struct inet_upcalls host_upcalls = {
 	.tcp_need_rcv = up_need_rcv,
 	.tcp_need_snd = up_need_snd,
 	.tcp_readable = up_nothing,
+	.tcp_urgent = up_nothing,
 	.tcp_acked = up_nothing,
 	.tcp_sync_rcv = up_nothing,
 	.tcp_error = up_error,

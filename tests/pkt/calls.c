@@ -41,29 +41,50 @@ static int64_t call_send(struct run *r, struct run_sock *s, const struct call *c
 	return n;
 }
 
-/* An urgent byte that is not inline is missing from the stream: what follows tells how many. */
+/* A byte that is not what comes next may be the one behind an urgent one, which is not in the
+ * stream; the mark is always where a read begins. */
+static void skip_urgent(struct run *r, struct run_sock *s, uint8_t first, uint64_t *at)
+{
+	while (first != net_byte((int64_t)*at) && net_is_urgent(r, (int64_t)*at))
+		++*at;
+}
+
+static int64_t recv_urgent(struct run *r, const uint8_t *data, ssize_t n)
+{
+	for (unsigned int i = 0; i < r->urgents && n == 1; i++)
+		if (*data == net_byte(r->urgent[i]))
+			return n;
+	if (n == 1)
+		run_fail(r, "that was no urgent byte");
+	return n;
+}
+
 static int64_t call_recv(struct run *r, struct run_sock *s, const struct call *c)
 {
 	size_t room = (size_t)c->arg;
 	uint8_t *data = malloc(room + 1);
+	uint64_t at = s->rx;
 	ssize_t n;
 
 	assert_non_null(data);
 	n = weir_recv(r->weir, s->fd, data, room, c->flags);
 	if (c->flags & MSG_OOB) {
+		n = recv_urgent(r, data, n);
 		free(data);
 		return n;
 	}
+	if (n > 0)
+		skip_urgent(r, s, data[0], &at);
 	for (ssize_t i = 0; i < n; i++) {
-		if (data[i] == net_byte((int64_t)(s->rx + (uint64_t)i)))
+		if (data[i] == net_byte((int64_t)(at + (uint64_t)i)))
 			continue;
 		n = i;
 		free(data);
-		run_fail(r, "byte %" PRIu64 " of the stream is wrong", s->rx + (uint64_t)n);
+		run_fail(r, "byte %" PRIu64 " of the stream is wrong", at + (uint64_t)n);
 	}
 	free(data);
 	if (n > 0 && !(c->flags & MSG_PEEK))
-		s->rx += (uint64_t)n;
+		s->rx = at + (uint64_t)n;
 	return n;
 }
 
@@ -163,6 +184,8 @@ static int64_t call_do(struct run *r, struct run_sock *s, const struct call *c)
 		return call_getsockopt(r, s, c);
 	case CALL_POLL:
 		return call_poll(r, s, c);
+	case CALL_SOCKATMARK:
+		return weir_sockatmark(r->weir, s->fd);
 	default:
 		return -1;
 	}

@@ -101,6 +101,7 @@ const struct name names_call[] = {
 	{ "setsockopt", CALL_SETSOCKOPT },
 	{ "getsockopt", CALL_GETSOCKOPT },
 	{ "poll", CALL_POLL },
+	{ "sockatmark", CALL_SOCKATMARK },
 	END,
 };
 

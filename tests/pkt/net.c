@@ -213,6 +213,25 @@ static void flow_fix(struct run *r, struct flow *f)
 		f->us = 80;
 }
 
+bool net_is_urgent(const struct run *r, int64_t position)
+{
+	for (unsigned int i = 0; i < r->urgents; i++)
+		if (r->urgent[i] == position)
+			return true;
+	return false;
+}
+
+/* The pointer is that of the byte behind the urgent one, but for tcp_stdurg. */
+static void urgent_note(struct run *r, int64_t behind)
+{
+	char stdurg[64] = "";
+
+	weir_sysctl_get(r->weir, "tcp_stdurg", stdurg, sizeof(stdurg));
+	if (r->urgents == SCRIPT_URGENTS)
+		run_fail(r, "%u urgent segments are the most in a script", SCRIPT_URGENTS);
+	r->urgent[r->urgents++] = behind - (stdurg[0] != '1');
+}
+
 static void inject(struct run *r, struct flow *f, const struct seg *seg, int64_t seq, uint32_t len)
 {
 	static uint8_t frame[FRAME_ROOM], data[65536];
@@ -238,6 +257,8 @@ static void inject(struct run *r, struct flow *f, const struct seg *seg, int64_t
 		run_fail(r, "one segment of %u bytes: say `in N` for several", len);
 	for (uint32_t i = 0; i < len; i++)
 		data[i] = net_byte(position + i);
+	if (seg->flags & TCP_F_URG)
+		urgent_note(r, position + seg->urg);
 	n = frame_tcp(frame, &s, &t, data, len);
 	if (seg->has_urg) /* the checksum changes with it */
 		frame[FRAME_L4_AT + 18] = (uint8_t)(seg->urg >> 8),

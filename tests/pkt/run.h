@@ -59,6 +59,8 @@ struct run {
 	struct seen *seen, **seen_last;
 	uint64_t drops[DROP_REASON_MAX]; /* that the script named */
 	uint64_t counter[TCP_MIB_MAX];	 /* when the script named it last */
+	int64_t urgent[SCRIPT_URGENTS];	 /* bytes of streams that the script pointed at */
+	unsigned int urgents;
 	char *trace;
 	size_t trace_len, trace_room;
 	bool verbose, done;
@@ -82,6 +84,7 @@ void net_forget(struct run *r); /* the first of r->seen */
 void net_inject(struct run *r, const struct event *e);
 void net_icmp(struct run *r, const struct event *e);
 uint8_t net_byte(int64_t position); /* of every stream */
+bool net_is_urgent(const struct run *r, int64_t position);
 /* The connection that a segment of weir's belongs to, or NULL. */
 struct flow *net_flow(struct run *r, const struct frame_info *i);
 

@@ -8,6 +8,7 @@
 
 #include "cursor.h"
 
+#define SCRIPT_URGENTS 16u
 #define SCRIPT_SOCKS 64u /* names of sockets in a script */
 #define SCRIPT_FLOWS 26u /* @a to @z */
 #define SCRIPT_ERROR_BYTES 512u
@@ -92,6 +93,7 @@ enum call_fn {
 	CALL_SETSOCKOPT,
 	CALL_GETSOCKOPT,
 	CALL_POLL,
+	CALL_SOCKATMARK,
 	CALL_MAX
 };
 

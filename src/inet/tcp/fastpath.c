@@ -8,7 +8,7 @@
 
 static bool predicted(const struct worker *w, const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
-	const uint32_t never = F_FIN_SEEN | F_DETACHED;
+	const uint32_t never = F_FIN_SEEN | F_DETACHED | F_URG_WAIT;
 
 	return pcb->pub.state == TCP_ESTABLISHED && (seg->flags & ~TCP_F_PSH) == TCP_F_ACK &&
 	       seg->seq == pcb->rcv_nxt && !(pcb->flags & never) && !pcb->ooo &&

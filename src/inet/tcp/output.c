@@ -33,7 +33,8 @@ static uint32_t packet_max(const struct tcp_pcb *pcb, uint32_t mss)
 {
 	uint32_t room = TCP_GSO_MAX_BYTES - IP4_TCP_MAX_HDR_BYTES;
 
-	if (room < 2 * mss || !pcb->flow.port ||
+	/* Who cuts the packet knows nothing of urgent pointers. */
+	if (room < 2 * mss || !pcb->flow.port || (pcb->flags & F_SND_URG) ||
 	    !(pcb->flow.port->caps & (PORT_CAP_TX_TSO4 | PORT_CAP_LOOP)))
 		return mss;
 	/* The loopback's segment is nearly as large as a packet can be. */
@@ -131,6 +132,8 @@ static bool small_may_go(const struct tcp_pcb *pcb, uint32_t len, uint32_t avail
 		/* cut short by a window: silly, unless it is the peer's and it is small for good */
 		return len == window && len >= pcb->snd_max_wnd / 2 && len > 0;
 	}
+	if ((pcb->flags & F_SND_URG) && tcp_urgent_mode(pcb))
+		return true;
 	if (pcb->pub.cork && !(pcb->flags & F_FIN_QUEUED))
 		return false;
 	if (pcb->pub.nodelay || (pcb->flags & F_FIN_QUEUED))

@@ -175,6 +175,8 @@ void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	uint32_t end = seg->seq + seg->len;
 
+	if ((seg->flags & TCP_F_URG) || (pcb->flags & F_URG_WAIT))
+		tcp_urgent(w, pcb, seg);
 	if (seg->len == 0 && !(seg->flags & TCP_F_FIN)) {
 		pkt_consume(w, seg->p, FATE_ABSORBED);
 		return;

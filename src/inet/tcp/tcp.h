@@ -35,6 +35,9 @@ const char *tcp_state_name(enum tcp_state state); /* as ss prints it: ESTAB, SYN
 
 /* What the socket layer may read and set; the rest is inet/tcp/tcp_pcb.h, TCP's own. The full
  * struct tcp_pcb begins with this as its member `pub`. */
+/* tcp_public.urg */
+enum tcp_urg { TCP_URG_NONE, TCP_URG_ANNOUNCED, TCP_URG_HERE };
+
 struct tcp_public {
 	enum tcp_state state;
 	struct endpoint local, remote;
@@ -60,6 +63,13 @@ struct tcp_public {
 	int16_t linger2_s;    /* TCP_LINGER2, 0: tcp_fin_timeout, -1: no FIN_WAIT_2 */
 	uint16_t max_seg;     /* TCP_MAXSEG, 0: from the MTU */
 	uint8_t ttl, tos;
+	/* urgent data: see urgent.c. Positions are the rings'. */
+	uint32_t snd_urg;  /* behind the urgent byte to send: tcp_push_urgent() */
+	uint32_t urg_pos;  /* of the newest one that is received */
+	uint32_t urg_hole; /* and of one that is to be read by nobody, where urg_has_hole */
+	uint8_t urg;	   /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */
+	uint8_t urg_byte;
+	bool urg_has_hole;
 };
 
 static inline struct tcp_public *tcp_public(struct tcp_pcb *pcb)
@@ -87,6 +97,10 @@ int tcp_listen(struct worker *w, struct tcp_pcb *pcb);
 
 /* snd.tail has moved: send what windows allow. */
 void tcp_push(struct worker *w, struct tcp_pcb *pcb);
+
+/* snd.tail has moved, or is about to, over an urgent byte that ends at position pos. The socket
+ * has seen to it that pos is at most the ring's size from snd.head. tcp_push() is to follow. */
+void tcp_push_urgent(struct tcp_pcb *pcb, uint32_t pos);
 
 /* rcv.head has moved: tell the peer if the window opened enough. */
 void tcp_consumed(struct worker *w, struct tcp_pcb *pcb);

@@ -156,6 +156,12 @@ void tcp_range_recent(struct tcp_ranges *s, uint32_t seq);
 const struct tcp_range *tcp_range_with(const struct tcp_ranges *s, uint32_t seq); /* or NULL */
 void tcp_range_below(struct tcp_ranges *s, uint32_t seq); /* forget what is below seq */
 
+/* urgent.c */
+void tcp_urgent(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg); /* received */
+bool tcp_urgent_mode(const struct tcp_pcb *pcb); /* of ours, something is not acknowledged */
+/* The flag and the pointer of a segment that begins at seq. */
+void tcp_urgent_mark(struct tcp_pcb *pcb, uint32_t seq, struct tcp_hdr *h);
+
 /* rto.c */
 void tcp_rtt_sample(struct tcp_pcb *pcb, uint64_t rtt_us);
 void tcp_rtt_syn(struct worker *w, struct tcp_pcb *pcb); /* our SYN was acknowledged */

@@ -151,7 +151,9 @@
 #define F_PINGPONG 0x02000000u	/* interactive: answers carry the ACKs */
 #define F_KNOWN 0x04000000u	/* the socket layer opened it, or took it */
 #define F_PUSH_NOW 0x08000000u	/* send what Nagle, cork and the window would hold back */
+#define F_URG_WAIT 0x10000000u	/* pub.urg is ANNOUNCED: its byte has not come */
 #define F_ENDED 0x20000000u	/* the socket was told of the end */
+#define F_SND_URG 0x40000000u	/* pub.snd_urg is ahead of snd_una, as far as looked at */
 
 struct tcp_range {
 	uint32_t start, end; /* end is behind the last */

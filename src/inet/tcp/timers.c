@@ -78,6 +78,15 @@ static void probe(struct worker *w, struct tcp_pcb *pcb)
 		tcp_xmit(w, pcb, pcb->snd_una - 1, 0, TCP_F_ACK);
 }
 
+/* The window is closed. What is urgent is announced all the same (RFC 9293 section 3.8.5, MUST-67),
+ * by a segment that the peer accepts [tcp_write_wakeup]. */
+static void window_probe(struct worker *w, struct tcp_pcb *pcb)
+{
+	if ((pcb->flags & F_SND_URG) && tcp_urgent_mode(pcb) && tcp_route(w, pcb) == 0)
+		tcp_xmit(w, pcb, pcb->snd_una, 0, TCP_F_ACK);
+	probe(w, pcb);
+}
+
 static void time_out(struct worker *w, struct tcp_pcb *pcb)
 {
 	tcp_fail(w, pcb, pcb->soft_error ? pcb->soft_error : ETIMEDOUT);
@@ -200,7 +209,7 @@ static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 		pcb->backoff++;
 	if (pcb->retries < 255)
 		pcb->retries++;
-	probe(w, pcb);
+	window_probe(w, pcb);
 	tcp_persist_start(w, pcb);
 }
 

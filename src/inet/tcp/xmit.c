@@ -88,6 +88,8 @@ static void header_fill(struct worker *w, struct tcp_pcb *pcb, struct tcp_hdr *h
 	h->window_be = host_to_be16(
 		(uint16_t)(flags & TCP_F_SYN ? tcp_min(wnd, 65535) : wnd >> pcb->rcv_wscale));
 	h->urgent_be = 0;
+	if (pcb->flags & F_SND_URG)
+		tcp_urgent_mark(pcb, seq, h);
 }
 
 /* Does the segment carry anything that was sent before? */

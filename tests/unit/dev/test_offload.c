@@ -69,6 +69,28 @@ static void test_tso(void **state)
 	check_cut(*state, 60000, 8960, TCP_F_ACK | TCP_F_PSH, 0);
 }
 
+/* Each piece has the urgent pointer from its own number, those behind the byte have none. */
+static void test_tso_urgent(void **state)
+{
+	struct worker *w = *state;
+	struct port *port = dev_port(w, "wire,mtu=9000");
+	struct pkt *p = dev_tcp(w, 3000, TCP_F_ACK | TCP_F_URG, 1000);
+
+	((struct tcp_hdr *)pkt_at(p, p->l4))->urgent_be = host_to_be16(1500);
+	port_send(w, port, p);
+	assert_int_equal(port_flush(w, port), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct tcp_hdr tcp;
+
+		wire_take(port, frame, sizeof(frame));
+		memcpy(&tcp, frame + ETH_HDR_BYTES + IP4_HDR_BYTES, sizeof(tcp));
+		dev_check_csums(frame, FRAME_HEADERS + 1000);
+		assert_int_equal(tcp.flags, TCP_F_ACK | (i < 2 ? TCP_F_URG : 0));
+		assert_int_equal(be16_to_host(tcp.urgent_be), i < 2 ? 1500 - i * 1000 : 0);
+	}
+	port_close(port);
+}
+
 /* Each piece of a routed super-segment counts as forwarded. */
 static void test_tso_routed(void **state)
 {
@@ -172,6 +194,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tso, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tso_urgent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tso_routed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tso_nomem, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tso_malformed, setup, teardown),

@@ -211,6 +211,11 @@ void fake_reset(struct worker *w, struct tcp_pcb *pcb, int error)
 		fake_up.tcp_error(w, pcb, error, false);
 }
 
+void tcp_push_urgent(struct tcp_pcb *pcb, uint32_t pos)
+{
+	tcp_public(pcb)->snd_urg = pos;
+}
+
 void tcp_push(struct worker *w, struct tcp_pcb *pcb)
 {
 	pcb->pushes++;

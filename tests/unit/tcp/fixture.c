@@ -95,6 +95,11 @@ static void up_sync_rcv(struct worker *w, struct tcp_pcb *pcb)
 	assert_false(sock_of(pcb)->closed && tcp_public(pcb)->rcv.data == NULL);
 }
 
+static void up_urgent(struct worker *w, struct tcp_pcb *pcb)
+{
+	assert_false(sock_of(pcb)->closed);
+}
+
 static void up_error(struct worker *w, struct tcp_pcb *pcb, int error, bool soft)
 {
 	struct sock *s = sock_of(pcb);
@@ -127,6 +132,7 @@ static const struct inet_upcalls upcalls = {
 	.tcp_need_rcv = up_need_rcv,
 	.tcp_need_snd = up_need_snd,
 	.tcp_readable = up_readable,
+	.tcp_urgent = up_urgent,
 	.tcp_acked = up_acked,
 	.tcp_sync_rcv = up_sync_rcv,
 	.tcp_error = up_error,
