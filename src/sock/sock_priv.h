@@ -45,7 +45,6 @@
 #define SOCK_RING_DGRAM_MIN_BYTES (128u << 10) /* so that the largest datagram fits */
 #define SOCK_RING_MAX_BYTES (4u << 20)
 #define SOCK_RING_MIN_BYTES (4u << 10)
-#define SOCK_BACKLOG_MAX 4096u		   /* Linux's somaxconn */
 #define SOCK_CHANNEL_BURST 64u		   /* submissions of one channel a turn */
 #define SOCK_POLL_BURST 512u		   /* and of all */
 #define SOCK_DGRAM_BURST 64u		   /* datagrams of one socket a turn */

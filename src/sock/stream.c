@@ -245,20 +245,19 @@ int stream_listen(struct sock *s, uint32_t backlog)
 	uint32_t bytes = SOCK_RING_MIN_BYTES;
 	int ret;
 
-	if (backlog > SOCK_BACKLOG_MAX)
-		backlog = SOCK_BACKLOG_MAX;
+	backlog = tcp_backlog_limit(s->part->w, backlog);
 	if (s->tcp == NULL || s->state & (ABI_S_CONNECTING | ABI_S_CONNECTED | ABI_S_RESET))
 		return -EINVAL;
 	if (s->state & ABI_S_LISTEN) {
 		s->backlog = backlog < s->rx.size_bytes / 8 ? backlog : s->rx.size_bytes / 8 - 1;
-		return 0;
+		return tcp_listen(s->part->w, s->tcp, s->backlog);
 	}
 	while (bytes < (backlog + 1) * 8)
 		bytes <<= 1;
 	if (ring_make(s->part, &s->rx, bytes) != 0)
 		return -ENOBUFS;
 	s->rx.head = s->rx.tail = 0;
-	ret = tcp_listen(s->part->w, s->tcp);
+	ret = tcp_listen(s->part->w, s->tcp, backlog);
 	if (ret != 0) {
 		ring_drop(s->part, &s->rx);
 		return ret;

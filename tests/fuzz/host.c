@@ -162,7 +162,7 @@ static void host_listen(void)
 	FUZZ_CHECK(tcp_open(&host.w, &host.listener, &host) == 0);
 	FUZZ_CHECK(tcp_bind(&host.w, host.listener, &at) == 0);
 	tcp_public(host.listener)->rcv_space_bytes = HOST_RING_BYTES;
-	FUZZ_CHECK(tcp_listen(&host.w, host.listener) == 0);
+	FUZZ_CHECK(tcp_listen(&host.w, host.listener, 4096) == 0);
 	at.port_be = WIRE_BE16(HOST_UDP_PORT);
 	FUZZ_CHECK(udp_open(&host.w, &host.udp, &host) == 0);
 	FUZZ_CHECK(udp_bind(&host.w, host.udp, &at) == 0);

@@ -101,7 +101,7 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 	i.tcpi_state = linux_state[pcb->pub.state];
 	i.tcpi_ca_state = pcb->recovery; /* the same numbers: TCP_CA_Open to TCP_CA_Loss */
 	if (pcb->pub.state == TCP_LISTEN) {
-		i.tcpi_unacked = pcb->half_open_n;
+		i.tcpi_unacked = pcb->listen->half_open_n;
 	} else if (pcb->pub.state != TCP_CLOSED) {
 		info_options(pcb, &i);
 		info_times(w, pcb, &i);

@@ -112,7 +112,7 @@ static void pcb_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 /* To nobody: RFC 9293 section 3.10.7.1. */
 static void no_pcb(struct worker *w, struct tcp_seg *seg)
 {
-	tcp_reset_for(w, seg);
+	tcp_reset_stranger(w, seg);
 	pkt_drop(w, seg->p, DROP_NO_SOCKET);
 }
 
@@ -131,6 +131,8 @@ static void segment_input(struct worker *w, struct tcp_seg *seg)
 		return;
 	}
 	listener = tcp_lookup_listener(w, &seg->local, &seg->remote);
+	if (listener && tcp_cookie_ack(w, listener, seg))
+		return;
 	/* Only a SYN begins here what no worker knows: each has its sibling of the listener. */
 	if ((!listener || (seg->flags & (TCP_F_SYN | TCP_F_ACK | TCP_F_RST)) != TCP_F_SYN) &&
 	    inet_steer(w, seg->p))

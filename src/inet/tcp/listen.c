@@ -1,20 +1,61 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * LISTEN (RFC 9293 section 3.10.7.2): a SYN makes a child in SYN_RECEIVED. Children that are not
- * established yet are bounded (TCP_REQQ_FULL); a SYN that could not be accepted in the end, because
- * the accept queue is full, is dropped at once (TCP_LISTEN_OVERFLOW). The peer tries again.
+ * LISTEN (RFC 9293 section 3.10.7.2): a SYN makes a child in SYN_RECEIVED.
+ *
+ * Two queues, both as long as listen() said. Half-open: once it is full, SYNs are answered by
+ * cookies (syncookie.c), or dropped where tcp_syncookies is 0 (TCP_REQQ_FULL). A child is a whole
+ * pcb, about 1 KB; a compact form would be a fourth of that, but the bound is what matters: 4 MB a
+ * listener with the largest backlog that somaxconn allows by default. Accept: while it is full, a
+ * SYN that could not be accepted in the end is dropped at once (TCP_LISTEN_OVERFLOW), and so is the
+ * last ACK of a handshake, for the SYN,ACK is sent again (syn_received.c).
  */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/log.h"
 #include "inet/tcp/tcp_impl.h"
+
+static void flood_notice(struct worker *w, struct timer *t)
+{
+	struct tcp_listener *l =
+		(struct tcp_listener *)((char *)t - offsetof(struct tcp_listener, notice));
+
+	log_warn("possible SYN flooding on port %u. %s. Check its counters in weir stat",
+		 be16_to_host(l->port_be),
+		 w->tcp->params.tcp_syncookies ? "Sending cookies" : "Dropping requests");
+}
+
+int tcp_listener_new(struct tcp_pcb *listener, uint32_t backlog)
+{
+	struct tcp_listener *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->backlog = backlog;
+	l->port_be = listener->pub.local.port_be;
+	l->notice.fn = flood_notice;
+	listener->listen = l;
+	return 0;
+}
+
+void tcp_listener_free(struct worker *w, struct tcp_pcb *listener)
+{
+	timer_cancel(&w->timers, &listener->listen->notice);
+	free(listener->listen);
+	listener->listen = NULL;
+}
 
 static void half_open_add(struct tcp_pcb *listener, struct tcp_pcb *child)
 {
+	struct tcp_listener *l = listener->listen;
+
 	child->parent = listener;
-	child->ho_next = listener->half_open;
-	child->ho_pprev = &listener->half_open;
+	child->ho_next = l->half_open;
+	child->ho_pprev = &l->half_open;
 	if (child->ho_next)
 		child->ho_next->ho_pprev = &child->ho_next;
-	listener->half_open = child;
-	listener->half_open_n++;
+	l->half_open = child;
+	l->half_open_n++;
 }
 
 void tcp_half_open_remove(struct tcp_pcb *child)
@@ -22,24 +63,20 @@ void tcp_half_open_remove(struct tcp_pcb *child)
 	*child->ho_pprev = child->ho_next;
 	if (child->ho_next)
 		child->ho_next->ho_pprev = child->ho_pprev;
-	child->parent->half_open_n--;
+	child->parent->listen->half_open_n--;
 	child->parent = NULL;
 }
 
 /* The listener goes: those that are not established yet go with it, without a word, as in Linux. */
 void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener)
 {
-	while (listener->half_open)
-		tcp_pcb_free(w, listener->half_open);
+	while (listener->listen->half_open)
+		tcp_pcb_free(w, listener->listen->half_open);
 }
 
-static struct tcp_pcb *child_new(struct worker *w, struct tcp_pcb *listener,
-				 const struct tcp_seg *seg)
+void tcp_child_fill(struct tcp_pcb *child, const struct tcp_pcb *listener,
+		    const struct tcp_seg *seg)
 {
-	struct tcp_pcb *child = tcp_pcb_new(w);
-
-	if (!child)
-		return NULL;
 	child->pub = listener->pub;
 	child->pub.state = TCP_SYN_RECEIVED;
 	child->pub.local = seg->local;
@@ -48,6 +85,15 @@ static struct tcp_pcb *child_new(struct worker *w, struct tcp_pcb *listener,
 	child->pub.user = NULL;
 	child->pub.rx_eof = false;
 	tcp_congestion_inherit(child, listener);
+}
+
+struct tcp_pcb *tcp_child_new(struct worker *w, struct tcp_pcb *listener, const struct tcp_seg *seg)
+{
+	struct tcp_pcb *child = tcp_pcb_new(w);
+
+	if (!child)
+		return NULL;
+	tcp_child_fill(child, listener, seg);
 	tcp_hash_insert(w, &child->node, tcp_tuple_hash(w, &seg->local, &seg->remote));
 	child->flags |= F_HASHED | F_BOUND;
 	tcp_port_link(w, &child->node, seg->local.port_be);
@@ -55,10 +101,9 @@ static struct tcp_pcb *child_new(struct worker *w, struct tcp_pcb *listener,
 	return child;
 }
 
-static void answer_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg,
-		       uint32_t iss)
+void tcp_child_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg, uint32_t iss)
 {
-	child->iss = iss ? iss : tcp_isn(w, &seg->local, &seg->remote);
+	child->iss = iss;
 	child->ts_offset = tcp_ts_offset(w, &seg->local, &seg->remote);
 	child->snd_una = child->iss;
 	child->snd_nxt = child->iss + 1;
@@ -67,6 +112,10 @@ static void answer_syn(struct worker *w, struct tcp_pcb *child, const struct tcp
 	child->adv_mss = tcp_adv_mss(child);
 	child->rcv_wscale = tcp_rcv_wscale_of(child->pub.rcv_space_bytes);
 	tcp_take_syn(w, child, seg);
+}
+
+static void answer_syn(struct worker *w, struct tcp_pcb *child)
+{
 	child->rtt_seq = child->iss;
 	child->rtt_start_ns = w->now_ns;
 	child->flags |= F_RTT_TIMED;
@@ -74,35 +123,62 @@ static void answer_syn(struct worker *w, struct tcp_pcb *child, const struct tcp
 	tcp_rtx_start(w, child);
 }
 
+/* The half-open queue is full: is a cookie the answer [tcp_syn_flood_action]? */
+static bool want_cookie(struct worker *w, struct tcp_listener *l)
+{
+	int32_t cookies = w->tcp->params.tcp_syncookies;
+
+	if (cookies)
+		tcp_mib(w, TCPReqQFullDoCookies);
+	else
+		tcp_mib(w, TCPReqQFullDrop);
+	if (!l->flood_told && cookies != 2) {
+		l->flood_told = true;
+		timer_set(&w->timers, &l->notice, w->now_ns);
+	}
+	return cookies;
+}
+
+/* What came out of TIME_WAIT (iss) had its place there, and a real peer: no bound, as in Linux. */
+static bool is_full(const struct worker *w, const struct tcp_listener *l, uint32_t iss)
+{
+	const struct tcp_params *p = &w->tcp->params;
+	uint32_t most = tcp_min(l->backlog, (uint32_t)p->tcp_max_syn_backlog);
+
+	return !iss && (p->tcp_syncookies == 2 || l->half_open_n >= most);
+}
+
 static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg,
 		       uint32_t iss)
 {
+	bool full = is_full(w, listener->listen, iss);
 	struct tcp_pcb *child;
 
+	if (full && !want_cookie(w, listener->listen)) {
+		tcp_listen_drop(w, seg, DROP_TCP_REQQ_FULL);
+		return;
+	}
 	if (!w->tcp->up->tcp_backlog_room(w, listener)) {
 		tcp_mib(w, ListenOverflows);
-		tcp_mib(w, ListenDrops);
-		pkt_drop(w, seg->p, DROP_TCP_LISTEN_OVERFLOW);
+		tcp_listen_drop(w, seg, DROP_TCP_LISTEN_OVERFLOW);
 		return;
 	}
-	if (listener->half_open_n >= TCP_MAX_HALF_OPEN) {
-		tcp_mib(w, ListenDrops);
-		pkt_drop(w, seg->p, DROP_TCP_REQQ_FULL);
+	if (full) {
+		tcp_cookie_syn(w, listener, seg);
 		return;
 	}
-	child = child_new(w, listener, seg);
+	child = tcp_child_new(w, listener, seg);
 	if (!child) {
-		tcp_mib(w, ListenDrops);
-		pkt_drop(w, seg->p, DROP_NOMEM);
+		tcp_listen_drop(w, seg, DROP_NOMEM);
 		return;
 	}
 	if (tcp_route(w, child) != 0) {
 		tcp_pcb_free(w, child);
-		tcp_mib(w, ListenDrops);
-		pkt_drop(w, seg->p, DROP_IP_OUTNOROUTES);
+		tcp_listen_drop(w, seg, DROP_IP_OUTNOROUTES);
 		return;
 	}
-	answer_syn(w, child, seg, iss);
+	tcp_child_syn(w, child, seg, iss ? iss : tcp_isn(w, &seg->local, &seg->remote));
+	answer_syn(w, child);
 	pkt_consume(w, seg->p, FATE_ABSORBED);
 }
 
@@ -113,8 +189,13 @@ void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg
 	if (seg->flags & TCP_F_RST) {
 		pkt_drop(w, seg->p, DROP_TCP_RESET);
 	} else if (seg->flags & TCP_F_ACK) {
-		tcp_reset_for(w, seg);
-		pkt_drop(w, seg->p, DROP_TCP_FLAGS);
+		tcp_reset_stranger(w, seg);
+		if (tcp_cookie_expected(w, listener, seg)) {
+			tcp_mib(w, SyncookiesFailed);
+			pkt_drop(w, seg->p, DROP_TCP_SYNCOOKIE);
+		} else {
+			pkt_drop(w, seg->p, DROP_TCP_FLAGS);
+		}
 	} else if (!(seg->flags & TCP_F_SYN) || (seg->flags & TCP_F_FIN)) {
 		pkt_drop(w, seg->p, DROP_TCP_FLAGS);
 	} else {

@@ -61,6 +61,30 @@ void tcp_reset_for(struct worker *w, const struct tcp_seg *seg)
 	tcp_reply(w, &seg->local, &seg->remote, &h, NULL, 0);
 }
 
+static bool limit_take(const struct worker *w, struct tcp_limit *l, uint32_t each_second)
+{
+	uint64_t now_s = w->now_ns / TCP_S_NS;
+
+	if (l->second != now_s) {
+		l->second = now_s;
+		l->left = each_second;
+	}
+	if (l->left == 0)
+		return false;
+	l->left--;
+	return true;
+}
+
+void tcp_reset_stranger(struct worker *w, const struct tcp_seg *seg)
+{
+	if (seg->flags & TCP_F_RST)
+		return;
+	if (limit_take(w, &w->tcp->reset, (uint32_t)w->tcp->params.tcp_reset_limit))
+		tcp_reset_for(w, seg);
+	else
+		tcp_mib(w, TCPResetSkipped);
+}
+
 void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb)
 {
 	tcp_mib(w, OutRsts);
@@ -69,19 +93,10 @@ void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb)
 
 bool tcp_challenge_allowed(struct worker *w)
 {
-	struct tcp_stack *s = w->tcp;
-	uint64_t now_s = w->now_ns / TCP_S_NS;
-	uint32_t limit = (uint32_t)s->params.tcp_challenge_ack_limit;
+	uint32_t limit = (uint32_t)w->tcp->params.tcp_challenge_ack_limit;
 
-	if (s->challenge_s != now_s) {
-		s->challenge_s = now_s;
-		/* Not the same each second: else counting them tells of other connections. */
-		s->challenge_left = limit / 2 + worker_random(w) % limit;
-	}
-	if (s->challenge_left == 0)
-		return false;
-	s->challenge_left--;
-	return true;
+	/* Not the same each second: else counting them tells of other connections. */
+	return limit_take(w, &w->tcp->challenge, limit / 2 + worker_random(w) % limit);
 }
 
 void tcp_challenge(struct worker *w, struct tcp_pcb *pcb)

@@ -44,6 +44,7 @@ int tcp_init(struct worker *w)
 	s->w = w;
 	s->up = &w->inet->up;
 	tcp_params_init(&s->params);
+	s->challenge.second = s->reset.second = UINT64_MAX;
 	s->flush_last = &s->flush_first;
 	tcp_slab_init(&s->pcbs, sizeof(struct tcp_pcb), 64, TCP_MAX_PCBS);
 	tcp_slab_init(&s->tws, sizeof(struct tcp_tw), 256, TCP_MAX_TIME_WAIT);
@@ -205,6 +206,12 @@ struct tcp_pcb *tcp_pcb_new(struct worker *w)
 	pcb->node.in_use = true;
 	pcb->node.kind = TCP_NODE_PCB;
 	pcb->timer.fn = tcp_timer_fired;
+	tcp_pcb_begin(w, pcb);
+	return pcb;
+}
+
+void tcp_pcb_begin(struct worker *w, struct tcp_pcb *pcb)
+{
 	pcb->cc = tcp_cc_default(w);
 	pcb->reordering = 3;
 	pcb->reo_steps = 1;
@@ -213,7 +220,6 @@ struct tcp_pcb *tcp_pcb_new(struct worker *w)
 	pcb->flow.df = true;
 	pcb->quickacks = TCP_QUICKACKS;
 	pcb->rcv_mss = TCP_DEFAULT_MSS;
-	return pcb;
 }
 
 /* As RFC 4022 counts them. */
@@ -255,8 +261,10 @@ void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
 
 	if (s->last == pcb)
 		s->last = NULL;
-	if (pcb->pub.state == TCP_LISTEN)
+	if (pcb->pub.state == TCP_LISTEN) {
 		tcp_listener_remove(w, pcb);
+		tcp_listener_free(w, pcb);
+	}
 	if (pcb->parent)
 		tcp_half_open_remove(pcb);
 	if (pcb->flags & F_HASHED)

@@ -44,13 +44,21 @@ static void answer(struct worker *w, struct tcp_pcb *pcb)
 	tcp_xmit(w, pcb, pcb->snd_nxt, 0, TCP_F_ACK);
 }
 
-static void last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+/* As Linux: the SYN,ACK is sent again later, and this ACK with it; or the peer is told at once. */
+static void accept_full(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+{
+	tcp_mib(w, ListenOverflows);
+	if (w->tcp->params.tcp_abort_on_overflow) {
+		tcp_reset_for(w, seg);
+		tcp_pcb_free(w, pcb);
+	}
+	tcp_listen_drop(w, seg, DROP_TCP_LISTEN_OVERFLOW);
+}
+
+void tcp_last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	if (pcb->parent && !w->tcp->up->tcp_backlog_room(w, pcb->parent)) {
-		/* As Linux: the SYN,ACK is sent again later, and this ACK with it. */
-		tcp_mib(w, ListenOverflows);
-		tcp_mib(w, ListenDrops);
-		pkt_drop(w, seg->p, DROP_TCP_LISTEN_OVERFLOW);
+		accept_full(w, pcb, seg);
 		return;
 	}
 	tcp_ts_update(w, pcb, seg);
@@ -100,9 +108,9 @@ void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		return;
 	}
 	if (seg->ack != pcb->snd_nxt) {
-		tcp_reset_for(w, seg);
+		tcp_reset_stranger(w, seg);
 		pkt_drop(w, seg->p, DROP_TCP_INVALID_ACK_SEQUENCE);
 		return;
 	}
-	last_ack(w, pcb, seg);
+	tcp_last_ack(w, pcb, seg);
 }

@@ -119,7 +119,7 @@ void tcp_syn_sent(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 			pkt_drop(w, seg->p, DROP_TCP_RESET);
 			return;
 		}
-		tcp_reset_for(w, seg);
+		tcp_reset_stranger(w, seg);
 		pkt_drop(w, seg->p, DROP_TCP_INVALID_ACK_SEQUENCE);
 		return;
 	}

@@ -92,8 +92,12 @@ bool tcp_bind_conflicts(struct worker *w, const struct tcp_pcb *pcb);
  */
 int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *remote);
 
-/* -EADDRINUSE, -EINVAL. Binds if need be. The accept queue is the socket's (tcp_backlog_room). */
-int tcp_listen(struct worker *w, struct tcp_pcb *pcb);
+/* -EADDRINUSE, -EINVAL, -ENOMEM. Binds if need be. backlog bounds the half-open connections; the
+ * accept queue is the socket's (tcp_backlog_room). Again, for another backlog: 0. */
+int tcp_listen(struct worker *w, struct tcp_pcb *pcb, uint32_t backlog);
+
+/* What becomes of a backlog that a program asks for [somaxconn]. */
+uint32_t tcp_backlog_limit(const struct worker *w, uint32_t backlog);
 
 /* snd.tail has moved: send what windows allow. */
 void tcp_push(struct worker *w, struct tcp_pcb *pcb);

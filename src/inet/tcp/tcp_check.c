@@ -174,6 +174,7 @@ static void check_nothing(const struct worker *w, const struct tcp_pcb *pcb)
 	MUST(!timer_armed(&pcb->timer));
 	MUST(!pcb->rtx_ns && !pcb->ack_ns && !pcb->long_ns);
 	MUST(!pcb->parent);
+	MUST((pcb->listen != NULL) == (pcb->pub.state == TCP_LISTEN));
 }
 
 static void check_listener(const struct worker *w, const struct tcp_pcb *pcb)
@@ -182,12 +183,12 @@ static void check_listener(const struct worker *w, const struct tcp_pcb *pcb)
 
 	check_nothing(w, pcb);
 	MUST(any(pcb, F_BOUND) && any(pcb, F_KNOWN));
-	for (const struct tcp_pcb *child = pcb->half_open; child; child = child->ho_next) {
+	for (const struct tcp_pcb *child = pcb->listen->half_open; child; child = child->ho_next) {
 		n++;
 		MUST(child->parent == pcb);
 		MUST(child->pub.state == TCP_SYN_RECEIVED);
 	}
-	MUST(pcb->half_open_n == n);
+	MUST(pcb->listen->half_open_n == n);
 }
 
 static void check_time_wait(struct worker *w, const struct tcp_pcb *pcb)

@@ -17,6 +17,12 @@
 #define TCP_BIND_BUCKETS 4096u
 #define TCP_MIN_BUCKETS 65536u
 
+/* So many in each second. */
+struct tcp_limit {
+	uint64_t second;
+	uint32_t left;
+};
+
 struct tcp_stack {
 	const struct inet_upcalls *up;
 	struct tcp_params params;
@@ -36,10 +42,8 @@ struct tcp_stack {
 	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
 	/* memory */
 	struct tcp_slab pcbs, tws, ranges, sent;
-	struct timer sent_timer; /* makes more blocks for sent.c */
-	/* challenge ACKs */
-	uint64_t challenge_s;
-	uint32_t challenge_left;
+	struct timer sent_timer;	   /* makes more blocks for sent.c */
+	struct tcp_limit challenge, reset; /* challenge ACKs, RSTs to strangers */
 };
 
 static inline struct tcp_pcb *tcp_node_pcb(struct tcp_node *node)
@@ -58,8 +62,9 @@ static inline void tcp_enter(struct worker *w)
 	w->tcp->depth++;
 }
 void tcp_leave(struct worker *w);
-void tcp_list(struct worker *w, struct tcp_pcb *pcb); /* visit it at the end */
-struct tcp_pcb *tcp_pcb_new(struct worker *w);	      /* NULL: no memory */
+void tcp_list(struct worker *w, struct tcp_pcb *pcb);	   /* visit it at the end */
+struct tcp_pcb *tcp_pcb_new(struct worker *w);		   /* NULL: no memory */
+void tcp_pcb_begin(struct worker *w, struct tcp_pcb *pcb); /* what a zeroed one begins with */
 void tcp_pcb_end(struct worker *w,
 		 struct tcp_pcb *pcb); /* unlinks; CLOSED; what is left is memory */
 void tcp_pcb_free(struct worker *w, struct tcp_pcb *pcb); /* tcp_pcb_end(), tcp_gone, memory */
@@ -125,7 +130,34 @@ void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg,
 		      uint32_t iss);
 void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener);
+int tcp_listener_new(struct tcp_pcb *listener, uint32_t backlog); /* 0, -ENOMEM */
+void tcp_listener_free(struct worker *w, struct tcp_pcb *listener);
+/* Of what a listener was asked for, nothing came. */
+#define tcp_listen_drop(w, seg, reason)                                                            \
+	do {                                                                                       \
+		tcp_mib(w, ListenDrops);                                                           \
+		pkt_drop(w, (seg)->p, reason);                                                     \
+	} while (0)
+/* A child in SYN_RECEIVED: what it has from its listener (fill), its place in the tables (new,
+ * which fills too; NULL: no memory), what it has from the SYN and the options of both (syn). */
+void tcp_child_fill(struct tcp_pcb *child, const struct tcp_pcb *listener,
+		    const struct tcp_seg *seg);
+struct tcp_pcb *tcp_child_new(struct worker *w, struct tcp_pcb *listener,
+			      const struct tcp_seg *seg);
+void tcp_child_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg,
+		   uint32_t iss);
 void tcp_half_open_remove(struct tcp_pcb *child);
+/* The last ACK of a handshake, which was found good. Takes the packet. */
+void tcp_last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+
+/* syncookie.c */
+void tcp_cookie_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg); /* takes it */
+/* Is seg what a cookie of the listener's, sent within the last two minutes, may bring? */
+bool tcp_cookie_expected(const struct worker *w, const struct tcp_pcb *listener,
+			 const struct tcp_seg *seg);
+/* True: it does answer one, of this worker's, and was taken. */
+bool tcp_cookie_ack(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg);
+
 void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
 void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
 void tcp_tw_input(struct worker *w, struct tcp_tw *tw, struct tcp_seg *seg);
@@ -212,8 +244,10 @@ uint8_t tcp_rcv_wscale_of(uint32_t space_bytes);
 
 /* reset.c */
 void tcp_reset_for(struct worker *w, const struct tcp_seg *seg); /* RST in answer to a segment */
-void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb);	 /* RST of ours */
-void tcp_challenge(struct worker *w, struct tcp_pcb *pcb);	 /* RFC 5961, rate limited */
+/* The same, to whom no connection is known (or only begun): rate limited [none in Linux]. */
+void tcp_reset_stranger(struct worker *w, const struct tcp_seg *seg);
+void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb); /* RST of ours */
+void tcp_challenge(struct worker *w, struct tcp_pcb *pcb);  /* RFC 5961, rate limited */
 bool tcp_challenge_allowed(struct worker *w);
 /* A segment without a pcb, from local to remote. */
 void tcp_reply(struct worker *w, const struct endpoint *local, const struct endpoint *remote,

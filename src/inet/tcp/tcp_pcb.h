@@ -70,7 +70,8 @@
  * What holds in each state:
  *   CLOSED        not in the table of connections; only tcp_bind(), tcp_connect(), tcp_listen() and
  *                 tcp_close() do anything. One that failed is here until the socket lets go.
- *   LISTEN        in the table of listeners; children in SYN_RECEIVED are on its half_open list.
+ *   LISTEN        in the table of listeners, with a struct tcp_listener; children in SYN_RECEIVED
+ *                 are on its half_open list.
  *   SYN_SENT      snd_nxt = iss + 1; rtx_ns sends the SYN again, tcp_syn_retries times.
  *   SYN_RECEIVED  a child has a parent and no user yet; it dies quietly when its time is over.
  *   ESTABLISHED   both send; rtx_ns runs while anything of ours is on the way.
@@ -82,7 +83,8 @@
  *                 only while a socket is attached, as its view.
  * Whatever no rule of the state asks for is dropped, with a reason.
  *
- * Limits: TCP_MAX_HALF_OPEN children a listener, TCP_RANGES_MAX holes a direction,
+ * Limits: as many children in SYN_RECEIVED as the listener's backlog (then syncookie.c, which keeps
+ * nothing), TCP_RANGES_MAX holes a direction,
  * TCP_MAX_TIME_WAIT entries, one ACK each 500 ms for segments that are outside of everything, 1,000
  * challenge ACKs a second a worker.
  */
@@ -98,7 +100,6 @@
 #define TCP_S_NS 1000000000ull
 
 /* Limits and times; Linux's names are in brackets. */
-#define TCP_MAX_HALF_OPEN 4096u
 #define TCP_MAX_TIME_WAIT 131072u /* [tcp_max_tw_buckets] */
 #define TCP_MAX_PCBS (1u << 20)
 #define TCP_RANGES_MAX 61u
@@ -281,8 +282,7 @@ struct tcp_pcb {
 	uint64_t last_rcv_ns, last_snd_ns, last_ack_rcv_ns, last_data_rcv_ns, oow_ack_ns;
 	uint64_t unacked_since_ns; /* when the oldest data that waits began to (user time-out) */
 	struct tcp_pcb *parent, *ho_next, **ho_pprev;
-	struct tcp_pcb *half_open; /* a listener's children in SYN_RECEIVED */
-	uint32_t half_open_n;
+	struct tcp_listener *listen; /* LISTEN: what only a listener has */
 
 	/* counters for struct tcp_info */
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
@@ -291,6 +291,17 @@ struct tcp_pcb {
 #ifdef WEIR_CHECKS
 	struct tcp_shadow shadow;
 #endif
+};
+
+/* A listener's own. */
+struct tcp_listener {
+	struct tcp_pcb *half_open; /* children in SYN_RECEIVED */
+	uint32_t half_open_n;
+	uint32_t backlog;    /* of listen(), somaxconn at most: children in SYN_RECEIVED */
+	uint64_t cookie_ns;  /* when the last SYN cookie was sent, 0: never */
+	struct timer notice; /* tells people, once, that a flood has begun */
+	uint16_t port_be;
+	bool flood_told;
 };
 
 /* A parsed segment, all in host order. */

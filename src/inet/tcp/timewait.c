@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TIME_WAIT: 60 s in which the connection's numbers are remembered, in a small struct tcp_tw that
- * takes the pcb's place in the tables (RFC 9293 section 3.10.7.4). RST does not end it (RFC 1337);
- * a SYN that is newer, by time stamp or sequence number, does (RFC 6191, RFC 1122
- * section 4.2.2.13).
+ * takes the pcb's place in the tables (RFC 9293 section 3.10.7.4). It is ended before by a SYN that
+ * is newer, by time stamp or sequence number (RFC 6191, RFC 1122 section 4.2.2.13), and by a RST
+ * with exactly the next number, unless tcp_rfc1337 says that it shall not (RFC 1337).
  */
 #include "inet/tcp/tcp_impl.h"
 
@@ -120,12 +120,22 @@ static void tw_syn(struct worker *w, struct tcp_tw *tw, struct tcp_seg *seg)
 	tcp_listen_input(w, listener, seg, iss ? iss : 1);
 }
 
+static void tw_rst(struct worker *w, struct tcp_tw *tw, struct tcp_seg *seg)
+{
+	if (seg->seq != tw->rcv_nxt || tw_paws_old(w, tw, seg) || w->tcp->params.tcp_rfc1337) {
+		pkt_drop(w, seg->p, DROP_TCP_RESET);
+		return;
+	}
+	tcp_tw_free(w, tw);
+	pkt_consume(w, seg->p, FATE_ABSORBED);
+}
+
 void tcp_tw_input(struct worker *w, struct tcp_tw *tw, struct tcp_seg *seg)
 {
 	uint32_t end = seg->seq + seg->len + !!(seg->flags & TCP_F_FIN);
 
 	if (seg->flags & TCP_F_RST) {
-		pkt_drop(w, seg->p, DROP_TCP_RESET);
+		tw_rst(w, tw, seg);
 		return;
 	}
 	if ((seg->flags & (TCP_F_SYN | TCP_F_ACK)) == TCP_F_SYN) {

@@ -78,12 +78,19 @@ int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *re
 	return err;
 }
 
-int tcp_listen(struct worker *w, struct tcp_pcb *pcb)
+uint32_t tcp_backlog_limit(const struct worker *w, uint32_t backlog)
+{
+	return tcp_min(backlog, (uint32_t)w->tcp->params.somaxconn);
+}
+
+int tcp_listen(struct worker *w, struct tcp_pcb *pcb, uint32_t backlog)
 {
 	int err;
 
-	if (pcb->pub.state == TCP_LISTEN)
+	if (pcb->pub.state == TCP_LISTEN) {
+		pcb->listen->backlog = tcp_backlog_limit(w, backlog);
 		return 0;
+	}
 	if (pcb->pub.state != TCP_CLOSED || (pcb->flags & F_ENDED))
 		return -EINVAL;
 	if (!(pcb->flags & F_BOUND)) {
@@ -93,6 +100,9 @@ int tcp_listen(struct worker *w, struct tcp_pcb *pcb)
 	}
 	if (tcp_port_listens(w, pcb))
 		return -EADDRINUSE;
+	err = tcp_listener_new(pcb, tcp_backlog_limit(w, backlog));
+	if (err)
+		return err;
 	tcp_set_state(w, pcb, TCP_LISTEN);
 	tcp_listener_insert(w, pcb);
 	return 0;

@@ -102,7 +102,12 @@ int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *re
 	return 0;
 }
 
-int tcp_listen(struct worker *w, struct tcp_pcb *pcb)
+uint32_t tcp_backlog_limit(const struct worker *w, uint32_t backlog)
+{
+	return backlog < 4096 ? backlog : 4096;
+}
+
+int tcp_listen(struct worker *w, struct tcp_pcb *pcb, uint32_t backlog)
 {
 	pcb->pub.state = TCP_LISTEN;
 	return 0;

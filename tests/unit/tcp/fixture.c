@@ -282,7 +282,7 @@ struct sock *sock_listen(struct host *h, uint32_t ip, uint16_t port)
 
 	tcp_public(s->pcb)->reuse_addr = true;
 	assert_int_equal(tcp_bind(h->w, s->pcb, &local), 0);
-	assert_int_equal(tcp_listen(h->w, s->pcb), 0);
+	assert_int_equal(tcp_listen(h->w, s->pcb, 4096), 0);
 	return s;
 }
 

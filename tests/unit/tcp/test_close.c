@@ -266,7 +266,8 @@ static void test_time_wait(void **state)
 	struct peer p = { 0 };
 
 	time_wait(&p, h, NULL, false);
-	/* RFC 1337: a RST does not end it */
+	/* RFC 1337: a RST does not end it, where we are told so */
+	assert_int_equal(tcp_param_set(h->w, "tcp_rfc1337", "1"), 0);
 	peer_send_at(&p, p.seq, 0, TCP_F_RST, NULL, 0);
 	assert_int_equal(drops_of(h, TCP_RESET), 1);
 	/* the FIN again: our ACK was lost; 60 s begin anew */
@@ -367,8 +368,8 @@ static void test_bind(void **state)
 	assert_int_equal(tcp_bind(h->w, b->pcb, &us), -EADDRINUSE);
 	tcp_public(a->pcb)->reuse_addr = tcp_public(b->pcb)->reuse_addr = true;
 	assert_int_equal(tcp_bind(h->w, b->pcb, &us), 0);
-	assert_int_equal(tcp_listen(h->w, a->pcb), 0);
-	assert_int_equal(tcp_listen(h->w, b->pcb), -EADDRINUSE);
+	assert_int_equal(tcp_listen(h->w, a->pcb, 4096), 0);
+	assert_int_equal(tcp_listen(h->w, b->pcb, 4096), -EADDRINUSE);
 	tcp_public(c->pcb)->reuse_addr = true;
 	assert_int_equal(tcp_bind(h->w, c->pcb, &us), -EADDRINUSE); /* somebody listens */
 	assert_int_equal(tcp_bind(h->w, d->pcb, &zero), 0);
@@ -376,7 +377,7 @@ static void test_bind(void **state)
 	sock_close(a);
 	sock_close(b);
 	assert_int_equal(tcp_bind(h->w, c->pcb, &us), 0);
-	assert_int_equal(tcp_listen(h->w, c->pcb), 0);
+	assert_int_equal(tcp_listen(h->w, c->pcb, 4096), 0);
 	assert_int_equal(tcp_connect(h->w, c->pcb, &us), -EISCONN);
 	host_close(h);
 }
@@ -392,7 +393,7 @@ static void test_reuse_port(void **state)
 		l[i] = sock_open(h);
 		tcp_public(l[i]->pcb)->reuse_port = true;
 		assert_int_equal(tcp_bind(h->w, l[i]->pcb, &us), 0);
-		assert_int_equal(tcp_listen(h->w, l[i]->pcb), 0);
+		assert_int_equal(tcp_listen(h->w, l[i]->pcb, 4096), 0);
 	}
 	for (uint16_t i = 0; i < 100; i++) {
 		struct peer p = { 0 };
