@@ -8,6 +8,9 @@
  * when one is reached, and what is incomplete after 30 s goes (RFC 1122 section 3.3.2, Linux's
  * time). A fragment that repeats one exactly is dropped alone; one that overlaps takes its datagram
  * along.
+ *
+ * Congestion that one fragment met, the whole did (RFC 3168 section 5.3): one with CE makes it CE,
+ * which is an answer only where all are ECN-capable; else it is dropped.
  */
 #ifndef WEIR_INET_FRAG_H
 #define WEIR_INET_FRAG_H
@@ -33,6 +36,7 @@ struct frag_datagram {
 	uint8_t ifindex;
 	uint16_t count;
 	bool last_seen;
+	uint8_t ecn;		  /* a bit for each value of the fragments' ECN fields */
 	uint32_t total;		  /* payload bytes of the datagram, where last_seen */
 	uint32_t have;		  /* payload bytes that are here */
 	struct pkt *first, *last; /* by offset; user[0] = begin, user[1] = end */

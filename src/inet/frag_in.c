@@ -204,6 +204,31 @@ static struct pkt *datagram_join(struct worker *w, struct frag_datagram *d)
 	return whole;
 }
 
+/* What the whole's ECN field is; -1: none is right. */
+static int ecn_of(uint8_t seen)
+{
+	const uint8_t not_ect = 1u << IP_ECN_NOT_ECT, ce = 1u << IP_ECN_CE;
+
+	if ((seen & not_ect) && seen != not_ect)
+		return -1;
+	if (seen & ce)
+		return IP_ECN_CE;
+	return seen & 1u << IP_ECN_ECT0 ? IP_ECN_ECT0 : seen & 1u << IP_ECN_ECT1 ? IP_ECN_ECT1 : 0;
+}
+
+static struct pkt *datagram_done(struct worker *w, struct frag_datagram *d)
+{
+	struct ip4_hdr *h = pkt_header(d->first, d->first->l3, sizeof(*h));
+	int ecn = ecn_of(d->ecn);
+
+	if (ecn < 0) {
+		datagram_drop(w, d, DROP_FRAG_ECN);
+		return NULL;
+	}
+	h->tos = (uint8_t)((h->tos & ~IP_ECN_MASK) | (unsigned int)ecn);
+	return datagram_join(w, d);
+}
+
 static void fragment_insert(struct worker *w, struct frag_datagram *d, struct pkt *p,
 			    struct pkt **link)
 {
@@ -257,6 +282,7 @@ struct pkt *frag_input(struct worker *w, struct pkt *p)
 	}
 	p->user[0] = begin;
 	p->user[1] = end;
+	d->ecn |= (uint8_t)(1u << (h->tos & IP_ECN_MASK));
 	fragment_insert(w, d, p, link);
-	return d->last_seen && d->have == d->total ? datagram_join(w, d) : NULL;
+	return d->last_seen && d->have == d->total ? datagram_done(w, d) : NULL;
 }

@@ -388,6 +388,8 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 		value = value != 0;
 	if (value < o->min || value > o->max || (o->flags & OPT_NOT_0 && value == 0))
 		return -EINVAL;
+	if (level == IPPROTO_IP && name == IP_TOS && s->use == SLOT_STREAM)
+		value &= ~3; /* ECN is TCP's own business */
 	if (options_own(s) == NULL)
 		return -ENOBUFS;
 	value = as_kept(s, level, name, value);

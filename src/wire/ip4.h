@@ -19,6 +19,13 @@
 #define IP4_MF 0x2000u
 #define IP4_OFFSET_MASK 0x1fffu /* in units of 8 bytes */
 
+/* ECN (RFC 3168 section 5): the lower bits of tos. */
+#define IP_ECN_MASK 3u
+#define IP_ECN_NOT_ECT 0u
+#define IP_ECN_ECT1 1u
+#define IP_ECN_ECT0 2u
+#define IP_ECN_CE 3u
+
 #define IP_PROTO_ICMP 1u
 #define IP_PROTO_TCP 6u
 #define IP_PROTO_UDP 17u

@@ -145,6 +145,8 @@ static void ack_begin(const struct tcp_pcb *pcb, const struct tcp_seg *seg, stru
 		.ts_ecr = seg->has_ts && (pcb->flags & F_TS_OK) ? seg->ts_ecr : 0,
 		.what = seg->len || (seg->flags & TCP_F_FIN) ? ACK_TEXT : 0,
 	};
+	if ((seg->flags & TCP_F_ECE) && (pcb->flags & F_ECN))
+		a->what |= ACK_ECE;
 }
 
 static void ack_end(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
@@ -235,7 +237,7 @@ bool tcp_ack_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		advance(w, pcb, &a);
 	else if (is_duplicate(pcb, seg, old_wnd) && !(pcb->flags & F_SACK_OK))
 		a.what |= ACK_DUP;
-	if (a.what & (ACK_ADVANCED | ACK_SACKED | ACK_DSACK | ACK_DUP) ||
+	if (a.what & (ACK_ADVANCED | ACK_SACKED | ACK_DSACK | ACK_DUP | ACK_ECE) ||
 	    (pcb->tlp_end && !(a.what & ACK_TEXT)))
 		ack_end(w, pcb, &a);
 	return true;

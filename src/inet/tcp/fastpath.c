@@ -39,6 +39,8 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		pkt_consume(w, seg->p, FATE_ABSORBED);
 		return true;
 	}
+	if (pcb->flags & F_ECN)
+		tcp_ecn_data(w, pcb, seg);
 	tcp_data_copy(pcb, seg, 0, seg->len);
 	rcv->tail += seg->len;
 	pcb->rcv_nxt += seg->len;

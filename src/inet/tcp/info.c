@@ -31,6 +31,10 @@ static void info_options(const struct tcp_pcb *pcb, struct tcp_info *i)
 		i->tcpi_options |= TCPI_OPT_TIMESTAMPS;
 	if (pcb->flags & F_SACK_OK)
 		i->tcpi_options |= TCPI_OPT_SACK;
+	if (pcb->flags & F_ECN)
+		i->tcpi_options |= TCPI_OPT_ECN;
+	if (pcb->ecn & ECN_SEEN)
+		i->tcpi_options |= TCPI_OPT_ECN_SEEN;
 	if (pcb->flags & F_WSCALE_OK) {
 		i->tcpi_options |= TCPI_OPT_WSCALE;
 		i->tcpi_snd_wscale = pcb->snd_wscale;
@@ -64,6 +68,7 @@ static void info_flow(const struct worker *w, const struct tcp_pcb *pcb, struct 
 	i->tcpi_reordering = pcb->reordering;
 	i->tcpi_reord_seen = pcb->reord_seen;
 	i->tcpi_delivered = (uint32_t)(pcb->snd_mss ? pcb->delivered_bytes / pcb->snd_mss : 0);
+	i->tcpi_delivered_ce = pcb->delivered_ce;
 	if (pcb->rate_interval_ns)
 		i->tcpi_delivery_rate = pcb->rate_bytes * TCP_S_NS / pcb->rate_interval_ns;
 	i->tcpi_delivery_rate_app_limited = pcb->rate_app_limited;

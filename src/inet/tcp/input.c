@@ -16,6 +16,7 @@ static bool addresses(struct tcp_seg *seg)
 
 	if (!ip || ip4_version(ip) != 4)
 		return false;
+	seg->ecn = ip->tos & IP_ECN_MASK;
 	seg->local.addr = ipaddr_from_ip4(ip->dst_be);
 	seg->remote.addr = ipaddr_from_ip4(ip->src_be);
 	return true;
@@ -62,8 +63,7 @@ static bool parse(struct worker *w, struct pkt *p, struct tcp_seg *seg)
 	seg->seq = be32_to_host(h->seq_be);
 	seg->ack = be32_to_host(h->ack_be);
 	seg->wnd = be16_to_host(h->window_be);
-	seg->flags = h->flags &
-		     (TCP_F_FIN | TCP_F_SYN | TCP_F_RST | TCP_F_PSH | TCP_F_ACK | TCP_F_URG);
+	seg->flags = h->flags;
 	seg->urgent = be16_to_host(h->urgent_be);
 	seg->payload = (uint16_t)(p->l4 + hdr_bytes);
 	seg->len = pkt_len_from(p, seg->payload);

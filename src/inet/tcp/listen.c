@@ -178,6 +178,7 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 		return;
 	}
 	tcp_child_syn(w, child, seg, iss ? iss : tcp_isn(w, &seg->local, &seg->remote));
+	tcp_ecn_listen(w, child, seg);
 	answer_syn(w, child);
 	pkt_consume(w, seg->p, FATE_ABSORBED);
 }

@@ -18,6 +18,8 @@ void tcp_prr_begin(struct worker *w, struct tcp_pcb *pcb)
 	pcb->prr_delivered = pcb->prr_out = 0;
 	pcb->ssthresh = tcp_max(pcb->cc->ssthresh(w, pcb, flight), 2u * pcb->snd_mss);
 	pcb->lost_events++;
+	if (pcb->flags & F_ECN)
+		pcb->ecn |= ECN_CWR_DUE;
 }
 
 void tcp_prr_acked(struct tcp_pcb *pcb, const struct tcp_ack *a, uint32_t lost)
@@ -27,7 +29,7 @@ void tcp_prr_acked(struct tcp_pcb *pcb, const struct tcp_ack *a, uint32_t lost)
 
 	/* Without SACK each duplicate ACK is a segment, and a partial one of its own is one more.
 	 */
-	if (!(pcb->flags & F_SACK_OK))
+	if (!(pcb->flags & F_SACK_OK) && pcb->recovery != TCP_CWR)
 		newly = a->what & (ACK_DUP | ACK_ADVANCED) ? mss : 0;
 	if (!newly || !pcb->prior_cwnd)
 		return;

@@ -38,6 +38,14 @@ void tcp_rate_arrived(struct worker *w, struct tcp_pcb *pcb, struct tcp_sent *r,
 	}
 }
 
+static void marked(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
+{
+	uint32_t segments = (bytes + pcb->snd_mss - 1) / pcb->snd_mss;
+
+	pcb->delivered_ce += segments;
+	tcp_mib_add(w, TCPDeliveredCE, segments);
+}
+
 void tcp_rate_sample(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a,
 		     struct tcp_rate *rate)
 {
@@ -49,6 +57,9 @@ void tcp_rate_sample(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack
 		.prior_flight_bytes = a->prior_flight,
 		.lost_bytes = (uint32_t)pcb->lost_total - a->prior_lost,
 	};
+	if (a->what & ACK_ECE)
+		marked(w, pcb, a->newly_bytes);
+	rate->ece = a->what & ACK_ECE;
 	pcb->delivered_bytes += a->newly_bytes;
 	if (a->newly_bytes)
 		pcb->delivered_ns = w->now_ns;

@@ -197,6 +197,8 @@ void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 			pkt_drop(w, seg->p, DROP_SOCKET_RCVBUFF);
 			return;
 		}
+		if (pcb->flags & F_ECN)
+			tcp_ecn_data(w, pcb, seg);
 	}
 	if (tcp_seq_leq(seg->seq, pcb->rcv_nxt))
 		in_order(w, pcb, seg);

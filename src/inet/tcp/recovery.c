@@ -123,13 +123,16 @@ static void ack_undisturbed(struct worker *w, struct tcp_pcb *pcb, struct tcp_ac
 {
 	if (a->what & ACK_ADVANCED)
 		pcb->dupacks = 0;
-	if (pcb->recovery == TCP_CWR && tcp_seq_geq(pcb->snd_una, pcb->recover) &&
-	    pcb->snd_una != a->prior_una) {
+	/* Beyond `recover`: the peer has seen our CWR, and what has ECE from here on means a new
+	 * mark. */
+	if (pcb->recovery == TCP_CWR && tcp_seq_gt(pcb->snd_una, pcb->recover)) {
 		tcp_prr_end(w, pcb);
 		tcp_recovery_state(w, pcb, TCP_OPEN);
 	}
 	if (pcb->recovery != TCP_CWR)
 		tcp_undo_dsack(w, pcb);
+	if (a->what & ACK_ECE)
+		tcp_recovery_cwr(w, pcb);
 	if (pcb->flags & F_SACK_OK)
 		tcp_rack_detect(w, pcb);
 	if (time_to_recover(pcb))
@@ -234,8 +237,8 @@ static void congestion_control(struct worker *w, struct tcp_pcb *pcb, struct tcp
 
 static bool dubious(const struct tcp_pcb *pcb, const struct tcp_ack *a)
 {
-	return pcb->recovery != TCP_OPEN || (a->what & (ACK_SACKED | ACK_DUP | ACK_DSACK)) ||
-	       pcb->sacked_bytes;
+	return pcb->recovery != TCP_OPEN ||
+	       (a->what & (ACK_SACKED | ACK_DUP | ACK_DSACK | ACK_ECE)) || pcb->sacked_bytes;
 }
 
 void tcp_recovery_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
@@ -249,6 +252,8 @@ void tcp_recovery_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 	/* After a time-out the window is full, and by this ACK that ends it, too. */
 	if (pcb->recovery == TCP_LOSS)
 		pcb->flags |= F_CWND_LIMITED;
+	if (a->what & ACK_ECE)
+		pcb->undo_marker = 0; /* there was congestion, whatever arrived twice */
 	tcp_rack_reo_wnd(pcb, a);
 	tcp_tlp_acked(w, pcb, a);
 	if (dubious(pcb, a)) {

@@ -19,6 +19,7 @@
 #define ACK_LOST 0x080u	     /* loss was found by this ACK */
 #define ACK_REORDERED 0x100u /* it shows that the path reorders */
 #define ACK_TEXT 0x200u	     /* the segment carries data or a FIN */
+#define ACK_ECE 0x400u	     /* it says that a packet of ours was marked (RFC 3168) */
 
 struct tcp_ack {
 	uint32_t what;

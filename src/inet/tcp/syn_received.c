@@ -90,7 +90,7 @@ void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 			return;
 		}
 		/* Both opened: the other's SYN,ACK is its ACK of ours. */
-		seg->flags &= (uint8_t)~TCP_F_SYN;
+		seg->flags &= (uint8_t) ~(TCP_F_SYN | TCP_F_ECE | TCP_F_CWR);
 		seg->seq++;
 	}
 	if (seg->flags & TCP_F_SYN) {

@@ -88,6 +88,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 static void simultaneous(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	tcp_take_syn(w, pcb, seg);
+	tcp_ecn_syn_sent(pcb, seg);
 	tcp_set_state(w, pcb, TCP_SYN_RECEIVED);
 	pkt_consume(w, seg->p, FATE_ABSORBED);
 	tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN | TCP_F_ACK);
@@ -97,6 +98,7 @@ static void simultaneous(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 static void syn_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	tcp_take_syn(w, pcb, seg);
+	tcp_ecn_syn_sent(pcb, seg);
 	tcp_established(w, pcb, seg);
 	if (!tcp_synchronised(pcb)) {
 		pkt_consume(w, seg->p, FATE_ABSORBED);

@@ -218,6 +218,16 @@ void tcp_snd_map(struct tcp_pcb *pcb);
 uint32_t
 tcp_data_end(const struct tcp_pcb *pcb); /* number behind the last byte the program wrote */
 
+/* ecn.c: RFC 3168 */
+void tcp_ecn_connect(const struct worker *w, struct tcp_pcb *pcb);
+void tcp_ecn_listen(const struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg);
+void tcp_ecn_syn_sent(struct tcp_pcb *pcb, const struct tcp_seg *seg); /* SYN or SYN,ACK came */
+/* The flags that a segment gets besides; its IP header's bits go into pcb->flow. Where F_ECN. */
+uint8_t tcp_ecn_mark(const struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len,
+		     uint8_t flags);
+/* Data came; rcv_nxt is as before it. Where F_ECN. */
+void tcp_ecn_data(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+
 /* pace.c */
 void tcp_pacing_update(struct worker *w, struct tcp_pcb *pcb); /* is it paced? F_PACED follows */
 /* Bytes a second; 0: there is nothing yet to tell it from. */

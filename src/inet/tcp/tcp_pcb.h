@@ -153,8 +153,14 @@
 #define F_KNOWN 0x04000000u	/* the socket layer opened it, or took it */
 #define F_PUSH_NOW 0x08000000u	/* send what Nagle, cork and the window would hold back */
 #define F_URG_WAIT 0x10000000u	/* pub.urg is ANNOUNCED: its byte has not come */
+#define F_ECN 0x80000000u	/* both sides can (ecn.c); before that: we asked */
 #define F_ENDED 0x20000000u	/* the socket was told of the end */
 #define F_SND_URG 0x40000000u	/* pub.snd_urg is ahead of snd_una, as far as looked at */
+
+/* pcb->ecn */
+#define ECN_CWR_DUE 0x01u /* the next new data says that the window was cut [TCP_ECN_QUEUE_CWR] */
+#define ECN_ECHO 0x02u	  /* ECE on what we send [TCP_ECN_DEMAND_CWR] */
+#define ECN_SEEN 0x04u	  /* the peer's data came with ECT or CE */
 
 struct tcp_range {
 	uint32_t start, end; /* end is behind the last */
@@ -267,7 +273,9 @@ struct tcp_pcb {
 	uint32_t rate_bytes;
 	uint32_t pace_burst, pace_late_ns; /* what is left of this one, and of its delay */
 	bool rate_app_limited;
-	bool cc_chosen; /* by name, not the default */
+	bool cc_chosen;	       /* by name, not the default */
+	uint8_t ecn;	       /* ECN_* */
+	uint32_t delivered_ce; /* segments that ACKs with ECE told of */
 	uint32_t tlp_probes, undone;
 	uint32_t prior_cwnd; /* before the last congestion event, to be undone */
 	uint64_t cc_state[TCP_CC_STATE_BYTES / 8];
@@ -314,6 +322,7 @@ struct tcp_seg {
 	uint16_t mss;	  /* 0: no option */
 	uint16_t payload; /* offset of the payload, from buf_addr */
 	uint8_t flags;	  /* TCP_F_* */
+	uint8_t ecn;	  /* IP_ECN_* */
 	uint8_t wscale;
 	bool has_ts, has_wscale, sack_ok;
 	bool ack_done; /* ack_segment() has seen it */

@@ -44,6 +44,7 @@ static void undo(struct worker *w, struct tcp_pcb *pcb, bool unmark)
 		pcb->cwnd = tcp_max(pcb->cwnd, pcb->prior_cwnd);
 	pcb->ssthresh = tcp_max(pcb->ssthresh, pcb->prior_ssthresh);
 	pcb->undo_marker = 0;
+	pcb->ecn &= (uint8_t)~ECN_CWR_DUE;
 	pcb->reo_persist = 16;
 	pcb->undone++;
 }

@@ -50,6 +50,7 @@ static void connect_start(struct worker *w, struct tcp_pcb *pcb)
 	tcp_hash_insert(w, &pcb->node, tcp_tuple_hash(w, local, remote));
 	tcp_set_state(w, pcb, TCP_SYN_SENT);
 	tcp_mib(w, ActiveOpens);
+	tcp_ecn_connect(w, pcb);
 	tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN);
 	tcp_rtx_start(w, pcb);
 }

@@ -8,6 +8,7 @@
 
 #include "inet/state.h"
 #include "inet/tcp/tcp_impl.h"
+#include "wire/ip4.h"
 
 #define IP4_AND_TCP_BYTES 40u
 
@@ -17,12 +18,12 @@ int tcp_route(struct worker *w, struct tcp_pcb *pcb)
 	int err;
 
 	if (flow->generation == w->inet->generation && flow->ttl == pcb->pub.ttl &&
-	    flow->tos == pcb->pub.tos && flow->mtu_bytes == pcb->mss_mtu_bytes)
+	    !((flow->tos ^ pcb->pub.tos) & ~IP_ECN_MASK) && flow->mtu_bytes == pcb->mss_mtu_bytes)
 		return 0;
 	flow->src = pcb->pub.local.addr;
 	flow->dst = pcb->pub.remote.addr;
 	flow->ttl = pcb->pub.ttl;
-	flow->tos = pcb->pub.tos;
+	flow->tos = pcb->pub.tos & (uint8_t)~IP_ECN_MASK;
 	err = ip_flow_route(w, flow);
 	if (!err && flow->mtu_bytes != pcb->mss_mtu_bytes)
 		tcp_mss_update(pcb);
@@ -143,6 +144,8 @@ int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, 
 		pkt_drop(w, p, DROP_NOMEM);
 		return -ENOBUFS;
 	}
+	if (pcb->flags & F_ECN)
+		flags = tcp_ecn_mark(w, pcb, seq, len, flags);
 	p->l4 = p->mbuf.data_off;
 	p->l7 = (uint16_t)(p->l4 + hdr_bytes);
 	header_fill(w, pcb, h, hdr_bytes, seq, flags);

@@ -59,6 +59,7 @@ struct host {
 extern struct told tcp_told;	 /* tcp_stub.c */
 extern bool tcp_stub_knows;	 /* tcp_icmp_error()'s answer */
 extern unsigned int tcp_stub_in; /* packets that tcp_input() got */
+extern uint8_t tcp_stub_tos;	 /* of the last one's IP header */
 
 /* spec: the wire's, NULL for "wire,mac=02:00:00:00:00:02". ARP announcements are out and gone. */
 struct host *host_open(const char *spec);

@@ -8,6 +8,7 @@
 struct told tcp_told;
 bool tcp_stub_knows;
 unsigned int tcp_stub_in;
+uint8_t tcp_stub_tos;
 
 int tcp_init(struct worker *w)
 {
@@ -21,8 +22,10 @@ void tcp_free(struct worker *w)
 void tcp_input(struct worker *w, struct pkt **pkts, unsigned int n)
 {
 	tcp_stub_in += n;
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++) {
+		tcp_stub_tos = ((struct ip4_hdr *)pkt_at(pkts[i], pkts[i]->l3))->tos;
 		pkt_consume(w, pkts[i], FATE_ABSORBED);
+	}
 }
 
 bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,

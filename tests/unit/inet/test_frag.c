@@ -272,6 +272,52 @@ static void test_tcp(void **state)
 	host_close(h);
 }
 
+/* RFC 3168 section 5.3: CE of one fragment is CE of the whole; where some cannot ECN and some can,
+ * none of the answers would be true. */
+static void test_ecn(void **state)
+{
+	static const struct {
+		uint8_t tos[3], whole;
+		bool dropped;
+	} cases[] = {
+		{ { 0xb8, 0xb8, 0xb8 }, 0xb8, false },
+		{ { 2, 2, 2 }, 2, false },
+		{ { 1, 1, 1 }, 1, false },
+		{ { 3, 2, 2 }, 3, false },
+		{ { 2, 2, 3 }, 3, false },
+		{ { 0xba, 0xbb, 0xb9 }, 0xbb, false },
+		{ { 1, 3, 1 }, 3, false },
+		{ { 0, 3, 0 }, 0, true },
+		{ { 3, 3, 0 }, 0, true },
+		{ { 0, 2, 2 }, 0, true },
+	};
+	struct host *h = host_open(NULL);
+	struct frame_spec s = from_peer();
+	struct frame_tcp t = { .sport = 1, .dport = 2, .flags = TCP_F_ACK };
+	uint8_t whole[256], frame[256];
+	unsigned int in = tcp_stub_in, dropped = 0;
+
+	frame_tcp(whole, &s, &t, "0123456789ab", 12);
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		s.id = (uint16_t)(100 + i);
+		for (unsigned int j = 0; j < 3; j++) {
+			s.tos = cases[i].tos[j];
+			s.frag = (uint16_t)(j | (j < 2 ? IP4_MF : 0));
+			host_put(h, frame,
+				 frame_ip4(frame, &s, IP_PROTO_TCP, whole + FRAME_L4_AT + 8 * j,
+					   j < 2 ? 8 : 16));
+		}
+		dropped += cases[i].dropped ? 3 : 0;
+		in += !cases[i].dropped;
+		assert_int_equal(test_drops(h->w, FRAG_ECN), dropped);
+		assert_int_equal(tcp_stub_in, in);
+		if (!cases[i].dropped)
+			assert_int_equal(tcp_stub_tos, cases[i].whole);
+	}
+	assert_int_equal(h->w->ledger.held, 0);
+	host_close(h);
+}
+
 /* inet_free() with incomplete datagrams. */
 static void test_free_incomplete(void **state)
 {
@@ -385,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_ecn),
 		cmocka_unit_test(test_free_incomplete),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_df),
