@@ -84,11 +84,11 @@ static int refused(const char *name, const char *value, int err, const char *con
 		snprintf(error, ENGINE_ERROR_BYTES,
 			 "%s: there is no controller '%.32s'; there are: %s", name, value,
 			 controllers);
-	else if (n == 3)
+	else if (n > 1)
 		snprintf(error, ENGINE_ERROR_BYTES,
-			 "%s: '%.64s' is wrong: three numbers from %d to %d are wanted, none "
+			 "%s: '%.64s' is wrong: %u numbers from %d to %d are wanted, none "
 			 "smaller than the one before",
-			 name, value, min, max);
+			 name, value, n, min, max);
 	else
 		snprintf(error, ENGINE_ERROR_BYTES, "%s: '%.64s' is not a number from %d to %d",
 			 name, value, min, max);

@@ -7,6 +7,8 @@
 
 #include "inet/ip4.h"
 #include "inet/state.h"
+#include "inet/tcp/params.h"
+#include "inet/tcp/tcp.h"
 
 #define UDP_MAX_PAYLOAD_BYTES 65507u
 
@@ -53,16 +55,17 @@ static int ephemeral_port(struct worker *w, const struct udp_pcb *pcb, struct en
 {
 	/* Workers do not know each other's ports: each has those of its own remainder. */
 	const uint32_t step = w->siblings ? w->siblings : 1;
-	const uint32_t count = (UDP_EPHEMERAL_LAST - UDP_EPHEMERAL_FIRST + 1) / step;
+	const int32_t *range = tcp_params(w)->ip_local_port_range;
+	const uint32_t first = (uint32_t)range[0] + w->id;
+	const uint32_t count = (uint32_t)(range[1] - range[0] + 1) / step;
 	struct udp_pcb strict = *pcb;
-	uint32_t start = worker_random(w) % count;
+	uint32_t start = worker_random(w);
 
 	/* A port that was not asked for by number is never shared. */
 	strict.reuse_addr = false;
 	strict.reuse_port = false;
 	for (uint32_t i = 0; i < count; i++) {
-		local->port_be = host_to_be16(
-			(uint16_t)(UDP_EPHEMERAL_FIRST + w->id + (start + i) % count * step));
+		local->port_be = host_to_be16((uint16_t)(first + (start + i) % count * step));
 		if (!udp_bind_conflicts(&w->inet->udp, &strict, local))
 			return 0;
 	}

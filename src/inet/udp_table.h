@@ -13,10 +13,8 @@
 #include "inet/udp.h"
 #include "wire/byteorder.h"
 
-#define UDP_BUCKETS 4096u	   /* power of two */
-#define UDP_FREE_PCBS 1024u	   /* closed pcbs that are kept for the next ones */
-#define UDP_EPHEMERAL_FIRST 32768u /* as Linux's ip_local_port_range */
-#define UDP_EPHEMERAL_LAST 60999u
+#define UDP_BUCKETS 4096u   /* power of two */
+#define UDP_FREE_PCBS 1024u /* closed pcbs that are kept for the next ones */
 
 struct udp_table {
 	struct udp_pcb **buckets; /* [UDP_BUCKETS] */

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "inet/tcp/params.h"
 #include "sock/sock_priv.h"
 
 static void stream_let_go(struct sock *s, struct tcp_pcb *pcb, bool abort);

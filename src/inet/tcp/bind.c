@@ -10,19 +10,25 @@
 
 #include "inet/tcp/tcp_impl.h"
 
-#define PORT_LOW 32768u /* [ip_local_port_range] */
-#define PORT_HIGH 60999u
-#define PORT_COUNT (PORT_HIGH - PORT_LOW + 1)
-
 static uint32_t port_step(const struct worker *w)
 {
 	return w->siblings ? w->siblings : 1;
 }
 
-/* The worker's n-th port, begun anew behind the last. */
+/* How many ports are the worker's own to choose from: each of the workers has its share. */
+static uint32_t port_count(const struct worker *w)
+{
+	const int32_t *range = w->tcp->params.ip_local_port_range;
+
+	return (uint32_t)(range[1] - range[0] + 1) / port_step(w);
+}
+
+/* The n-th of them, begun anew behind the last. */
 static uint16_t port_at(const struct worker *w, uint32_t n)
 {
-	return (uint16_t)(PORT_LOW + w->id + n % (PORT_COUNT / port_step(w)) * port_step(w));
+	uint32_t first = (uint32_t)w->tcp->params.ip_local_port_range[0] + w->id;
+
+	return (uint16_t)(first + n % port_count(w) * port_step(w));
 }
 
 static struct tcp_node **bind_bucket(struct worker *w, uint16_t port_be)
@@ -126,7 +132,7 @@ static void port_take(struct worker *w, struct tcp_pcb *pcb, uint16_t port_be, b
 
 int tcp_port_any(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint32_t start = worker_random(w) % PORT_COUNT, count = PORT_COUNT / port_step(w);
+	uint32_t start = worker_random(w), count = port_count(w);
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct endpoint local = pcb->pub.local;
@@ -158,6 +164,7 @@ static bool tuple_free(struct worker *w, const struct endpoint *local,
 	pcb->iss = tw->snd_nxt + 65535 + 2;
 	pcb->ts_recent = tw->ts_recent;
 	pcb->ts_recent_s = tw->ts_recent_s;
+	tcp_mib(w, TWRecycled);
 	tcp_tw_free(w, tw);
 	return true;
 }
@@ -167,7 +174,7 @@ static bool tuple_free(struct worker *w, const struct endpoint *local,
  */
 int tcp_port_ephemeral(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint32_t start = worker_random(w) % PORT_COUNT, count = PORT_COUNT / port_step(w);
+	uint32_t start = worker_random(w), count = port_count(w);
 
 	if (pcb->flags & F_BOUND)
 		return tuple_free(w, &pcb->pub.local, &pcb->pub.remote, pcb) ? 0 : -EADDRNOTAVAIL;

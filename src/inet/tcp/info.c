@@ -44,7 +44,7 @@ static void info_options(const struct tcp_pcb *pcb, struct tcp_info *i)
 
 static void info_times(struct worker *w, const struct tcp_pcb *pcb, struct tcp_info *i)
 {
-	i->tcpi_rto = (uint32_t)(tcp_rto_ns(pcb) / 1000);
+	i->tcpi_rto = (uint32_t)(tcp_rto_ns(w, pcb) / 1000);
 	i->tcpi_ato = (uint32_t)(TCP_DELACK_NS / 1000);
 	i->tcpi_last_data_sent = ms_since(w, pcb->last_snd_ns);
 	i->tcpi_last_data_recv = ms_since(w, pcb->last_data_rcv_ns);

@@ -33,5 +33,7 @@ uint32_t tcp_ts_offset(struct worker *w, const struct endpoint *local,
 {
 	struct isn_key key = { .local = local->addr, .remote = remote->addr, .purpose = 2 };
 
+	if (w->tcp->params.tcp_timestamps != 1)
+		return 0;
 	return (uint32_t)worker_hash(w, &key, sizeof(key));
 }

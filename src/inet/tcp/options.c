@@ -93,25 +93,26 @@ static uint32_t put_ts(const struct worker *w, const struct tcp_pcb *pcb, uint8_
 	return 12;
 }
 
-/* On a SYN we offer everything; on a SYN,ACK what the peer offered too. */
+/* On a SYN we offer what the parameters say; on a SYN,ACK what the peer offered too. */
 static uint32_t syn_options(const struct worker *w, const struct tcp_pcb *pcb, uint8_t flags,
 			    uint8_t *opt)
 {
+	const struct tcp_params *params = &w->tcp->params;
 	bool offer = !(flags & TCP_F_ACK);
 	uint32_t n = TCP_OPT_MSS_BYTES;
 
 	opt[0] = TCP_OPT_MSS;
 	opt[1] = TCP_OPT_MSS_BYTES;
 	be16_store(opt + 2, pcb->adv_mss);
-	if (offer || (pcb->flags & F_SACK_OK)) {
+	if (offer ? params->tcp_sack : (pcb->flags & F_SACK_OK) != 0) {
 		opt[n++] = TCP_OPT_NOP;
 		opt[n++] = TCP_OPT_NOP;
 		opt[n++] = TCP_OPT_SACK_OK;
 		opt[n++] = TCP_OPT_SACK_OK_BYTES;
 	}
-	if (offer || (pcb->flags & F_TS_OK))
+	if (offer ? params->tcp_timestamps : (pcb->flags & F_TS_OK) != 0)
 		n += put_ts(w, pcb, opt + n);
-	if (offer || (pcb->flags & F_WSCALE_OK)) {
+	if (offer ? params->tcp_window_scaling : (pcb->flags & F_WSCALE_OK) != 0) {
 		opt[n++] = TCP_OPT_NOP;
 		opt[n++] = TCP_OPT_WSCALE;
 		opt[n++] = TCP_OPT_WSCALE_BYTES;

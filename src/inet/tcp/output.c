@@ -171,11 +171,11 @@ static uint32_t next_len(const struct tcp_pcb *pcb, uint32_t pipe)
 /* RFC 2861, as Linux does it: after a pause the window is not what the path was seen to carry. */
 static void restart_after_idle(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint64_t idle_ns = w->now_ns - pcb->last_snd_ns, rto_ns = tcp_rto_ns(pcb);
+	uint64_t idle_ns = w->now_ns - pcb->last_snd_ns, rto_ns = tcp_rto_ns(w, pcb);
 	uint32_t initial = TCP_INIT_CWND_SEGMENTS * pcb->snd_mss;
 
 	if (pcb->snd_una != pcb->snd_nxt || !pcb->last_snd_ns || idle_ns <= rto_ns ||
-	    !w->tcp->params.tcp_slow_start_after_idle)
+	    !w->tcp->params.tcp_slow_start_after_idle || pcb->cc->control)
 		return;
 	if (pcb->cwnd > pcb->ssthresh * 3ull / 4)
 		pcb->ssthresh = tcp_max(pcb->ssthresh, pcb->cwnd / 4 * 3);

@@ -20,10 +20,13 @@ struct param {
 static const struct param params_table[] = {
 #define TCP_PARAM(name, initial, min, max, text)                                                   \
 	{ #name, text, offsetof(struct tcp_params, name), 1, { initial, 0, 0 }, min, max },
+#define TCP_PARAM_2(name, first, last, min, max, text)                                             \
+	{ #name, text, offsetof(struct tcp_params, name), 2, { first, last, 0 }, min, max },
 #define TCP_PARAM_3(name, low, initial, high, text)                                                \
 	{ #name, text, offsetof(struct tcp_params, name), 3, { low, initial, high }, 1, INT32_MAX },
 #include "inet/tcp/params.def"
 #undef TCP_PARAM
+#undef TCP_PARAM_2
 #undef TCP_PARAM_3
 	{ "tcp_congestion_control",
 	  "the congestion controller of new sockets",
@@ -105,8 +108,9 @@ int tcp_params_set(struct tcp_params *params, const char *name, const char *valu
 	}
 	if (value[strspn(value, " \t")])
 		return -EINVAL;
-	if (p->n == 3 && (fresh[0] > fresh[1] || fresh[1] > fresh[2]))
-		return -ERANGE;
+	for (unsigned int i = 1; i < p->n; i++)
+		if (fresh[i - 1] > fresh[i])
+			return -ERANGE;
 	memcpy(numbers(params, p), fresh, p->n * sizeof(int32_t));
 	return 0;
 }
@@ -141,6 +145,8 @@ int tcp_params_get(const struct tcp_params *params, const char *name, char *valu
 		len = snprintf(value, room, "%s", params->tcp_congestion_control);
 	else if (p->n == 1)
 		len = snprintf(value, room, "%d", v[0]);
+	else if (p->n == 2)
+		len = snprintf(value, room, "%d %d", v[0], v[1]);
 	else
 		len = snprintf(value, room, "%d %d %d", v[0], v[1], v[2]);
 	return (size_t)len < room ? 0 : -ENOSPC;

@@ -15,9 +15,11 @@
 
 struct tcp_params {
 #define TCP_PARAM(name, initial, min, max, text) int32_t name;
+#define TCP_PARAM_2(name, first, last, min, max, text) int32_t name[2];
 #define TCP_PARAM_3(name, low, initial, high, text) int32_t name[3];
 #include "inet/tcp/params.def"
 #undef TCP_PARAM
+#undef TCP_PARAM_2
 #undef TCP_PARAM_3
 	char tcp_congestion_control[16]; /* always the name of a controller there is */
 };
@@ -40,7 +42,7 @@ const char *tcp_params_short(const char *name);
 /* Name and meaning of the i-th; NULL behind the last. */
 const char *tcp_params_name(unsigned int i, const char **text);
 
-/* How many numbers it is (1 or 3, 0: words), and what each may be. -ENOENT. */
+/* How many numbers it is (1 to 3, 0: words), and what each may be. -ENOENT. */
 int tcp_params_bounds(const char *name, unsigned int *n, int32_t *min, int32_t *max);
 
 #endif

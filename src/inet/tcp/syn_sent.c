@@ -23,15 +23,15 @@ void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *s
 	pcb->snd_wl1 = seg->seq;
 	pcb->snd_wnd = seg->wnd; /* never scaled in a SYN */
 	pcb->snd_max_wnd = seg->wnd;
-	if (seg->has_wscale) {
+	if (seg->has_wscale && w->tcp->params.tcp_window_scaling) {
 		pcb->flags |= F_WSCALE_OK;
 		pcb->snd_wscale = seg->wscale;
 	} else {
 		pcb->snd_wscale = pcb->rcv_wscale = 0;
 	}
-	if (seg->sack_ok)
+	if (seg->sack_ok && w->tcp->params.tcp_sack)
 		pcb->flags |= F_SACK_OK;
-	if (seg->has_ts) {
+	if (seg->has_ts && w->tcp->params.tcp_timestamps) {
 		pcb->flags |= F_TS_OK;
 		pcb->ts_recent = seg->ts_val;
 		pcb->ts_recent_s = tcp_now_s(w);

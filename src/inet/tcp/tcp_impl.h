@@ -195,11 +195,11 @@ bool tcp_urgent_mode(const struct tcp_pcb *pcb); /* of ours, something is not ac
 void tcp_urgent_mark(struct tcp_pcb *pcb, uint32_t seq, struct tcp_hdr *h);
 
 /* rto.c */
-void tcp_rtt_sample(struct tcp_pcb *pcb, uint64_t rtt_us);
+void tcp_rtt_sample(const struct worker *w, struct tcp_pcb *pcb, uint64_t rtt_us);
 void tcp_rtt_syn(struct worker *w, struct tcp_pcb *pcb); /* our SYN was acknowledged */
 struct tcp_ack;
 void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a);
-uint64_t tcp_rto_ns(const struct tcp_pcb *pcb);				     /* with backoff */
+uint64_t tcp_rto_ns(const struct worker *w, const struct tcp_pcb *pcb);	     /* with backoff */
 uint64_t tcp_rto_left_ns(const struct worker *w, const struct tcp_pcb *pcb); /* of the first */
 
 /* timers.c */
@@ -313,6 +313,11 @@ static inline bool tcp_endpoint_equal(const struct endpoint *a, const struct end
 static inline uint64_t tcp_fin_wait2_ns(const struct worker *w)
 {
 	return (uint64_t)w->tcp->params.tcp_fin_timeout * TCP_S_NS;
+}
+
+static inline uint64_t tcp_rto_max_ns(const struct worker *w)
+{
+	return (uint64_t)w->tcp->params.tcp_rto_max_ms * TCP_MS_NS;
 }
 
 /* An ACK for what is outside of everything may go, given when the last did. */

@@ -85,8 +85,8 @@
  *
  * Limits: as many children in SYN_RECEIVED as the listener's backlog (then syncookie.c, which keeps
  * nothing), TCP_RANGES_MAX holes a direction,
- * TCP_MAX_TIME_WAIT entries, one ACK each 500 ms for segments that are outside of everything, 1,000
- * challenge ACKs a second a worker.
+ * tcp_max_tw_buckets entries, one ACK each 500 ms for segments that are outside of everything,
+ * 1,000 challenge ACKs a second a worker.
  */
 #ifndef WEIR_INET_TCP_TCP_PCB_H
 #define WEIR_INET_TCP_TCP_PCB_H
@@ -100,15 +100,13 @@
 #define TCP_S_NS 1000000000ull
 
 /* Limits and times; Linux's names are in brackets. */
-#define TCP_MAX_TIME_WAIT 131072u /* [tcp_max_tw_buckets] */
+#define TCP_MAX_TIME_WAIT (1u << 20) /* what tcp_max_tw_buckets may be */
 #define TCP_MAX_PCBS (1u << 20)
 #define TCP_RANGES_MAX 61u
 #define TCP_MAX_SENT_BLOCKS 65536u	    /* of 2 KB, for all connections of a worker */
 #define TCP_SENT_SPARE 128u		    /* blocks kept ready */
 #define TCP_INIT_CWND_SEGMENTS 10u	    /* RFC 6928 */
 #define TCP_RTO_INIT_NS (1ull * TCP_S_NS)   /* RFC 6298 section 2.1 */
-#define TCP_RTO_MIN_NS (200ull * TCP_MS_NS) /* [TCP_RTO_MIN] */
-#define TCP_RTO_MAX_NS (120ull * TCP_S_NS)  /* [TCP_RTO_MAX] */
 #define TCP_ORPHAN_RETRIES 8u		    /* where tcp_orphan_retries is 0 */
 #define TCP_DELACK_NS (40ull * TCP_MS_NS)   /* [TCP_DELACK_MIN] */
 #define TCP_TIME_WAIT_NS (60ull * TCP_S_NS) /* [TCP_TIMEWAIT_LEN] */

@@ -17,7 +17,7 @@ void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns)
 
 void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb)
 {
-	tcp_rtx_kind(w, pcb, TCP_RTX_RTO, tcp_rto_ns(pcb));
+	tcp_rtx_kind(w, pcb, TCP_RTX_RTO, tcp_rto_ns(w, pcb));
 }
 
 void tcp_rtx_kind(struct worker *w, struct tcp_pcb *pcb, enum tcp_rtx_kind kind, uint64_t after_ns)
@@ -30,7 +30,7 @@ void tcp_rtx_kind(struct worker *w, struct tcp_pcb *pcb, enum tcp_rtx_kind kind,
 
 void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb)
 {
-	tcp_rtx_kind(w, pcb, TCP_RTX_PERSIST, tcp_rto_ns(pcb));
+	tcp_rtx_kind(w, pcb, TCP_RTX_PERSIST, tcp_rto_ns(w, pcb));
 	pcb->flags |= F_PERSIST;
 }
 
@@ -147,7 +147,7 @@ static void syn_again(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsi
  * has reached its limit and the path is said to be broken [tcp_orphan_retries]. */
 static unsigned int retries_max(const struct worker *w, const struct tcp_pcb *pcb)
 {
-	bool alive = tcp_rto_ns(pcb) < TCP_RTO_MAX_NS;
+	bool alive = tcp_rto_ns(w, pcb) < tcp_rto_max_ns(w);
 	unsigned int orphan = (unsigned int)w->tcp->params.tcp_orphan_retries;
 
 	if (!(pcb->flags & F_DETACHED))
@@ -169,7 +169,7 @@ static bool too_long(const struct worker *w, const struct tcp_pcb *pcb)
 	/* A peer that took its window back is waited for as long as it says anything
 	 * [tcp_rtx_probe0_timed_out]. */
 	if (pcb->snd_wnd == 0 && !(pcb->flags & F_DETACHED))
-		return w->now_ns - pcb->last_rcv_ns > 2 * TCP_RTO_MAX_NS;
+		return w->now_ns - pcb->last_rcv_ns > 2 * tcp_rto_max_ns(w);
 	return pcb->retries >= retries_max(w, pcb);
 }
 
@@ -181,7 +181,8 @@ static bool persisted_too_long(const struct worker *w, const struct tcp_pcb *pcb
 
 	if (user_timeout_ns(pcb) && pcb->unacked_since_ns)
 		return user_timed_out(w, pcb);
-	if ((pcb->flags & F_DETACHED) && tcp_rto_ns(pcb) >= TCP_RTO_MAX_NS && pcb->backoff >= max)
+	if ((pcb->flags & F_DETACHED) && tcp_rto_ns(w, pcb) >= tcp_rto_max_ns(w) &&
+	    pcb->backoff >= max)
 		return true;
 	return pcb->retries >= max;
 }

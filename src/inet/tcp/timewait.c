@@ -20,6 +20,7 @@ void tcp_tw_free(struct worker *w, struct tcp_tw *tw)
 
 static void tw_fired(struct worker *w, struct timer *t)
 {
+	tcp_mib(w, TW);
 	tcp_tw_free(w, (struct tcp_tw *)((char *)t - offsetof(struct tcp_tw, timer)));
 }
 
@@ -43,14 +44,27 @@ static void tw_fill(struct worker *w, struct tcp_tw *tw, struct tcp_pcb *pcb)
 	tw->timer.fn = tw_fired;
 }
 
+/* One more, or NULL: there are so many that it has to do without, as in Linux. */
+static struct tcp_tw *tw_new(struct worker *w)
+{
+	struct tcp_slab *tws = &w->tcp->tws;
+	struct tcp_tw *tw = NULL;
+
+	if (tws->used < (uint32_t)w->tcp->params.tcp_max_tw_buckets &&
+	    tcp_slab_reserve(tws, 1) == 0)
+		tw = tcp_slab_get(tws);
+	if (!tw)
+		tcp_mib(w, TCPTimeWaitOverflow);
+	return tw;
+}
+
 /* The pcb is not needed any more; only a socket that has not let go keeps it, as a view. */
 void tcp_time_wait(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint32_t hash = pcb->node.hash, told = pcb->flags & F_READABLE;
-	struct tcp_tw *tw = NULL;
+	struct tcp_tw *tw;
 
-	if (tcp_slab_reserve(&w->tcp->tws, 1) == 0)
-		tw = tcp_slab_get(&w->tcp->tws);
+	tw = tw_new(w);
 	if (tw)
 		tw_fill(w, tw, pcb);
 	tcp_pcb_end(w, pcb);
@@ -75,8 +89,17 @@ void tcp_time_wait(struct worker *w, struct tcp_pcb *pcb)
 		w->tcp->up->tcp_error(w, pcb, 0, false);
 }
 
+static bool is_loopback(const struct endpoint *at)
+{
+	return ipaddr_is_ip4(&at->addr) && (be32_to_host(ipaddr_ip4(&at->addr)) >> 24) == 127;
+}
+
 bool tcp_tw_may_reuse(const struct worker *w, const struct tcp_tw *tw)
 {
+	int32_t reuse = w->tcp->params.tcp_tw_reuse;
+
+	if (reuse == 0 || (reuse == 2 && !is_loopback(&tw->local) && !is_loopback(&tw->remote)))
+		return false;
 	return tw->ts_ok && !tw->pcb && w->now_ns - tw->since_ns > TCP_S_NS;
 }
 

@@ -106,7 +106,7 @@ static void test_setup(void **state)
 	refused(setup_sysctl(engine, "colour=blue", error), "weir sysctl lists them");
 	refused(setup_sysctl(engine, "tcp_syn_retries=200", error), "from 1 to 127");
 	refused(setup_sysctl(engine, "tcp_syn_retries=", error), "from 1 to 127");
-	refused(setup_sysctl(engine, "tcp_rmem=4096", error), "three numbers");
+	refused(setup_sysctl(engine, "tcp_rmem=4096", error), "3 numbers from 1");
 	refused(setup_sysctl(engine, "tcp_congestion_control=vegas", error), "there are: cubic");
 	refused(setup_sysctl(engine, "tcp_available_congestion_control=reno", error),
 		"only be read");

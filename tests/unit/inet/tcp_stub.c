@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "inet/tcp/params.h"
 #include "inet/tcp/tcp.h"
 
 struct told tcp_told;
@@ -13,6 +14,13 @@ uint8_t tcp_stub_tos;
 int tcp_init(struct worker *w)
 {
 	return 0;
+}
+
+const struct tcp_params *tcp_params(const struct worker *w)
+{
+	static const struct tcp_params params = { .ip_local_port_range = { 32768, 60999 } };
+
+	return &params;
 }
 
 void tcp_free(struct worker *w)

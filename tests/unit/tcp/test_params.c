@@ -49,6 +49,8 @@ static void test_set(void **state)
 	assert_int_equal(p.tcp_syn_retries, 3);
 	assert_int_equal(tcp_params_set(&p, "net.ipv4.tcp_wmem", " 5000\t6000 7000 "), 0);
 	assert_value(&p, "tcp_wmem", "5000 6000 7000");
+	assert_int_equal(tcp_params_set(&p, "ip_local_port_range", "2000 2999"), 0);
+	assert_value(&p, "ip_local_port_range", "2000 2999");
 	assert_int_equal(tcp_params_set(&p, "tcp_congestion_control", "reno"), 0);
 	assert_value(&p, "tcp_congestion_control", "reno");
 }
@@ -72,6 +74,9 @@ static void test_refused(void **state)
 		{ "tcp_rmem", "4096 131072", -EINVAL },
 		{ "tcp_rmem", "4096 131072 100", -ERANGE },
 		{ "tcp_rmem", "1 2 3 4", -EINVAL },
+		{ "ip_local_port_range", "2000", -EINVAL },
+		{ "ip_local_port_range", "2000 1999", -ERANGE },
+		{ "ip_local_port_range", "0 1999", -ERANGE },
 	};
 	struct tcp_params p, before;
 	char tiny[4];
