@@ -8,7 +8,7 @@
 #include "inet/tcp/tcp_impl.h"
 
 /* The first is the default. */
-static const struct tcp_cc_ops *const controllers[] = { &tcp_cubic, &tcp_reno };
+static const struct tcp_cc_ops *const controllers[] = { &tcp_cubic, &tcp_reno, &tcp_dctcp };
 
 #define CONTROLLERS (sizeof(controllers) / sizeof(controllers[0]))
 

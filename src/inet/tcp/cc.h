@@ -40,8 +40,9 @@ enum tcp_cc_event {
 	TCP_CC_RESTART,	  /* cwnd was cut after a pause (RFC 2861) */
 	TCP_CC_DONE,	  /* fast recovery or CWR is over: cwnd = ssthresh */
 	TCP_CC_TIMEOUT,	  /* the retransmission timer fired */
-	TCP_CC_CE,	  /* a segment arrived with CE, for controllers that answer finely */
-	TCP_CC_NO_CE,	  /* and one without */
+	/* With TCP_CC_ECN, before rcv_nxt moves: */
+	TCP_CC_CE,    /* a segment came with CE, for controllers that answer finely */
+	TCP_CC_NO_CE, /* and one with ECT */
 };
 
 #define TCP_CC_PACED 1u /* segments leave at pacing_rate, not in bursts */
@@ -70,7 +71,7 @@ struct tcp_cc_ops {
 
 #define TCP_CC_STATE_BYTES 128u
 
-extern const struct tcp_cc_ops tcp_cubic, tcp_reno;
+extern const struct tcp_cc_ops tcp_cubic, tcp_reno, tcp_dctcp;
 
 /* By name (len bytes, ended by a zero or by len); NULL: there is none such. */
 const struct tcp_cc_ops *tcp_cc_find(const char *name, uint32_t len);
