@@ -11,12 +11,17 @@ static bool tlp_twice(const struct tcp_pcb *pcb, const struct tcp_range *r)
 	return pcb->tlp_end && pcb->tlp_rxt && r->end == pcb->tlp_end;
 }
 
-/* The peer got [start, end) twice: so much of what was resent need not have been. */
+/* The peer got [start, end) twice: so much of what was resent need not have been. Where more came
+ * twice than was resent it is the path that duplicates, and nothing follows from it. */
 static void dsack(struct tcp_pcb *pcb, const struct tcp_range *r, struct tcp_ack *a)
 {
 	uint32_t len = r->end - r->start;
 
-	pcb->dsack_dups++;
+	if (len > pcb->snd_max_wnd)
+		return;
+	pcb->dsack_dups += (len + pcb->snd_mss - 1) / pcb->snd_mss;
+	if (pcb->dsack_dups > pcb->total_retrans)
+		return;
 	a->what |= ACK_DSACK;
 	if (tlp_twice(pcb, r)) {
 		a->what |= ACK_DSACK_TLP;
