@@ -27,6 +27,7 @@ void link_open(struct link_line *l, const struct sim_params *p, unsigned int dir
 		.p = p,
 		.loss = direction ? p->loss_back : p->loss,
 		.start_ns = start_ns,
+		.direction = direction,
 		.rng = p->seed * 2 + direction,
 		.rate_kbit = p->rate_kbit,
 		.delay_ns = p->delay_us * 1000,
@@ -256,36 +257,53 @@ static void lose(struct link_line *l, uint64_t *counter, bool data)
 	l->stats.data_lost += data;
 }
 
-/* frame is the caller's scratch. */
-static void enter_one(struct link_line *l, uint64_t now_ns, uint8_t *frame, uint32_t len)
+/* frame is the caller's scratch. Returns what became of it, for frames_print(). */
+static const char *cross(struct link_line *l, uint64_t now_ns, uint8_t *frame, uint32_t len)
 {
 	bool ip = ip_of(frame, len), data = carries(frame, len);
-	uint64_t at_ns;
+	uint64_t at_ns = through(l, now_ns, frame, len);
+	const char *fate = "";
 
-	l->stats.frames++;
-	l->stats.bytes += len;
-	l->stats.data_frames += data;
-	l->stats.payload_bytes += len - payload_at(frame, len);
-	change(l, now_ns);
-	at_ns = through(l, now_ns, frame, len);
 	if (!at_ns) {
 		lose(l, &l->stats.overflow, data);
-		return;
+		return " OVERFLOW";
 	}
 	if (ip && lost(l, at_ns)) {
 		lose(l, &l->stats.lost, data);
-		return;
+		return " LOST";
 	}
 	if (ip && sim_chance(&l->rng, l->p->corrupt)) {
 		frame[sim_below(&l->rng, len)] ^= (uint8_t)(1 << sim_below(&l->rng, 8));
 		l->stats.corrupted++;
 		lose(l, &l->stats.lost, data);
+		fate = " CORRUPTED";
 	}
 	travel(l, due_ns(l, at_ns, ip), frame, len);
 	if (ip && sim_chance(&l->rng, l->p->dup)) {
 		l->stats.dup++;
 		travel(l, due_ns(l, at_ns, ip), frame, len);
+		fate = " TWICE";
 	}
+	return fate;
+}
+
+static void enter_one(struct link_line *l, uint64_t now_ns, uint8_t *frame, uint32_t len)
+{
+	uint8_t as_sent[LINK_FRAME_BYTES];
+	const char *fate;
+
+	l->stats.frames++;
+	l->stats.bytes += len;
+	l->stats.data_frames += carries(frame, len);
+	l->stats.payload_bytes += len - payload_at(frame, len);
+	change(l, now_ns);
+	if (!l->frames) {
+		cross(l, now_ns, frame, len);
+		return;
+	}
+	memcpy(as_sent, frame, len);
+	fate = cross(l, now_ns, frame, len);
+	frames_print(l->frames, l->direction, now_ns - l->start_ns, as_sent, len, fate);
 }
 
 /* One segment of a large one: headers from it, so much of its payload. */

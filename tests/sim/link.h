@@ -11,6 +11,8 @@
 #ifndef WEIR_TESTS_SIM_LINK_H
 #define WEIR_TESTS_SIM_LINK_H
 
+#include <stdio.h>
+
 #include "params.h"
 
 #define LINK_NEVER UINT64_MAX
@@ -55,6 +57,8 @@ struct link_line {
 	uint32_t count, room;
 	uint64_t next_order, last_due_ns, newest_seen;
 	struct link_frame *free;
+	FILE *frames; /* where each is printed, or NULL */
+	unsigned int direction;
 	struct link_stats stats;
 };
 
@@ -68,5 +72,9 @@ uint64_t link_next_ns(const struct link_line *l);
 /* The frame that is due, or NULL; good until the next call. */
 const struct link_frame *link_take(struct link_line *l, uint64_t now_ns);
 uint64_t link_queue_bytes(struct link_line *l, uint64_t now_ns);
+
+/* frames.c */
+void frames_print(FILE *out, unsigned int direction, uint64_t ns, const uint8_t *frame,
+		  uint32_t len, const char *fate);
 
 #endif

@@ -17,7 +17,7 @@
 
 static const char usage[] =
 	"usage: sim [--runs N] [--seed N] [--set NAME] [--list]\n"
-	"       sim [--trace FILE [--every US]] \"NAME=VALUE ...\"\n"
+	"       sim [--frames] [--trace FILE [--every US]] \"NAME=VALUE ...\"\n"
 	"\n"
 	"The first form plays sets of runs, made from the seed, and ends with one line: how many\n"
 	"runs, bytes and failures. The second plays one run.\n"
@@ -25,6 +25,7 @@ static const char usage[] =
 	"  --seed N      other runs (1)\n"
 	"  --set NAME    this set only\n"
 	"  --list        print each run's parameters and result\n"
+	"  --frames      print each frame that enters the link\n"
 	"  --trace FILE  write what the connections looked like (scripts/sim_plot.py)\n"
 	"  --every US    so often (10000), 0: at each event\n"
 	"\n"
@@ -82,12 +83,14 @@ static void run_one(const struct sim_params *p, const struct sim_out *out, struc
 	sim_run(p, out, r);
 }
 
-static int play_one(const char *text, const char *trace_path, uint64_t every_us)
+static int play_one(const char *text, const char *trace_path, uint64_t every_us, bool frames)
 {
 	char error[SIM_TEXT_BYTES];
 	struct sim_params p;
 	struct result r;
-	struct sim_out out = { .report = stdout, .every_ns = every_us * SIM_US_NS };
+	struct sim_out out = { .report = stdout,
+			       .frames = frames ? stdout : NULL,
+			       .every_ns = every_us * SIM_US_NS };
 
 	params_init(&p);
 	if (!params_parse(&p, text, error)) {
@@ -188,13 +191,14 @@ int main(int argc, char **argv)
 		{ "list", no_argument, NULL, 'l' },
 		{ "trace", required_argument, NULL, 't' },
 		{ "every", required_argument, NULL, 'e' },
+		{ "frames", no_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t runs = RUNS_DEFAULT, seed = 1, every_us = 10000;
 	const char *only = NULL, *trace = NULL;
 	char error[SIM_ERROR_BYTES];
-	bool list = false;
+	bool list = false, frames = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
@@ -208,6 +212,8 @@ int main(int argc, char **argv)
 			list = true;
 		else if (c == 't')
 			trace = optarg;
+		else if (c == 'f')
+			frames = true;
 		else if (c == 'e')
 			every_us = strtoull(optarg, NULL, 10);
 		else {
@@ -222,6 +228,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (optind < argc)
-		return play_one(argv[optind], trace, every_us);
+		return play_one(argv[optind], trace, every_us, frames);
 	return play_sets(only, runs, seed, list);
 }

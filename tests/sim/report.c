@@ -50,12 +50,13 @@ static void report_end(FILE *out, struct sim *s, const struct end *e)
 	fprintf(out,
 		"    %s, recovery state %u; una %u, nxt +%u, data end +%u, window %u, cwnd %u, "
 		"flight %u, sacked %u, lost %u, rto %u us, backoff %u, retries %u, flags %08x, "
-		"timer %u in %.3f s\n",
+		"timer %u in %.3f s, reordering seen %u\n",
 		tcp_state_name(pcb->pub.state), pcb->recovery, pcb->snd_una,
 		pcb->snd_nxt - pcb->snd_una, tcp_data_end(pcb) - pcb->snd_una, pcb->snd_wnd,
 		pcb->cwnd, pcb->flight_bytes, pcb->sacked_bytes, pcb->lost_bytes, pcb->rto_us,
 		pcb->backoff, pcb->retries, pcb->flags, pcb->rtx_kind,
-		pcb->rtx_ns ? ((double)pcb->rtx_ns - (double)s->now_ns) / 1e9 : -1.0);
+		pcb->rtx_ns ? ((double)pcb->rtx_ns - (double)s->now_ns) / 1e9 : -1.0,
+		pcb->reord_seen);
 }
 
 void sim_report(struct sim *s, FILE *out)

@@ -95,8 +95,8 @@ struct result {
  * end to out->report (report.c). */
 bool sim_start(char *error);
 struct sim_out {
-	FILE *trace, *report; /* or NULL */
-	uint64_t every_ns;    /* between two samples */
+	FILE *trace, *report, *frames; /* or NULL */
+	uint64_t every_ns;	       /* between two samples */
 };
 
 void sim_run(const struct sim_params *p, const struct sim_out *out, struct result *r);

@@ -258,10 +258,11 @@ static void rest(struct sim *s)
 	settle(s);
 }
 
-static void run_open(struct sim *s)
+static void run_open(struct sim *s, FILE *frames)
 {
 	for (unsigned int i = 0; i < 2; i++) {
 		link_open(&s->line[i], s->p, i, SIM_START_NS);
+		s->line[i].frames = frames;
 		side_open(s, i);
 		if (s->failed)
 			return;
@@ -300,7 +301,7 @@ void sim_run(const struct sim_params *p, const struct sim_out *out, struct resul
 	if (!app_find(p->app, &s.app))
 		sim_fail(&s, "no such app: %s", p->app);
 	if (!s.failed)
-		run_open(&s);
+		run_open(&s, out->frames);
 	if (s.trace)
 		trace_head(s.trace, p);
 	if (!s.failed) {
