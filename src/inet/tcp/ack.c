@@ -92,8 +92,7 @@ static void records_acked(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack 
 				if (!a->oldest_acked_ns)
 					a->oldest_acked_ns = r->sent_ns;
 				a->newest_acked_ns = r->sent_ns;
-				if (pcb->sacked_bytes && tcp_seq_lt(r->start, pcb->fack))
-					tcp_sack_reordered(pcb, r, a);
+				tcp_sack_reordered(pcb, r, a);
 			}
 			a->newly_bytes += end - r->start;
 			tcp_rate_arrived(w, pcb, r, a);
@@ -140,6 +139,7 @@ static void ack_begin(const struct tcp_pcb *pcb, const struct tcp_seg *seg, stru
 	*a = (struct tcp_ack){
 		.prior_una = pcb->snd_una,
 		.prior_flight = pcb->flight_bytes,
+		.prior_fack = pcb->sacked_bytes ? pcb->fack : pcb->snd_una,
 		.prior_lost = (uint32_t)pcb->lost_total,
 		.una_seq = seg->ack,
 		.ts_ecr = seg->has_ts && (pcb->flags & F_TS_OK) ? seg->ts_ecr : 0,

@@ -24,8 +24,9 @@
 struct tcp_ack {
 	uint32_t what;
 	uint32_t prior_una, prior_flight;
-	uint32_t una_seq; /* the segment's acknowledgment */
-	uint32_t ts_ecr;  /* 0: none */
+	uint32_t prior_fack; /* the highest that was SACKed before it; none: prior_una */
+	uint32_t una_seq;    /* the segment's acknowledgment */
+	uint32_t ts_ecr;     /* 0: none */
 	/* the newest record that arrived, for the rate */
 	uint64_t newest_sent_ns, newest_delivered_ns, newest_interval_ns, newest_delivered_bytes;
 	uint32_t newest_end, newest_flags;

@@ -45,14 +45,15 @@ static bool is_dsack(const struct tcp_seg *seg)
 	       tcp_seq_leq(b[0].end, b[1].end);
 }
 
-/* A record that was sent once arrived while later ones had before it. */
+/* A record that was sent once arrived while later ones had before it: an earlier ACK told of them.
+ * What the same ACK tells of is no more than a burst. */
 void tcp_sack_reordered(struct tcp_pcb *pcb, const struct tcp_sent *r, struct tcp_ack *a)
 {
 	uint32_t distance;
 
-	if ((r->flags & SENT_RXT) || !pcb->sacked_bytes || !tcp_seq_lt(r->start, pcb->fack))
+	if ((r->flags & SENT_RXT) || !tcp_seq_lt(r->start, a->prior_fack))
 		return;
-	distance = (pcb->fack - r->start + pcb->snd_mss - 1) / pcb->snd_mss;
+	distance = (a->prior_fack - r->start + pcb->snd_mss - 1) / pcb->snd_mss;
 	pcb->reordering = (uint16_t)tcp_min(tcp_max(pcb->reordering, distance), 300);
 	if (!(a->what & ACK_REORDERED))
 		pcb->reord_seen++;
