@@ -121,14 +121,29 @@ static uint32_t syn_options(const struct worker *w, const struct tcp_pcb *pcb, u
 	return n;
 }
 
+/* The peer's FIN came, but not all that is before it: it has a number, and so a place in a block.
+ */
+static bool fin_waits(const struct tcp_pcb *pcb)
+{
+	return (pcb->flags & F_FIN_SEEN) && !pcb->pub.rx_eof;
+}
+
+/* Does it need a block of its own? */
+static bool fin_alone(const struct tcp_pcb *pcb)
+{
+	const struct tcp_ranges *o = pcb->ooo;
+
+	return fin_waits(pcb) && !(o && o->r[o->n - 1].end == pcb->peer_fin);
+}
+
 /* How many SACK blocks the next segment carries, a D-SACK first. */
 static uint32_t sack_blocks(const struct tcp_pcb *pcb)
 {
-	uint32_t n = pcb->ooo ? tcp_min(pcb->ooo->n, 3) : 0;
+	uint32_t n = (pcb->ooo ? pcb->ooo->n : 0) + fin_alone(pcb);
 
 	if (!(pcb->flags & F_SACK_OK))
 		return 0;
-	n += !!(pcb->flags & F_DSACK);
+	n = tcp_min(n, 3) + !!(pcb->flags & F_DSACK);
 	return tcp_min(n, pcb->flags & F_TS_OK ? 3 : 4);
 }
 
@@ -139,43 +154,57 @@ uint32_t tcp_options_len(const struct tcp_pcb *pcb)
 	return (pcb->flags & F_TS_OK ? 12 : 0) + (n ? 4 + 8 * n : 0);
 }
 
-/* The ranges that changed last come first (RFC 2018 section 4), then from the lowest on. */
-static uint32_t sack_choose(const struct tcp_ranges *s, const struct tcp_range **chosen,
-			    uint32_t max)
+/* The range as one more block, unless it is one of those chosen: how many there are now. */
+static uint32_t choose(const struct tcp_pcb *pcb, const struct tcp_range *r,
+		       struct tcp_range *chosen, uint32_t n)
 {
+	if (!r)
+		return n;
+	for (uint32_t i = 0; i < n; i++) {
+		if (chosen[i].start == r->start)
+			return n;
+	}
+	chosen[n] = *r;
+	if (fin_waits(pcb) && r->end == pcb->peer_fin)
+		chosen[n].end++;
+	return n + 1;
+}
+
+/* The ranges that changed last come first (RFC 2018 section 4), then from the lowest on. */
+static uint32_t sack_choose(const struct tcp_pcb *pcb, struct tcp_range *chosen, uint32_t max)
+{
+	const struct tcp_range fin = { pcb->peer_fin, pcb->peer_fin + 1 };
+	const struct tcp_ranges *o = pcb->ooo;
+	bool alone = fin_alone(pcb);
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < s->recent_n + s->n && n < max; i++) {
-		const struct tcp_range *r = i < s->recent_n ? tcp_range_with(s, s->recent[i])
-							    : &s->r[i - s->recent_n];
-		bool have = false;
-
-		for (uint32_t j = 0; j < n; j++)
-			have |= chosen[j] == r;
-		if (r && !have)
-			chosen[n++] = r;
-	}
-	return n;
+	/* Nothing else came: the FIN did. */
+	if (alone && (!o || !o->untold))
+		n = choose(pcb, &fin, chosen, n);
+	for (uint32_t i = 0; o && i < o->recent_n && n < max; i++)
+		n = choose(pcb, tcp_range_with(o, o->recent[i]), chosen, n);
+	for (uint32_t i = 0; o && i < o->n && n < max; i++)
+		n = choose(pcb, &o->r[i], chosen, n);
+	return alone && n < max ? choose(pcb, &fin, chosen, n) : n;
 }
 
 static uint32_t put_sack(struct tcp_pcb *pcb, uint8_t *opt)
 {
-	const struct tcp_range *chosen[4];
 	uint32_t n = 0, max = sack_blocks(pcb);
+	struct tcp_range chosen[4];
 
 	if (max == 0)
 		return 0;
 	if (pcb->flags & F_DSACK)
-		chosen[n++] = &pcb->dsack;
-	if (pcb->ooo)
-		n += sack_choose(pcb->ooo, chosen + n, max - n);
+		chosen[n++] = pcb->dsack;
+	n += sack_choose(pcb, chosen + n, max - n);
 	opt[0] = TCP_OPT_NOP;
 	opt[1] = TCP_OPT_NOP;
 	opt[2] = TCP_OPT_SACK;
 	opt[3] = (uint8_t)(2 + 8 * n);
 	for (uint32_t i = 0; i < n; i++) {
-		be32_store(opt + 4 + 8 * i, chosen[i]->start);
-		be32_store(opt + 8 + 8 * i, chosen[i]->end);
+		be32_store(opt + 4 + 8 * i, chosen[i].start);
+		be32_store(opt + 8 + 8 * i, chosen[i].end);
 	}
 	pcb->flags &= ~F_DSACK;
 	if (pcb->ooo)
