@@ -117,10 +117,10 @@ static bool error_meaning(const struct icmp_hdr *icmp, struct icmp_error *e)
 
 /*
  * Tell the transport. TCP may end a connection that is being opened for any of them, as Linux does
- * (RFC 5461 section 4.1), but never for the MTU. Returns whether there was a connection or socket:
- * only then is a path MTU believed, so that it takes more than a guess to slow us down.
+ * (RFC 5461 section 4.1), but never for the MTU. A path MTU is learnt only where the transport
+ * believes it, so that it takes more than a guess to slow us down.
  */
-static bool error_tell(struct worker *w, const struct icmp_error *e)
+static enum icmp_told error_tell(struct worker *w, const struct icmp_error *e)
 {
 	uint16_t mtu = (uint16_t)(e->mtu_bytes > IP4_MAX_BYTES ? IP4_MAX_BYTES : e->mtu_bytes);
 
@@ -130,9 +130,11 @@ static bool error_tell(struct worker *w, const struct icmp_error *e)
 			mtu = PMTU_MIN_BYTES;
 		return tcp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, mtu == 0, mtu);
 	case IP_PROTO_UDP:
-		return udp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, e->hard, mtu);
+		return udp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, e->hard, mtu)
+			       ? ICMP_BELIEVED
+			       : ICMP_NOBODY;
 	default:
-		return false;
+		return ICMP_NOBODY;
 	}
 }
 
@@ -146,6 +148,7 @@ static bool pmtu_is_news(struct worker *w, const struct icmp_error *e)
 static void icmp_error_input(struct worker *w, struct pkt *p)
 {
 	const struct icmp_hdr *icmp = pkt_header(p, p->l4, sizeof(*icmp));
+	enum icmp_told told;
 	struct icmp_error e;
 
 	if (!pkt_header(p, p->l4, ICMP_HDR_BYTES + IP4_HDR_BYTES + 8)) {
@@ -160,12 +163,13 @@ static void icmp_error_input(struct worker *w, struct pkt *p)
 		pkt_drop(w, p, DROP_ICMP_UNKNOWN_TYPE);
 		return;
 	}
-	if (!error_tell(w, &e)) {
+	told = error_tell(w, &e);
+	if (told == ICMP_NOBODY) {
 		if (!inet_steer(w, p))
 			pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
 		return;
 	}
-	if (e.mtu_bytes && pmtu_is_news(w, &e))
+	if (e.mtu_bytes && told == ICMP_BELIEVED && pmtu_is_news(w, &e))
 		pmtu_learn(w, &e.remote, e.mtu_bytes);
 	pkt_consume(w, p, FATE_ABSORBED);
 }

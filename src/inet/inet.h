@@ -159,10 +159,13 @@ void icmp_input(struct worker *w, struct pkt **pkts, unsigned int n);
  * An ICMP error came for a packet that we sent, or its next hop did not answer. local and remote as
  * in our packet; l4 = its first 8 bytes at least. error: positive errno (ECONNREFUSED,
  * EHOSTUNREACH, EMSGSIZE with mtu_bytes...); hard: whether RFC 1122 lets it end a connection that
- * is being opened. Returns whether a pcb was found.
+ * is being opened. TCP believes what is about a segment that is on the way (RFC 5927); UDP returns
+ * whether a pcb was found.
  */
-bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
-		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes);
+enum icmp_told { ICMP_NOBODY, ICMP_NOT_BELIEVED, ICMP_BELIEVED };
+enum icmp_told tcp_icmp_error(struct worker *w, const struct ipaddr *local,
+			      const struct ipaddr *remote, const uint8_t l4[8], int error,
+			      bool hard, uint16_t mtu_bytes);
 bool udp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
 		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes);
 

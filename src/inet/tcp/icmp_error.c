@@ -24,13 +24,15 @@ static void path_mtu(struct worker *w, struct tcp_pcb *pcb, uint16_t mtu_bytes)
 	tcp_rtx_start(w, pcb);
 }
 
-static void pcb_error(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, int error, bool hard,
-		      uint16_t mtu_bytes)
+static enum icmp_told pcb_error(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, int error,
+				bool hard, uint16_t mtu_bytes)
 {
 	bool opening = pcb->pub.state == TCP_SYN_SENT || pcb->pub.state == TCP_SYN_RECEIVED;
 
-	if (tcp_seq_lt(seq, pcb->snd_una) || tcp_seq_gt(seq, pcb->snd_nxt))
-		return;
+	/* A bare ACK of ours has snd_nxt; it is never too large for a path. */
+	if (tcp_seq_lt(seq, pcb->snd_una) || tcp_seq_gt(seq, pcb->snd_nxt) ||
+	    (error == EMSGSIZE && seq == pcb->snd_nxt))
+		return ICMP_NOT_BELIEVED;
 	if (error == EMSGSIZE) {
 		path_mtu(w, pcb, mtu_bytes);
 	} else if (hard && opening) {
@@ -40,11 +42,14 @@ static void pcb_error(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, int e
 		if (!(pcb->flags & F_DETACHED) && (pcb->flags & F_KNOWN))
 			w->tcp->up->tcp_error(w, pcb, error, true);
 	}
+	return ICMP_BELIEVED;
 }
 
-bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
-		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes)
+enum icmp_told tcp_icmp_error(struct worker *w, const struct ipaddr *local,
+			      const struct ipaddr *remote, const uint8_t l4[8], int error,
+			      bool hard, uint16_t mtu_bytes)
 {
+	enum icmp_told told;
 	struct endpoint from = { .addr = *local }, to = { .addr = *remote };
 	struct tcp_node *node;
 
@@ -52,11 +57,11 @@ bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct i
 	to.port_be = host_to_be16(be16_load(l4 + 2));
 	node = tcp_lookup(w, &from, &to);
 	if (!node)
-		return false;
-	if (node->kind == TCP_NODE_PCB) {
-		tcp_enter(w);
-		pcb_error(w, tcp_node_pcb(node), be32_load(l4 + 4), error, hard, mtu_bytes);
-		tcp_leave(w);
-	}
-	return true;
+		return ICMP_NOBODY;
+	if (node->kind != TCP_NODE_PCB)
+		return ICMP_NOT_BELIEVED; /* TIME_WAIT: nothing is on the way */
+	tcp_enter(w);
+	told = pcb_error(w, tcp_node_pcb(node), be32_load(l4 + 4), error, hard, mtu_bytes);
+	tcp_leave(w);
+	return told;
 }

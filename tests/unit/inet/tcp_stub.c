@@ -36,8 +36,9 @@ void tcp_input(struct worker *w, struct pkt **pkts, unsigned int n)
 	}
 }
 
-bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
-		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes)
+enum icmp_told tcp_icmp_error(struct worker *w, const struct ipaddr *local,
+			      const struct ipaddr *remote, const uint8_t l4[8], int error,
+			      bool hard, uint16_t mtu_bytes)
 {
 	tcp_told.count++;
 	tcp_told.error = error;
@@ -46,5 +47,5 @@ bool tcp_icmp_error(struct worker *w, const struct ipaddr *local, const struct i
 	tcp_told.local = *local;
 	tcp_told.remote = *remote;
 	memcpy(tcp_told.l4, l4, 8);
-	return tcp_stub_knows;
+	return tcp_stub_knows ? ICMP_BELIEVED : ICMP_NOBODY;
 }
