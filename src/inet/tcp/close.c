@@ -53,9 +53,11 @@ static void reset_now(struct worker *w, struct tcp_pcb *pcb)
 
 static void close_synchronised(struct worker *w, struct tcp_pcb *pcb)
 {
-	bool reset = (pcb->pub.linger && pcb->pub.linger_s == 0) || unread(w, pcb);
+	bool reset = (pcb->pub.linger && pcb->pub.linger_s == 0) || unread(w, pcb) ||
+		     w->tcp->orphans >= (uint32_t)w->tcp->params.tcp_max_orphans;
 
 	pcb->flags |= F_DETACHED;
+	w->tcp->orphans++;
 	pcb->pub.rcv = (struct byte_ring){ .data = NULL };
 	tcp_ranges_free(w, &pcb->ooo); /* where they were is no more */
 	if (reset) {

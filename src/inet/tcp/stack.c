@@ -293,6 +293,7 @@ void tcp_pcb_free(struct worker *w, struct tcp_pcb *pcb)
 		tcp_listen_stop(w, pcb);
 	tcp_pcb_end(w, pcb);
 	pcb->flags |= F_DEAD;
+	w->tcp->orphans -= !!(pcb->flags & F_DETACHED);
 	/* A child that no socket took is nobody's business. */
 	if (pcb->flags & F_KNOWN)
 		w->tcp->up->tcp_gone(w, pcb);

@@ -34,6 +34,7 @@ struct tcp_stack {
 	/* connections */
 	struct tcp_node **bucket;
 	uint32_t bucket_mask, connections;
+	uint32_t orphans; /* pcbs whose socket let go */
 	struct timer grow_timer;
 	struct worker *w;
 	/* listeners, local ports */
