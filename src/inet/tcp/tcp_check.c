@@ -112,7 +112,7 @@ static void check_sending(const struct worker *w, const struct tcp_pcb *pcb)
 		MUST(end == pcb->iss + 1);
 	}
 	MUST(pcb->cwnd > 0 && pcb->cwnd <= TCP_MAX_CWND);
-	MUST(pcb->snd_mss >= TCP_MIN_MSS - 12);
+	MUST(pcb->snd_mss >= TCP_MIN_SND_MSS - 12);
 	MUST(pcb->recovery <= TCP_LOSS);
 	IF_THEN(pcb->recovery == TCP_OPEN, !pcb->lost_bytes);
 	check_records(w, pcb);

@@ -118,7 +118,8 @@
 #define TCP_DUP_THRESH 3u	  /* RFC 5681 */
 #define TCP_GSO_MAX_BYTES 65535u  /* of an IP packet */
 #define IP4_TCP_MAX_HDR_BYTES 80u /* without IP options */
-#define TCP_MIN_MSS 88u		  /* [TCP_MIN_SND_MSS] and its 40 bytes of options */
+#define TCP_MIN_MSS 88u		  /* what we ask for, at least [TCP_MIN_MSS] */
+#define TCP_MIN_SND_MSS 48u	  /* 40 bytes of options and 8 of data [tcp_min_snd_mss] */
 #define TCP_MAX_CWND (1u << 30)
 
 /* pcb->flags */

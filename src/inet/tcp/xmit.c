@@ -51,7 +51,7 @@ void tcp_mss_update(struct tcp_pcb *pcb)
 
 	pcb->mss_mtu_bytes = pcb->flow.mtu_bytes;
 	mss = tcp_min(mss, pcb->peer_mss ? pcb->peer_mss : TCP_DEFAULT_MSS);
-	mss = tcp_max(mss, TCP_MIN_MSS);
+	mss = tcp_max(mss, TCP_MIN_SND_MSS);
 	if (pcb->flags & F_TS_OK)
 		mss -= 12;
 	pcb->snd_mss = (uint16_t)mss;
