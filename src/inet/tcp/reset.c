@@ -96,7 +96,7 @@ bool tcp_challenge_allowed(struct worker *w)
 	uint32_t limit = (uint32_t)w->tcp->params.tcp_challenge_ack_limit;
 
 	/* Not the same each second: else counting them tells of other connections. */
-	return limit_take(w, &w->tcp->challenge, limit / 2 + worker_random(w) % limit);
+	return limit_take(w, &w->tcp->challenge, (limit + 1) / 2 + worker_random(w) % limit);
 }
 
 void tcp_challenge(struct worker *w, struct tcp_pcb *pcb)
