@@ -53,7 +53,7 @@ static ssize_t stream_send(struct weir *weir, struct direct_fd *d, const void *d
 		return direct_fail(EPIPE);
 	if (len == 0)
 		return 0;
-	room = app_sock_tx_free(s);
+	room = app_sock_tx_room(s);
 	if (room == 0) {
 		atomic_fetch_or(&s->want, ABI_WANT_TX);
 		return direct_fail(EAGAIN);

@@ -40,8 +40,12 @@ struct inet_upcalls {
 	int (*tcp_incoming)(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *pcb);
 	/* Is there room in the listener's accept queue? Asked on SYN and on the last ACK. */
 	bool (*tcp_backlog_room)(struct worker *w, struct tcp_pcb *listener);
-	/* The receive (send) ring of pcb is needed: fill pcb->rcv (pcb->snd). 0 or -ENOMEM. */
-	int (*tcp_need_rcv)(struct worker *w, struct tcp_pcb *pcb);
+	/* The receive (send) ring of pcb is needed: fill pcb->rcv (pcb->snd). 0 or -ENOMEM. least
+	 * bytes were offered to the peer and have to find room. */
+	int (*tcp_need_rcv)(struct worker *w, struct tcp_pcb *pcb, uint32_t least);
+	/* pcb->rcv is smaller than rcv_space_bytes: make it larger, if that can be done now. beyond
+	 * bytes behind its tail came out of order and go with it. */
+	void (*tcp_grow_rcv)(struct worker *w, struct tcp_pcb *pcb, uint32_t beyond);
 	int (*tcp_need_snd)(struct worker *w, struct tcp_pcb *pcb);
 	/* pcb->rcv.tail moved, or the peer's FIN was reached (tcp_rx_eof(pcb)). */
 	void (*tcp_readable)(struct worker *w, struct tcp_pcb *pcb);

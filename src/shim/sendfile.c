@@ -20,7 +20,7 @@ static uint8_t *free_run(struct wsock *ws, uint32_t *tail, uint32_t *len)
 		return NULL;
 	*tail = atomic_load_explicit(&shm->tx_tail, memory_order_relaxed);
 	at = *tail & (size - 1);
-	room = app_sock_tx_free(shm);
+	room = app_sock_tx_room(shm);
 	*len = room < size - at ? room : size - at;
 	return *len ? ring + at : NULL;
 }
@@ -59,7 +59,7 @@ out:
 static int wait_space(struct wsock *ws, bool nonblock, int64_t *deadline)
 {
 	atomic_fetch_or(&ws->shm->want, ABI_WANT_TX);
-	if (app_sock_tx_free(ws->shm) > 0)
+	if (app_sock_tx_room(ws->shm) > 0)
 		return 0;
 	if (nonblock)
 		return -EAGAIN;

@@ -104,12 +104,11 @@ static ssize_t put(struct wsock *ws, const struct iovec *iov, size_t skip, size_
 	uint32_t size = atomic_load_explicit(&shm->tx_size_bytes, memory_order_acquire);
 	uint8_t *ring = ring_at(atomic_load_explicit(&shm->tx_offset, memory_order_relaxed), size);
 	uint32_t tail = atomic_load_explicit(&shm->tx_tail, memory_order_relaxed);
-	uint32_t head = atomic_load_explicit(&shm->tx_head, memory_order_acquire);
 	uint32_t room;
 
 	if (unlikely(!ring))
 		return 0;
-	room = size - app_ring_used(head, tail, size);
+	room = app_sock_tx_room(shm);
 	if (room > len)
 		room = (uint32_t)len;
 	if (room == 0)
@@ -152,7 +151,7 @@ ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			break;
 		/* As SOCK_NOSPACE: also a partial write wants to hear of the space. */
 		atomic_fetch_or(&ws->shm->want, ABI_WANT_TX);
-		if (app_sock_tx_free(ws->shm) > 0)
+		if (app_sock_tx_room(ws->shm) > 0)
 			continue;
 		err = -EAGAIN;
 		if (wsock_nonblock(ws) || (flags & MSG_DONTWAIT))

@@ -291,16 +291,24 @@ int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns)
 	return run(&s, events_ready, deadline_ns);
 }
 
+/* Writable is enough, too: the ring may have become smaller since bytes was thought of. */
+static bool space(const struct abi_sock *shm, uint32_t bytes)
+{
+	uint32_t room = app_sock_tx_room(shm);
+
+	return room >= bytes || (room != 0 && app_sock_writable(shm));
+}
+
 static bool space_ready(void *arg)
 {
 	struct sock_waiter *s = arg;
 	struct abi_sock *shm = s->ws->shm;
 
-	if (app_sock_tx_free(shm) >= s->bytes || session_is_dead() || app_sock_error(shm) ||
+	if (space(shm, s->bytes) || session_is_dead() || app_sock_error(shm) ||
 	    (atomic_load(&shm->state) & (ABI_S_TX_SHUT | ABI_S_RESET | ABI_S_DEAD)))
 		return true;
 	atomic_fetch_or(&shm->want, ABI_WANT_TX);
-	return app_sock_tx_free(shm) >= s->bytes;
+	return space(shm, s->bytes);
 }
 
 int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns)

@@ -150,6 +150,12 @@ int shared_lock(_Atomic uint32_t *word)
 							   memory_order_relaxed)))
 		return 0;
 	for (unsigned int spins = 1;; spins++) {
+		/* The engine gives it back at once, while there is an engine. */
+		if (unlikely(seen == ABI_LOCK_ENGINE)) {
+			if (session_is_dead())
+				return -ENETDOWN;
+			seen = 0;
+		}
 		/* A signal handler that uses the socket its thread is using. */
 		if (seen == self)
 			return -EAGAIN;

@@ -116,7 +116,7 @@ void options_init(struct sock_layer *l)
 
 		for (unsigned int i = 0; i < INT_OPTIONS; i++)
 			*int_at(opt, &int_options[i]) = int_options[i].initial;
-		opt->rcvbuf = (int32_t)(dgram ? SOCK_RING_DGRAM_BYTES : SOCK_RING_STREAM_BYTES);
+		opt->rcvbuf = SOCK_RING_DGRAM_BYTES;
 		opt->sndbuf = opt->rcvbuf;
 		opt->max_pacing_rate = UINT64_MAX;
 		opt->refs = 1; /* the layer's own */
@@ -193,6 +193,9 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	pub->max_pacing_rate = o->max_pacing_rate == UINT64_MAX ? 0 : o->max_pacing_rate;
 	pub->user_timeout_ms = (uint32_t)o->user_timeout;
 	pub->max_seg = (uint16_t)o->max_seg;
+	pub->rcv_locked = s->rx_want_bytes != 0;
+	if (pub->rcv_locked)
+		pub->rcv_space_bytes = s->rx_want_bytes;
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
 	if (o->congestion[0] != '\0')
@@ -207,6 +210,7 @@ void options_apply(struct sock *s)
 		return;
 	if (s->use == SLOT_STREAM) {
 		stream_apply(s, o);
+		stream_tx_apply(s);
 		return;
 	}
 	s->udp->reuse_addr = o->reuse_addr;
@@ -246,22 +250,27 @@ static void note_unknown(struct sock *s, uint32_t level, uint32_t name)
 /* Linux doubles what is asked for (book-keeping) and gives the double back. */
 static int buffer_set(struct sock *s, uint32_t name, int32_t value)
 {
-	uint32_t bytes = value < 0 || value > (int32_t)SOCK_RING_MAX_BYTES ? SOCK_RING_MAX_BYTES
-									   : (uint32_t)value;
+	uint32_t bytes = (uint32_t)value < SOCK_BUFFER_MAX_BYTES ? (uint32_t)value
+								 : SOCK_BUFFER_MAX_BYTES;
 	bool dgram = s->use == SLOT_DGRAM;
-	bool fresh = !(s->state & (ABI_S_CONNECTING | ABI_S_CONNECTED));
 
 	if (name == SO_SNDBUF || name == SO_SNDBUFFORCE) {
 		s->opt->sndbuf = (int32_t)(bytes * 2 < 4608 ? 4608 : bytes * 2);
-		if (fresh && !dgram)
-			s->tx_want_bytes = sock_ring_size(bytes, dgram);
+		if (dgram)
+			return 0;
+		s->tx_want_bytes = sock_ring_size(bytes, dgram);
+		s->tx_locked = true;
+		stream_fit_tx(s);
+		sock_mark(s, ABI_EV_OUT);
 		return 0;
 	}
 	s->opt->rcvbuf = (int32_t)(bytes * 2 < 2304 ? 2304 : bytes * 2);
-	if ((dgram && s->rx.data == NULL) || (fresh && !dgram)) {
+	if (!dgram) {
+		s->rx_want_bytes = (uint32_t)s->opt->rcvbuf / 2;
+		options_apply(s);
+		stream_rx(s); /* the window may open */
+	} else if (s->rx.data == NULL) {
 		s->rx_want_bytes = sock_ring_size(bytes, dgram);
-		if (!dgram && s->tcp != NULL)
-			tcp_public(s->tcp)->rcv_space_bytes = s->rx_want_bytes;
 	}
 	return 0;
 }
@@ -446,8 +455,12 @@ static int socket_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	case SO_SNDTIMEO:
 		return give(data, len, s->opt->sndtimeo, sizeof(s->opt->sndtimeo));
 	case SO_RCVBUF:
+		if (s->use == SLOT_STREAM && s->tcp != NULL && s->rx_want_bytes == 0)
+			return give_int(data, len, (int32_t)tcp_public(s->tcp)->rcv_space_bytes);
 		return give_int(data, len, s->opt->rcvbuf);
 	case SO_SNDBUF:
+		if (s->use == SLOT_STREAM && !s->tx_locked)
+			return give_int(data, len, (int32_t)stream_tx_size(s));
 		return give_int(data, len, s->opt->sndbuf);
 	case SO_MAX_PACING_RATE:
 		return pacing_rate_get(s, data, len);

@@ -258,10 +258,13 @@ static void settle_want(struct sock *s)
 	struct abi_sock *abi = s->abi;
 
 	s->acked = false;
+	if (s->tx_smaller)
+		stream_fit_tx(s);
 	if (!(atomic_load_explicit(&abi->want, memory_order_relaxed) & ABI_WANT_TX))
 		return;
-	if (app_sock_tx_free(abi) <
-	    atomic_load_explicit(&abi->tx_size_bytes, memory_order_relaxed) / 3)
+	if (s->use == SLOT_STREAM)
+		stream_fit_tx(s);
+	if (!app_sock_writable(abi))
 		return;
 	atomic_fetch_and_explicit(&abi->want, ~ABI_WANT_TX, memory_order_relaxed);
 	s->events |= ABI_EV_OUT;

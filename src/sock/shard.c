@@ -128,10 +128,9 @@ static int sibling_make(struct sock *first, struct part *part, struct sock **sib
 	}
 	s->rx_want_bytes = first->rx_want_bytes;
 	s->tx_want_bytes = first->tx_want_bytes;
+	s->tx_locked = first->tx_locked;
 	s->shared_ref = true;
 	s->shard_first = first->index;
-	if (s->use == SLOT_STREAM)
-		tcp_public(s->tcp)->rcv_space_bytes = s->rx_want_bytes;
 	options_apply(s);
 	ret = s->use == SLOT_STREAM ? stream_bind(s, &local) : dgram_bind(s, &local);
 	if (ret == 0 && s->use == SLOT_STREAM)

@@ -27,6 +27,9 @@ static void abi_sock_reset(struct abi_sock *abi)
 	atomic_store_explicit(&abi->tx_offset, 0, memory_order_relaxed);
 	atomic_store_explicit(&abi->rx_lowat_bytes, 1, memory_order_relaxed);
 	atomic_store_explicit(&abi->tx_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_sent, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_lowat_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->tx_limit_bytes, UINT32_MAX, memory_order_relaxed);
 	atomic_store_explicit(&abi->rx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&abi->tx_tail, 0, memory_order_relaxed);
 	atomic_store_explicit(&abi->want, 0, memory_order_relaxed);

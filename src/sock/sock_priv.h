@@ -40,10 +40,10 @@
 #include "sock/sock.h"
 #include "wire/app_abi.h"
 
-#define SOCK_RING_STREAM_BYTES (256u << 10) /* default, each direction (Linux: tcp_rmem[1]) */
 #define SOCK_RING_DGRAM_BYTES (256u << 10)
 #define SOCK_RING_DGRAM_MIN_BYTES (128u << 10) /* so that the largest datagram fits */
-#define SOCK_RING_MAX_BYTES (4u << 20)
+#define SOCK_RING_MAX_BYTES (8u << 20)
+#define SOCK_BUFFER_MAX_BYTES (4u << 20) /* that a program may ask for [rmem_max, wmem_max] */
 #define SOCK_RING_MIN_BYTES (4u << 10)
 #define SOCK_CHANNEL_BURST 64u		   /* submissions of one channel a turn */
 #define SOCK_POLL_BURST 512u		   /* and of all */
@@ -132,13 +132,18 @@ struct sock {
 	uint16_t err_seq;
 	uint8_t family;	 /* AF_INET, AF_INET6 */
 	bool shared_ref; /* was ever referenced by a session (else it waits to be accepted) */
+	bool tx_locked;	 /* SO_SNDBUF was set */
+	bool tx_smaller; /* and is less than the ring's size still */
+	bool tx_lowat;	 /* TCP_NOTSENT_LOWAT holds: tx_sent is published */
 	bool accepted;	 /* its opt is the listener's: but TCP_DEFER_ACCEPT is not inherited */
 	union {
 		uint32_t backlog;   /* listener */
 		uint32_t next_free; /* free slot: the number of the next */
 		uint32_t idle_mark; /* stream: where its positions were at the last look */
 	};
-	uint32_t rx_want_bytes, tx_want_bytes; /* ring sizes to be made */
+	/* Ring sizes to be made. A stream's: what SO_RCVBUF and SO_SNDBUF asked for; rx 0, and tx
+	 * without tx_locked: they grow by themselves. */
+	uint32_t rx_want_bytes, tx_want_bytes;
 	uint32_t queue_pos; /* of one that waits to be accepted: its position in the ring */
 	struct sock *listen_next, **listen_pprev; /* listener: of the part's */
 	struct sock *queue;			  /* listener: connections not claimed yet */
@@ -285,6 +290,14 @@ void stream_publish(struct sock *s);
 bool stream_sweep(struct part *part);
 void stream_settle(struct sock *s);
 void stream_upcalls(struct inet_upcalls *upcalls); /* stream_up.c */
+
+/* resize.c: a stream's ring, size_bytes a power of two. 0; -EAGAIN: the program is inside, later;
+ * -ENOMEM: no memory, or no more of it for growing; -EINVAL: it does not hold what there is. */
+int stream_resize_rx(struct sock *s, uint32_t size_bytes, uint32_t beyond);
+int stream_resize_tx(struct sock *s, uint32_t size_bytes);
+void stream_fit_tx(struct sock *s);
+uint32_t stream_tx_size(const struct sock *s);
+void stream_tx_apply(struct sock *s); /* TCP_NOTSENT_LOWAT */
 
 /* accept.c */
 void accept_open(struct sock *listener);

@@ -95,8 +95,8 @@ void stream_rx(struct sock *s)
 {
 	if (s->tcp == NULL || (s->state & ABI_S_LISTEN))
 		return;
-	if (stream_sync_rx(s))
-		tcp_consumed(s->part->w, s->tcp);
+	stream_sync_rx(s);
+	tcp_consumed(s->part->w, s->tcp);
 	stream_publish(s);
 }
 
@@ -129,6 +129,9 @@ void stream_publish(struct sock *s)
 		s->pub_rx_tail = rx_tail;
 		atomic_store_explicit(&abi->rx_tail, rx_tail, memory_order_release);
 	}
+	if (s->tx_lowat && s->tcp != NULL)
+		atomic_store_explicit(&abi->tx_sent, tx_ring(s)->tail - tcp_unsent(s->tcp),
+				      memory_order_relaxed);
 	if (tx_head != s->pub_tx_head) {
 		s->pub_tx_head = tx_head;
 		atomic_store_explicit(&abi->tx_head, tx_head, memory_order_release);
@@ -160,9 +163,8 @@ int stream_open(struct sock *s)
 	if (ret != 0)
 		return ret;
 	s->tcp = pcb;
-	s->rx_want_bytes = SOCK_RING_STREAM_BYTES;
-	s->tx_want_bytes = SOCK_RING_STREAM_BYTES;
-	tcp_public(pcb)->rcv_space_bytes = s->rx_want_bytes;
+	if (!s->tx_locked)
+		s->tx_want_bytes = sock_ring_size(tcp_snd_space(s->part->w, pcb), false);
 	options_apply(s);
 	return 0;
 }
@@ -170,9 +172,6 @@ int stream_open(struct sock *s)
 /* The connection that failed or ended leaves the socket, which may be used again. */
 static int stream_reopen(struct sock *s)
 {
-	uint32_t rx_want = s->rx_want_bytes, tx_want = s->tx_want_bytes;
-	int ret;
-
 	stream_close(s, true);
 	s->state = ABI_S_OPEN | ABI_S_STREAM;
 	s->rx = s->tx = (struct byte_ring){ 0 };
@@ -184,12 +183,7 @@ static int stream_reopen(struct sock *s)
 	atomic_store_explicit(&s->abi->tx_tail, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->abi->tx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->abi->tx_urg, 0, memory_order_relaxed);
-	ret = stream_open(s);
-	s->rx_want_bytes = rx_want;
-	s->tx_want_bytes = tx_want;
-	if (ret == 0)
-		tcp_public(s->tcp)->rcv_space_bytes = rx_want;
-	return ret;
+	return stream_open(s);
 }
 
 int stream_bind(struct sock *s, const struct endpoint *local)

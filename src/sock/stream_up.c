@@ -44,6 +44,7 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 	s->accepted = true;
 	s->rx_want_bytes = l->rx_want_bytes;
 	s->tx_want_bytes = l->tx_want_bytes;
+	s->tx_locked = l->tx_locked;
 	if (pub->snd.data == NULL && ring_make(s->part, &pub->snd, s->tx_want_bytes) != 0) {
 		sock_slot_give(s);
 		return -ENOMEM;
@@ -69,7 +70,14 @@ static bool up_backlog_room(struct worker *w, struct tcp_pcb *listener)
 	return l != NULL && accept_room(l);
 }
 
-static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb)
+static uint32_t rx_ring_size(struct tcp_pcb *pcb, uint32_t least)
+{
+	uint32_t space = tcp_public(pcb)->rcv_space_bytes;
+
+	return sock_ring_size(space > least ? space : least, false);
+}
+
+static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t least)
 {
 	struct sock *s = sock_of(pcb);
 	struct byte_ring *rcv = &tcp_public(pcb)->rcv;
@@ -78,10 +86,22 @@ static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb)
 		return -ENOMEM;
 	if (rcv->data != NULL)
 		return 0;
-	if (ring_make(s->part, rcv, s->rx_want_bytes) != 0)
+	if (ring_make(s->part, rcv, rx_ring_size(pcb, least)) != 0)
 		return -ENOMEM;
 	sock_publish_rx_ring(s, rcv);
 	return 0;
+}
+
+static void up_grow_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t beyond)
+{
+	struct tcp_public *pub = tcp_public(pcb);
+	struct sock *s = pub->user;
+
+	if (s == NULL || s->tcp != pcb)
+		return;
+	/* Where there is no memory the buffer stays as it is, until the program reads more. */
+	if (stream_resize_rx(s, rx_ring_size(pcb, 0), beyond) == -ENOMEM)
+		pub->rcv_space_bytes = pub->rcv.size_bytes;
 }
 
 static int up_need_snd(struct worker *w, struct tcp_pcb *pcb)
@@ -227,6 +247,7 @@ void stream_upcalls(struct inet_upcalls *up)
 	up->tcp_incoming = up_incoming;
 	up->tcp_backlog_room = up_backlog_room;
 	up->tcp_need_rcv = up_need_rcv;
+	up->tcp_grow_rcv = up_grow_rcv;
 	up->tcp_need_snd = up_need_snd;
 	up->tcp_readable = up_readable;
 	up->tcp_urgent = up_urgent;

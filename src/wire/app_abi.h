@@ -46,7 +46,7 @@
 #include "wire/ipaddr.h"
 
 #define ABI_MAGIC 0x72696577u /* "weir" */
-#define ABI_VERSION 1u
+#define ABI_VERSION 2u
 
 #define ABI_CACHE_LINE 64
 #define ABI_MAX_WORKERS 16u
@@ -56,6 +56,7 @@
 #define ABI_CQ_EPOLL 4096u	/* and of an epoll channel; any power of two may be asked for */
 #define ABI_CTL_DATA_BYTES 256u /* option values and the like, in a control slot */
 #define ABI_SOCK_NONE UINT32_MAX
+#define ABI_LOCK_ENGINE UINT32_MAX
 
 #define ABI_ALIGNED _Alignas(ABI_CACHE_LINE)
 
@@ -174,7 +175,9 @@ struct abi_channel {
 /*
  * A socket's shared part. Positions run freely modulo 2^32; the byte of position p is at
  * ring[p & (size - 1)]; sizes are powers of two; a size of 0 means the ring is not there yet
- * (rings come with the first data; the engine makes the send ring when the socket connects).
+ * (rings come with the first data; the engine makes the send ring when the socket connects). Place
+ * and size of a stream's ring change only under its lock; positions go on from one ring to the
+ * next.
  *
  * Listener: the receive ring is an array of uint64_t, generation << 32 | index of each connection
  * that waits to be accepted; positions count entries, rx_size_bytes / 8 of them. Consumers
@@ -199,12 +202,18 @@ struct abi_sock {
 	_Atomic uint32_t urg_hole; /* stream: and the one before it, where ABI_URG_HOLE is set */
 	/* (d) send */
 	ABI_ALIGNED _Atomic uint32_t tx_head; /* bytes acknowledged, or datagrams sent */
+	/* What a stream may write, where it is not simply what there is room for: */
+	_Atomic uint32_t tx_lowat_bytes; /* so much may be unsent (TCP_NOTSENT_LOWAT); 0: no rule */
+	_Atomic uint32_t tx_limit_bytes; /* so much may be in the ring, until it has this size */
+	_Atomic uint32_t tx_sent;	 /* bytes sent; kept where TCP_NOTSENT_LOWAT is set */
 	/* (p) */
 	ABI_ALIGNED _Atomic uint32_t rx_head;
 	_Atomic uint32_t tx_tail;
 	_Atomic uint32_t want; /* ABI_WANT_*: set by the program, cleared by the engine */
 	_Atomic uint32_t err_seen;
-	_Atomic uint32_t rx_lock; /* among the program's own threads and processes; 0 or a tid */
+	/* (p, d) Of a ring, among the program's threads and processes: 0 or a tid. The engine takes
+	 * it, without waiting, while it gives the ring another place and size: ABI_LOCK_ENGINE. */
+	_Atomic uint32_t rx_lock;
 	_Atomic uint32_t tx_lock;
 	_Atomic uint32_t
 		tx_kick; /* set by the program with ABI_OP_TX, cleared by the engine before it

@@ -4,7 +4,7 @@
  * direct placement share. No allocation, no system call, no clock: whoever waits does that outside.
  *
  * Threads: a channel's SQ belongs to one thread; a socket's receive side is used under rx_lock, its
- * send side under tx_lock, where more than one thread or process may use it.
+ * send side under tx_lock, except where everything is one thread's.
  */
 #ifndef WEIR_WIRE_APP_RING_H
 #define WEIR_WIRE_APP_RING_H
@@ -15,6 +15,8 @@
 
 #include "wire/app_abi.h"
 #include "wire/app_urgent.h"
+
+#define APP_NOTSENT_STEP_BYTES 16384u
 
 /* Put one entry into the SQ. False when it is full: the engine has to run first. */
 static inline bool app_sq_push(struct abi_arena *arena, struct abi_channel *ch,
@@ -31,6 +33,20 @@ static inline bool app_sq_push(struct abi_arena *arena, struct abi_channel *ch,
 	/* Sequentially consistent: it is also the fence before the caller reads `sleeping`. */
 	atomic_fetch_or(&arena->sq_pending[worker].bits[index / 64], 1ull << (index % 64));
 	return true;
+}
+
+/* Take a socket's rx_lock or tx_lock, if that can be done now; who: a tid, or ABI_LOCK_ENGINE. */
+static inline bool app_try_lock(_Atomic uint32_t *lock, uint32_t who)
+{
+	uint32_t nobody = 0;
+
+	return atomic_compare_exchange_strong_explicit(lock, &nobody, who, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static inline void app_unlock(_Atomic uint32_t *lock)
+{
+	atomic_store_explicit(lock, 0, memory_order_release);
 }
 
 /* Bytes (stream) or record space taken between two positions; never more than the ring's size. */
@@ -120,6 +136,55 @@ static inline uint32_t app_sock_tx_free(const struct abi_sock *s)
 	       app_ring_used(head, atomic_load_explicit(&s->tx_tail, memory_order_relaxed), size);
 }
 
+/* Bytes of a stream that are not sent yet. Only with tx_lowat_bytes. */
+static inline uint32_t app_sock_unsent(const struct abi_sock *s)
+{
+	uint32_t sent = atomic_load_explicit(&s->tx_sent, memory_order_relaxed);
+	uint32_t unsent = atomic_load_explicit(&s->tx_tail, memory_order_relaxed) - sent;
+
+	/* What was acknowledged was sent, also where that has not been told yet. */
+	return unsent <= INT32_MAX ? unsent : 0;
+}
+
+/* Free bytes of the send ring as far as the program may use them. */
+static inline uint32_t app_sock_tx_allowed(const struct abi_sock *s, uint32_t *size)
+{
+	uint32_t limit = atomic_load_explicit(&s->tx_limit_bytes, memory_order_relaxed);
+	uint32_t room = app_sock_tx_free(s), beyond = *size > limit ? *size - limit : 0;
+
+	*size -= beyond;
+	return room > beyond ? room - beyond : 0;
+}
+
+/* How much a stream's program may write now. */
+static inline uint32_t app_sock_tx_room(const struct abi_sock *s)
+{
+	uint32_t lowat = atomic_load_explicit(&s->tx_lowat_bytes, memory_order_relaxed);
+	uint32_t size = atomic_load_explicit(&s->tx_size_bytes, memory_order_acquire);
+	uint32_t room, unsent, more;
+
+	if (lowat == 0)
+		return app_sock_tx_free(s);
+	room = app_sock_tx_allowed(s, &size);
+	unsent = app_sock_unsent(s);
+	if (unsent >= lowat)
+		return 0;
+	/* As Linux, which looks at it only before it begins another packet. */
+	more = lowat - unsent > APP_NOTSENT_STEP_BYTES ? lowat - unsent : APP_NOTSENT_STEP_BYTES;
+	return room < more ? room : more;
+}
+
+/* Writable: a third of the ring is free, and half of what may be unsent [sk_stream_is_writeable] */
+static inline bool app_sock_writable(const struct abi_sock *s)
+{
+	uint32_t lowat = atomic_load_explicit(&s->tx_lowat_bytes, memory_order_relaxed);
+	uint32_t size = atomic_load_explicit(&s->tx_size_bytes, memory_order_acquire);
+
+	if (lowat == 0)
+		return app_sock_tx_free(s) >= size / 3;
+	return app_sock_unsent(s) < lowat - lowat / 2 && app_sock_tx_allowed(s, &size) >= size / 3;
+}
+
 /*
  * Readiness as poll(2) and epoll(7) report it, ABI_EV_*. Like Linux, a stream is writable when a
  * third of its send buffer is free; a socket that was never connected is POLLOUT | POLLHUP.
@@ -127,7 +192,6 @@ static inline uint32_t app_sock_tx_free(const struct abi_sock *s)
 static inline uint32_t app_sock_events(const struct abi_sock *s)
 {
 	uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
-	uint32_t size = atomic_load_explicit(&s->tx_size_bytes, memory_order_acquire);
 	uint32_t events = 0;
 
 	if (state & ABI_S_DEAD)
@@ -143,7 +207,7 @@ static inline uint32_t app_sock_events(const struct abi_sock *s)
 	if (state & ABI_S_RX_EOF)
 		events |= ABI_EV_IN | ABI_EV_RDHUP;
 	if (state & ABI_S_DGRAM) {
-		if (size == 0 || app_sock_tx_free(s) >= size / 3)
+		if (app_sock_writable(s))
 			events |= ABI_EV_OUT;
 		return events;
 	}
@@ -155,7 +219,7 @@ static inline uint32_t app_sock_events(const struct abi_sock *s)
 		return events | ABI_EV_OUT | ABI_EV_HUP;
 	if ((state & (ABI_S_RX_EOF | ABI_S_TX_SHUT)) == (ABI_S_RX_EOF | ABI_S_TX_SHUT))
 		events |= ABI_EV_HUP;
-	if ((state & ABI_S_TX_SHUT) || app_sock_tx_free(s) >= size / 3)
+	if ((state & ABI_S_TX_SHUT) || app_sock_writable(s))
 		events |= ABI_EV_OUT;
 	return events;
 }

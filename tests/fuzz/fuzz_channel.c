@@ -123,9 +123,14 @@ static void op_honest(struct fuzz_in *in)
 		ctl.optname = what >> 6;
 		break;
 	default:
-		ctl = ctl_for(ABI_CTL_GETSOCKOPT, sock);
-		ctl.optname = what >> 3;
+		/* What it waits for, and buffers of any size, at any time. */
+		ctl = ctl_for(what & 0x80 ? ABI_CTL_SETSOCKOPT : ABI_CTL_GETSOCKOPT, sock);
+		ctl.level = what & 0x80 ? SOL_SOCKET : 0;
+		ctl.optname = what & 0x80 ? (what & 8 ? SO_SNDBUF : SO_RCVBUF) : what >> 3;
 		ctl.len = 4;
+		ctl.data[1] = fuzz_u8(in);
+		ctl.data[2] = fuzz_u8(in) % 32;
+		atomic_fetch_or(&sock_at(sock)->want, ABI_WANT_TX);
 		break;
 	}
 	control(ch, &ctl);

@@ -34,9 +34,13 @@ static int host_ring(struct byte_ring *r)
 	return 0;
 }
 
-static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb)
+static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t least)
 {
 	return host_ring(&tcp_public(pcb)->rcv);
+}
+
+static void up_grow_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t beyond)
+{
 }
 
 static int up_need_snd(struct worker *w, struct tcp_pcb *pcb)
@@ -123,6 +127,7 @@ static const struct inet_upcalls host_upcalls = {
 	.tcp_incoming = up_incoming,
 	.tcp_backlog_room = up_backlog_room,
 	.tcp_need_rcv = up_need_rcv,
+	.tcp_grow_rcv = up_grow_rcv,
 	.tcp_need_snd = up_need_snd,
 	.tcp_readable = up_nothing,
 	.tcp_urgent = up_nothing,

@@ -41,6 +41,7 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	}
 	if (pcb->flags & F_ECN)
 		tcp_ecn_data(w, pcb, seg);
+	tcp_rcvq_data(w, pcb, seg, seg->len);
 	tcp_data_copy(pcb, seg, 0, seg->len);
 	rcv->tail += seg->len;
 	pcb->rcv_nxt += seg->len;

@@ -81,8 +81,9 @@ static void info_flow(const struct worker *w, const struct tcp_pcb *pcb, struct 
 	i->tcpi_probes = pcb->flags & F_PERSIST ? pcb->retries : pcb->keep_probes;
 	i->tcpi_snd_cwnd = in_segments(pcb, pcb->cwnd);
 	i->tcpi_snd_ssthresh = in_segments(pcb, pcb->ssthresh);
-	i->tcpi_rcv_space = pcb->pub.rcv_space_bytes;
-	i->tcpi_rcv_ssthresh = pcb->rcv_adv - pcb->rcv_nxt;
+	i->tcpi_rcv_space = pcb->rcvq ? pcb->rcvq->space : pcb->pub.rcv_space_bytes;
+	i->tcpi_rcv_ssthresh = tcp_rcv_ssthresh(pcb);
+	i->tcpi_rcv_rtt = pcb->rcvq ? pcb->rcvq->rtt_us8 / 8 : 0;
 	i->tcpi_bytes_acked = pcb->bytes_acked;
 	i->tcpi_bytes_received = pcb->bytes_received;
 	i->tcpi_bytes_sent = pcb->bytes_sent;

@@ -110,7 +110,7 @@ void tcp_child_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg
 	child->last_rcv_ns = child->unacked_since_ns = w->now_ns;
 	child->segs_in = 1;
 	child->adv_mss = tcp_adv_mss(child);
-	child->rcv_wscale = tcp_rcv_wscale_of(child->pub.rcv_space_bytes);
+	child->rcv_wscale = tcp_rcv_wscale_of(w, &child->pub);
 	tcp_take_syn(w, child, seg);
 }
 

@@ -21,6 +21,15 @@ void tcp_snd_map(struct tcp_pcb *pcb)
 	pcb->flags |= F_SND_MAPPED;
 }
 
+uint32_t tcp_unsent(const struct tcp_pcb *pcb)
+{
+	int32_t unsent = (int32_t)(tcp_data_end(pcb) - pcb->snd_nxt);
+
+	if (!(pcb->flags & F_SND_MAPPED))
+		return byte_ring_used(&pcb->pub.snd);
+	return unsent > 0 ? (uint32_t)unsent : 0;
+}
+
 uint32_t tcp_data_end(const struct tcp_pcb *pcb)
 {
 	if (pcb->flags & F_FIN_QUEUED)
@@ -334,6 +343,8 @@ void tcp_output(struct worker *w, struct tcp_pcb *pcb)
 	before = pcb->snd_nxt;
 	enough = output_all(w, pcb);
 	pcb->flags &= ~F_PUSH_NOW;
+	if (pcb->pub.tell_sent && before != pcb->snd_nxt)
+		w->tcp->up->tcp_acked(w, pcb);
 	if (pcb->flags & F_PACED)
 		pcb->pace_burst = 0;
 	if (pcb->snd_una != pcb->snd_nxt) {

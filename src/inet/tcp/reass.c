@@ -30,7 +30,9 @@ static uint32_t segment_bytes(const struct tcp_seg *seg)
 
 static bool ring_ready(struct worker *w, struct tcp_pcb *pcb)
 {
-	return pcb->pub.rcv.data || w->tcp->up->tcp_need_rcv(w, pcb) == 0;
+	uint32_t offered = tcp_seq_gt(pcb->rcv_adv, pcb->rcv_nxt) ? pcb->rcv_adv - pcb->rcv_nxt : 0;
+
+	return pcb->pub.rcv.data || w->tcp->up->tcp_need_rcv(w, pcb, offered) == 0;
 }
 
 /* How much of what comes at rcv_nxt may be taken. */
@@ -91,6 +93,7 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		fin_seen(w, pcb, seg->seq + seg->len);
 	}
 	if (take) {
+		tcp_rcvq_data(w, pcb, seg, take);
 		tcp_data_copy(pcb, seg, skip, take);
 		pcb->pub.rcv.tail += take;
 		pcb->rcv_nxt += take;

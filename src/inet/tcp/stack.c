@@ -51,6 +51,7 @@ int tcp_init(struct worker *w)
 	tcp_slab_init(&s->sent, sizeof(struct tcp_sent_block), 32, TCP_MAX_SENT_BLOCKS);
 	s->sent_timer.fn = sent_reserve;
 	tcp_slab_init(&s->ranges, sizeof(struct tcp_ranges), 128, TCP_MAX_PCBS);
+	tcp_slab_init(&s->rcvqs, sizeof(struct tcp_rcvq), 64, TCP_MAX_PCBS);
 	w->tcp = s;
 	err = tcp_demux_init(s);
 	if (!err)
@@ -59,6 +60,8 @@ int tcp_init(struct worker *w)
 		err = tcp_slab_reserve(&s->tws, 256);
 	if (!err)
 		err = tcp_slab_reserve(&s->ranges, 256);
+	if (!err)
+		err = tcp_slab_reserve(&s->rcvqs, 64);
 	if (!err)
 		err = tcp_slab_reserve(&s->sent, TCP_SENT_SPARE);
 	if (err)
@@ -118,6 +121,7 @@ void tcp_free(struct worker *w)
 	timer_cancel(&w->timers, &s->sent_timer);
 	tcp_slab_free(&s->sent);
 	tcp_slab_free(&s->ranges);
+	tcp_slab_free(&s->rcvqs);
 	free(s);
 	w->tcp = NULL;
 }
@@ -198,6 +202,7 @@ struct tcp_pcb *tcp_pcb_new(struct worker *w)
 
 	/* Blocks of ranges are kept ready for one connection in eight. */
 	if (tcp_slab_reserve(&s->pcbs, 1) != 0 ||
+	    tcp_slab_reserve(&s->rcvqs, tcp_min(64 + s->pcbs.used / 8, 4096)) != 0 ||
 	    tcp_slab_reserve(&s->ranges, tcp_min(128 + s->pcbs.used / 8, 16384)) != 0)
 		return NULL;
 	pcb = tcp_slab_get(&s->pcbs);
@@ -280,6 +285,7 @@ void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
 	timer_cancel(&w->timers, &pcb->timer);
 	pcb->rtx_ns = pcb->ack_ns = pcb->long_ns = 0;
 	tcp_ranges_free(w, &pcb->ooo);
+	tcp_rcvq_free(w, pcb);
 	tcp_sent_clear(w, pcb);
 	pcb->flags &= ~(F_HASHED | F_ACK_NOW | F_ACK_LATER | F_OUTPUT | F_PACE_WAIT);
 	tcp_set_state(w, pcb, TCP_CLOSED);

@@ -40,11 +40,14 @@ enum tcp_urg { TCP_URG_NONE, TCP_URG_ANNOUNCED, TCP_URG_HERE };
 
 struct tcp_public {
 	enum tcp_state state;
+	bool rcv_locked; /* SO_RCVBUF was set: the buffer does not grow by itself */
+	bool tell_sent;	 /* tcp_acked() also where only tcp_unsent() changed */
 	struct endpoint local, remote;
 	struct byte_ring snd; /* tail moved by the socket: tcp_push() after it */
 	struct byte_ring rcv; /* head moved by the socket: tcp_consumed() after it */
-	uint32_t
-		rcv_space_bytes; /* size that the receive ring has or will have: the window limit */
+	/* What the receive buffer may hold: the window's limit. The ring has this size or the next
+	 * larger power of two, or will have it when data comes or there is memory. */
+	uint32_t rcv_space_bytes;
 	void *user;  /* the socket layer's; never changed by TCP, still there in tcp_gone() */
 	bool rx_eof; /* the peer's FIN was reached */
 	/* options, set at any time */
@@ -105,6 +108,13 @@ void tcp_push(struct worker *w, struct tcp_pcb *pcb);
 /* snd.tail has moved, or is about to, over an urgent byte that ends at position pos. The socket
  * has seen to it that pos is at most the ring's size from snd.head. tcp_push() is to follow. */
 void tcp_push_urgent(struct tcp_pcb *pcb, uint32_t pos);
+
+/* Bytes in snd that were never sent. */
+uint32_t tcp_unsent(const struct tcp_pcb *pcb);
+
+/* How large the send buffer should be, by what may be on the way: twice that [tcp_sndbuf_expand].
+ */
+uint32_t tcp_snd_space(const struct worker *w, const struct tcp_pcb *pcb);
 
 /* rcv.head has moved: tell the peer if the window opened enough. */
 void tcp_consumed(struct worker *w, struct tcp_pcb *pcb);

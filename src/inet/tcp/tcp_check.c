@@ -287,7 +287,7 @@ static void check_deadlines(const struct worker *w, const struct tcp_pcb *pcb)
 
 struct walk {
 	struct worker *w;
-	uint32_t pcbs, hashed, ranges, blocks;
+	uint32_t pcbs, hashed, ranges, rcvqs, blocks;
 };
 
 static void check_one(void *object, void *arg)
@@ -301,6 +301,7 @@ static void check_one(void *object, void *arg)
 	walk->pcbs++;
 	walk->hashed += any(pcb, F_HASHED);
 	walk->ranges += pcb->ooo != NULL;
+	walk->rcvqs += pcb->rcvq != NULL;
 	walk->blocks += pcb->sent_blocks;
 	MUST(!any(pcb, F_DEAD | F_LISTED));
 	IF_THEN(tcp_synchronised(pcb), !any(pcb, F_READABLE | F_ACKED));
@@ -322,7 +323,8 @@ void tcp_check_settled(struct worker *w)
 		return;
 	tcp_slab_each(&s->pcbs, check_one, &walk);
 	if (walk.pcbs == s->pcbs.used && walk.hashed + s->tws.used == s->connections &&
-	    walk.ranges == s->ranges.used && walk.blocks == s->sent.used)
+	    walk.ranges == s->ranges.used && walk.rcvqs == s->rcvqs.used &&
+	    walk.blocks == s->sent.used)
 		return;
 	fprintf(stderr,
 		"tcp_check.c: pcbs %u of %u, connections %u of %u, ranges %u of %u, "

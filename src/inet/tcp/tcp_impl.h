@@ -42,7 +42,7 @@ struct tcp_stack {
 	struct tcp_node *bind[TCP_BIND_BUCKETS];
 	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
 	/* memory */
-	struct tcp_slab pcbs, tws, ranges, sent;
+	struct tcp_slab pcbs, tws, ranges, rcvqs, sent;
 	struct timer sent_timer;	   /* makes more blocks for sent.c */
 	struct tcp_limit challenge, reset; /* challenge ACKs, RSTs to strangers */
 };
@@ -243,15 +243,23 @@ int tcp_route(struct worker *w, struct tcp_pcb *pcb);
 void tcp_mss_update(struct tcp_pcb *pcb);
 uint16_t tcp_adv_mss(const struct tcp_pcb *pcb);
 
-/* ack_out.c: acknowledgments and the window that we offer */
+/* ack_out.c: acknowledgments */
 void tcp_ack_now(struct worker *w, struct tcp_pcb *pcb);
 void tcp_ack_oow(struct worker *w, struct tcp_pcb *pcb); /* rate limited: nothing new was in it */
 void tcp_dsack_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t start, uint32_t end);
 void tcp_ack_data(struct worker *w, struct tcp_pcb *pcb, uint32_t len, uint32_t segment_bytes);
 void tcp_ack_flush(struct worker *w, struct tcp_pcb *pcb);
 void tcp_ack_send(struct worker *w, struct tcp_pcb *pcb);
+
+/* window.c: the window that we offer; rcvbuf.c: the size of the receive buffer */
 uint32_t tcp_rcv_window(struct worker *w, struct tcp_pcb *pcb); /* moves rcv_adv */
-uint8_t tcp_rcv_wscale_of(uint32_t space_bytes);
+uint8_t tcp_rcv_wscale_of(const struct worker *w, const struct tcp_public *pub);
+uint32_t tcp_rcv_ssthresh(const struct tcp_pcb *pcb);
+uint32_t tcp_rcv_free(const struct tcp_pcb *pcb); /* room that the buffer has */
+/* len bytes of the segment are in order, and will be taken. */
+void tcp_rcvq_data(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg, uint32_t len);
+void tcp_rcv_space_adjust(struct worker *w, struct tcp_pcb *pcb); /* the program may have read */
+void tcp_rcvq_free(struct worker *w, struct tcp_pcb *pcb);
 
 /* reset.c */
 void tcp_reset_for(struct worker *w, const struct tcp_seg *seg); /* RST in answer to a segment */

@@ -174,6 +174,18 @@ struct tcp_ranges {
 	struct tcp_range r[TCP_RANGES_MAX];
 };
 
+/* How fast the program reads (window.c). From a slab, with the first data. */
+struct tcp_rcvq {
+	uint32_t ssthresh; /* how far the window has opened [rcv_ssthresh] */
+	uint32_t rtt_us8;  /* of the receiving side, times 8; 0: not known [rcv_rtt_est] */
+	uint32_t rtt_seq;  /* right edge of the window that is being timed */
+	uint32_t rtt_ecr;  /* the time stamp that was timed last */
+	uint64_t rtt_start_ns;
+	uint32_t space;	   /* bytes read in the best round trip so far [rcvq_space] */
+	uint32_t seq;	   /* the program's position when this round trip began */
+	uint64_t start_ns; /* and when that was */
+};
+
 enum tcp_node_kind { TCP_NODE_PCB, TCP_NODE_TW };
 
 /* A place in the table of connections (or listeners) and in the bind table. */
@@ -223,6 +235,7 @@ struct tcp_pcb {
 	uint8_t keep_probes;
 	struct tcp_pcb *flush_next;
 	struct tcp_ranges *ooo; /* received out of order */
+	struct tcp_rcvq *rcvq;	/* NULL: no data yet */
 	/* what was sent and is not acknowledged (sent.h) */
 	struct tcp_sent_block *sent_head, *sent_tail;
 	uint32_t sent_blocks;

@@ -15,7 +15,7 @@ int tcp_open(struct worker *w, struct tcp_pcb **pcb, void *user)
 		return -ENOMEM;
 	new->flags |= F_KNOWN;
 	new->pub.user = user;
-	new->pub.rcv_space_bytes = 65536;
+	new->pub.rcv_space_bytes = (uint32_t)w->tcp->params.tcp_rmem[1];
 	*pcb = new;
 	return 0;
 }
@@ -42,7 +42,7 @@ static void connect_start(struct worker *w, struct tcp_pcb *pcb)
 	pcb->snd_una = pcb->iss;
 	pcb->snd_nxt = pcb->iss + 1;
 	pcb->adv_mss = tcp_adv_mss(pcb);
-	pcb->rcv_wscale = tcp_rcv_wscale_of(pcb->pub.rcv_space_bytes);
+	pcb->rcv_wscale = tcp_rcv_wscale_of(w, &pcb->pub);
 	pcb->rcv_nxt = pcb->rcv_adv = 0;
 	pcb->flags |= F_ACTIVE | F_HASHED | F_RTT_TIMED;
 	pcb->rtt_seq = pcb->iss;
@@ -107,6 +107,18 @@ int tcp_listen(struct worker *w, struct tcp_pcb *pcb, uint32_t backlog)
 	tcp_set_state(w, pcb, TCP_LISTEN);
 	tcp_listener_insert(w, pcb);
 	return 0;
+}
+
+uint32_t tcp_snd_space(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	const int32_t *wmem = w->tcp->params.tcp_wmem;
+	uint32_t space = (uint32_t)wmem[1];
+
+	/* Not more than the peer would ever take; and while cwnd is full it is not the buffer that
+	 * keeps us from sending. */
+	if (tcp_synchronised(pcb) && tcp_pipe(pcb) < pcb->cwnd)
+		space = tcp_max(space, 2 * tcp_min(pcb->cwnd, pcb->snd_max_wnd));
+	return tcp_min(space, (uint32_t)wmem[2]);
 }
 
 void tcp_push(struct worker *w, struct tcp_pcb *pcb)

@@ -108,15 +108,21 @@ bool app_accept(struct app *app, struct app_sock listener, struct app_sock *s)
 uint32_t app_write(struct app *app, struct app_sock s, const void *bytes, uint32_t len)
 {
 	struct abi_sock *slot = app_slot(app, s);
-	uint32_t size = atomic_load(&slot->tx_size_bytes), room = app_sock_tx_free(slot);
-	uint32_t tail = atomic_load(&slot->tx_tail);
+	uint32_t room, tail;
 
+	if (!app_try_lock(&slot->tx_lock, 1))
+		return 0;
+	room = app_sock_tx_free(slot);
+	tail = atomic_load(&slot->tx_tail);
 	if (len > room)
 		len = room;
+	if (len != 0)
+		app_ring_write(app->base + atomic_load(&slot->tx_offset),
+			       atomic_load(&slot->tx_size_bytes), tail, bytes, len);
+	atomic_store(&slot->tx_tail, tail + len);
+	app_unlock(&slot->tx_lock);
 	if (len == 0)
 		return 0;
-	app_ring_write(app->base + atomic_load(&slot->tx_offset), size, tail, bytes, len);
-	atomic_store(&slot->tx_tail, tail + len);
 	if (!atomic_exchange(&slot->tx_kick, 1))
 		app_submit(app, ABI_OP_TX, s, 0, 0);
 	return len;
@@ -125,13 +131,20 @@ uint32_t app_write(struct app *app, struct app_sock s, const void *bytes, uint32
 uint32_t app_read(struct app *app, struct app_sock s, void *bytes, uint32_t room)
 {
 	struct abi_sock *slot = app_slot(app, s);
-	uint32_t size = atomic_load(&slot->rx_size_bytes), used = app_sock_rx_used(slot);
-	uint32_t head = atomic_load(&slot->rx_head), len = used < room ? used : room;
+	uint32_t used, head, len;
 
+	if (!app_try_lock(&slot->rx_lock, 1))
+		return 0;
+	used = app_sock_rx_used(slot);
+	len = used < room ? used : room;
+	head = atomic_load(&slot->rx_head);
+	if (len != 0)
+		app_ring_read(bytes, app->base + atomic_load(&slot->rx_offset),
+			      atomic_load(&slot->rx_size_bytes), head, len);
+	atomic_store(&slot->rx_head, head + len);
+	app_unlock(&slot->rx_lock);
 	if (len == 0)
 		return 0;
-	app_ring_read(bytes, app->base + atomic_load(&slot->rx_offset), size, head, len);
-	atomic_store(&slot->rx_head, head + len);
 	if (atomic_load(&slot->state) & ABI_S_RX_KICK)
 		app_submit(app, ABI_OP_RX, s, 0, 0);
 	return len;

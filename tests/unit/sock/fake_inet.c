@@ -13,6 +13,7 @@ struct tcp_pcb *fake_pcbs;
 unsigned int fake_pcb_count, fake_udp_count, fake_aborts;
 bool fake_hold_acks;
 int fake_udp_result;
+uint32_t fake_snd_space, fake_unsent;
 unsigned int fake_udp_sent;
 uint8_t fake_udp_last[65536];
 uint32_t fake_udp_last_len;
@@ -25,6 +26,8 @@ void fake_init(struct worker *w)
 	memset(&fake_up, 0, sizeof(fake_up));
 	sock_upcalls(&fake_up);
 	fake_hold_acks = false;
+	fake_snd_space = 131072;
+	fake_unsent = 0;
 	fake_udp_result = 0;
 	fake_udp_sent = 0;
 	fake_aborts = 0;
@@ -42,6 +45,7 @@ int tcp_open(struct worker *w, struct tcp_pcb **result, void *user)
 	if (pcb == NULL)
 		return -ENOMEM;
 	pcb->pub.user = user;
+	pcb->pub.rcv_space_bytes = 131072;
 	pcb->w = w;
 	pcb->next = fake_pcbs;
 	fake_pcbs = pcb;
@@ -129,6 +133,7 @@ static void dial(struct worker *w, struct tcp_pcb *pcb)
 		return; /* the SYN is lost; it comes again with the next fake_run() */
 	if (tcp_open(w, &child, NULL) != 0)
 		return;
+	child->pub.rcv_space_bytes = l->pub.rcv_space_bytes;
 	child->pub.local = pcb->pub.remote;
 	child->pub.remote = pcb->pub.local;
 	child->pub.state = TCP_ESTABLISHED;
@@ -153,7 +158,7 @@ static bool move(struct worker *w, struct tcp_pcb *pcb)
 		return false;
 	rcv = &pcb->peer->pub.rcv;
 	if (byte_ring_used(snd) != 0 && !fake_hold_acks && !pcb->peer->closed) {
-		if (rcv->data == NULL && fake_up.tcp_need_rcv(w, pcb->peer) != 0)
+		if (rcv->data == NULL && fake_up.tcp_need_rcv(w, pcb->peer, 0) != 0)
 			return false;
 		fake_up.tcp_sync_rcv(w, pcb->peer);
 		while (byte_ring_used(snd) != 0 && byte_ring_free(rcv) != 0) {
@@ -226,6 +231,16 @@ void tcp_push(struct worker *w, struct tcp_pcb *pcb)
 	pcb->pushes++;
 }
 
+uint32_t tcp_snd_space(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	return fake_snd_space;
+}
+
+uint32_t tcp_unsent(const struct tcp_pcb *pcb)
+{
+	return fake_unsent;
+}
+
 void tcp_consumed(struct worker *w, struct tcp_pcb *pcb)
 {
 	pcb->consumed++;
@@ -260,6 +275,7 @@ uint32_t tcp_timestamp(const struct worker *w, const struct tcp_pcb *pcb)
 const struct tcp_params *tcp_params(const struct worker *w)
 {
 	static const struct tcp_params params = {
+		.tcp_notsent_lowat = -1,
 		.tcp_keepalive_time = 7200,
 		.tcp_keepalive_intvl = 75,
 		.tcp_keepalive_probes = 9,

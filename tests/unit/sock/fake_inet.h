@@ -25,8 +25,9 @@ struct tcp_pcb {
 extern struct inet_upcalls fake_up;
 extern struct tcp_pcb *fake_pcbs;
 extern unsigned int fake_pcb_count, fake_udp_count, fake_aborts;
-extern bool fake_hold_acks; /* bytes are moved, but not acknowledged */
-extern int fake_udp_result; /* what udp_send() answers */
+extern uint32_t fake_snd_space, fake_unsent; /* what tcp_snd_space(), tcp_unsent() answer */
+extern bool fake_hold_acks;		     /* bytes are moved, but not acknowledged */
+extern int fake_udp_result;		     /* what udp_send() answers */
 extern unsigned int fake_udp_sent;
 extern uint8_t fake_udp_last[65536];
 extern uint32_t fake_udp_last_len;

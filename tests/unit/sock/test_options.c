@@ -185,7 +185,7 @@ static void test_a_connection(void **state)
 		{ T, TCP_USER_TIMEOUT, 0, GET_ONLY, 5000 },
 		{ T, TCP_NOTSENT_LOWAT, 0, GET_ONLY, 99 },
 		{ T, TCP_SYNCNT, 0, GET_ONLY, 2 },
-		{ T, TCP_WINDOW_CLAMP, 0, EINVAL, 262144 },
+		{ T, TCP_WINDOW_CLAMP, 0, EINVAL, 131072 },
 		{ T, TCP_QUEUE_SEQ, 1, EPERM, -EINVAL },
 		{ S, SO_MAX_PACING_RATE, 0, GET_ONLY, 77 },
 	};

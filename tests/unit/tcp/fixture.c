@@ -54,7 +54,7 @@ static bool up_room(struct worker *w, struct tcp_pcb *listener)
 	return l->queued < l->backlog;
 }
 
-static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb)
+static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t least)
 {
 	struct sock *s = sock_of(pcb);
 
@@ -64,6 +64,10 @@ static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb)
 	assert_non_null(s->rx);
 	tcp_public(pcb)->rcv = (struct byte_ring){ s->rx, s->rx_size, 0, 0 };
 	return 0;
+}
+
+static void up_grow_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t beyond)
+{
 }
 
 static int up_need_snd(struct worker *w, struct tcp_pcb *pcb)
@@ -130,6 +134,7 @@ static const struct inet_upcalls upcalls = {
 	.tcp_incoming = up_incoming,
 	.tcp_backlog_room = up_room,
 	.tcp_need_rcv = up_need_rcv,
+	.tcp_grow_rcv = up_grow_rcv,
 	.tcp_need_snd = up_need_snd,
 	.tcp_readable = up_readable,
 	.tcp_urgent = up_urgent,

@@ -178,6 +178,7 @@ static void test_options(void **state)
 	struct peer p = { .h = h, .port = 40000, .to = 80, .seq = 77, .window = 1000 };
 
 	tcp_public(l->pcb)->rcv_space_bytes = 1 << 20;
+	tcp_public(l->pcb)->rcv_locked = true; /* SO_RCVBUF */
 	l->rx_size = 1 << 20;
 	memcpy(p.opt, opt, sizeof(opt));
 	p.opt_len = sizeof(opt);
