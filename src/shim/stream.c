@@ -230,18 +230,29 @@ static ssize_t take(struct wsock *ws, const struct iovec *iov, size_t skip, size
 	return n;
 }
 
-/* More bytes than are there now, for MSG_PEEK | MSG_WAITALL. */
-static int wait_more(struct wsock *ws, int64_t deadline)
+/* With so many bytes a call that may wait returns [sock_rcvlowat]. */
+static size_t recv_target(const struct wsock *ws, size_t total, int flags)
 {
-	return sock_wait(ws, ABI_EV_IN | ABI_EV_RDHUP, deadline);
+	uint32_t lowat =
+		ws->shm ? atomic_load_explicit(&ws->shm->rx_lowat_bytes, memory_order_relaxed) : 1;
+
+	return (flags & MSG_WAITALL) || total < lowat ? total : lowat;
+}
+
+/* Nothing will be added to what can be read at once: the end, or a mark. */
+static bool ended(const struct wsock *ws)
+{
+	return session_is_dead() || app_sock_urgent(ws->shm) ||
+	       (atomic_load_explicit(&ws->shm->state, memory_order_acquire) &
+		(ABI_S_RX_EOF | ABI_S_RESET | ABI_S_DEAD));
 }
 
 ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
 {
 	size_t total = iovcnt == 1 ? iov->iov_len : iov_total(iov, iovcnt);
 	bool nonblock = (flags & MSG_DONTWAIT) || wsock_nonblock(ws);
-	bool all = (flags & MSG_WAITALL) && !(flags & MSG_PEEK) && !nonblock;
-	size_t done = 0;
+	bool peek = flags & MSG_PEEK;
+	size_t done = 0, target = nonblock ? 1 : recv_target(ws, total, flags);
 	int64_t deadline = 0;
 	ssize_t n;
 	bool again;
@@ -251,16 +262,21 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 	if (unlikely(total == 0))
 		return ws->shm ? 0 : -ENOTCONN;
 	for (;;) {
+		/* A peek begins anew each time; it has all that there will be when the end is
+		 * there. */
+		if (peek)
+			done = 0;
 		n = take(ws, iov, done, total - done, flags, &again);
 		if (n > 0)
 			done += (size_t)n;
-		if (n > 0 ? !all || done == total : !again || nonblock)
+		if (n > 0 ? done >= target || (peek && ended(ws)) : !again || nonblock)
 			break;
-		if (n > 0)
+		if (n > 0 && !peek)
 			continue;
 		if (deadline == 0)
 			deadline = deadline_after(ws->rcv_timeout_ns);
-		n = wait_more(ws, deadline);
+		/* A peek has to wait for all of it at once. */
+		n = sock_wait_data(ws, peek ? target : recv_target(ws, target - done, 0), deadline);
 		if (n)
 			break;
 	}

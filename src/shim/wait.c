@@ -318,6 +318,30 @@ int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns)
 	return run(&s, space_ready, deadline_ns);
 }
 
+static bool data_ready(void *arg)
+{
+	struct sock_waiter *s = arg;
+
+	const struct abi_sock *shm = s->ws->shm;
+
+	uint32_t there = app_sock_rx_readable(shm);
+
+	/* Up to a mark there may be less, and no more will be. */
+	return there >= s->bytes || (there && app_sock_urgent(shm)) || session_is_dead() ||
+	       app_sock_error(shm) ||
+	       (atomic_load_explicit(&shm->state, memory_order_acquire) &
+		(ABI_S_RX_EOF | ABI_S_RESET | ABI_S_DEAD));
+}
+
+int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns)
+{
+	struct sock_waiter s = { .ws = ws,
+				 .events = ABI_EV_IN | ABI_EV_RDHUP,
+				 .bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX };
+
+	return run(&s, data_ready, deadline_ns);
+}
+
 static bool connected_ready(void *arg)
 {
 	struct sock_waiter *s = arg;

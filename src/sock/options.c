@@ -211,6 +211,7 @@ void options_apply(struct sock *s)
 	if (s->use == SLOT_STREAM) {
 		stream_apply(s, o);
 		stream_tx_apply(s);
+		stream_rx_lowat(s);
 		return;
 	}
 	s->udp->reuse_addr = o->reuse_addr;
@@ -403,9 +404,6 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 		return -ENOBUFS;
 	value = as_kept(s, level, name, value);
 	*int_at(s->opt, o) = value;
-	if (name == SO_RCVLOWAT && level == SOL_SOCKET)
-		atomic_store_explicit(&s->abi->rx_lowat_bytes, (uint32_t)value,
-				      memory_order_relaxed);
 	if (name == SO_OOBINLINE && level == SOL_SOCKET)
 		app_oob_inline_set(s->abi, value);
 	options_changed(s);

@@ -138,6 +138,24 @@ uint32_t stream_tx_size(const struct sock *s)
 	return snd->data != NULL ? snd->size_bytes : s->tx_want_bytes;
 }
 
+/* The half of the buffer at most: so much can come before its window closes. A buffer that grows by
+ * itself grows for it [tcp_set_rcvlowat]. */
+void stream_rx_lowat(struct sock *s)
+{
+	struct tcp_public *pub = tcp_public(s->tcp);
+	uint32_t most = (uint32_t)tcp_params(s->part->w)->tcp_rmem[2];
+	uint32_t lowat = (uint32_t)s->opt->rcvlowat, space = pub->rcv_space_bytes;
+
+	if (!pub->rcv_locked && space < 2 * lowat && space < most)
+		space = pub->rcv_space_bytes = 2 * lowat < most ? 2 * lowat : most;
+	if (pub->window_clamp != 0 && space > pub->window_clamp)
+		space = pub->window_clamp;
+	if (lowat > space / 2)
+		lowat = space / 2;
+	atomic_store_explicit(&s->abi->rx_lowat_bytes, lowat, memory_order_relaxed);
+	sock_mark(s, ABI_EV_IN);
+}
+
 int stream_resize_rx(struct sock *s, uint32_t size_bytes, uint32_t beyond)
 {
 	struct byte_ring *rcv = &tcp_public(s->tcp)->rcv;

@@ -298,6 +298,7 @@ int stream_resize_tx(struct sock *s, uint32_t size_bytes);
 void stream_fit_tx(struct sock *s);
 uint32_t stream_tx_size(const struct sock *s);
 void stream_tx_apply(struct sock *s); /* TCP_NOTSENT_LOWAT */
+void stream_rx_lowat(struct sock *s); /* SO_RCVLOWAT */
 
 /* accept.c */
 void accept_open(struct sock *listener);

@@ -100,8 +100,10 @@ static void up_grow_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t beyond)
 	if (s == NULL || s->tcp != pcb)
 		return;
 	/* Where there is no memory the buffer stays as it is, until the program reads more. */
-	if (stream_resize_rx(s, rx_ring_size(pcb, 0), beyond) == -ENOMEM)
+	if (stream_resize_rx(s, rx_ring_size(pcb, 0), beyond) == -ENOMEM) {
 		pub->rcv_space_bytes = pub->rcv.size_bytes;
+		stream_rx_lowat(s);
+	}
 }
 
 static int up_need_snd(struct worker *w, struct tcp_pcb *pcb)

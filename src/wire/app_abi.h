@@ -194,11 +194,11 @@ struct abi_sock {
 	_Atomic uint32_t gen;
 	_Atomic uint32_t rx_size_bytes;
 	_Atomic uint32_t tx_size_bytes;
-	_Atomic uint64_t rx_offset; /* of the receive ring in the arena */
-	_Atomic uint64_t tx_offset; /* of the send ring in the arena */
-	_Atomic uint32_t rx_lowat_bytes;
-	uint32_t worker;	   /* whose bell to ring for this socket */
-	_Atomic uint64_t urg;	   /* stream: the urgent byte received, see app_urgent.h */
+	_Atomic uint64_t rx_offset;	 /* of the receive ring in the arena */
+	_Atomic uint64_t tx_offset;	 /* of the send ring in the arena */
+	_Atomic uint32_t rx_lowat_bytes; /* readable with so many; never more than can come */
+	uint32_t worker;		 /* whose bell to ring for this socket */
+	_Atomic uint64_t urg;		 /* stream: the urgent byte received, see app_urgent.h */
 	_Atomic uint32_t urg_hole; /* stream: and the one before it, where ABI_URG_HOLE is set */
 	/* (d) send */
 	ABI_ALIGNED _Atomic uint32_t tx_head; /* bytes acknowledged, or datagrams sent */

@@ -126,6 +126,15 @@ static inline uint32_t app_sock_rx_readable(const struct abi_sock *s)
 	return app_sock_urgent(s) ? app_urgent_readable(s, used) : used;
 }
 
+/* So much is there to read as makes a reader of most bytes return (SO_RCVLOWAT). */
+static inline bool app_sock_readable(const struct abi_sock *s, uint32_t most)
+{
+	uint32_t lowat = atomic_load_explicit(&s->rx_lowat_bytes, memory_order_relaxed);
+	uint32_t used = app_sock_rx_readable(s);
+
+	return used != 0 && used >= (lowat < most ? lowat : most);
+}
+
 /* Free bytes of the send ring. */
 static inline uint32_t app_sock_tx_free(const struct abi_sock *s)
 {
@@ -200,7 +209,7 @@ static inline uint32_t app_sock_events(const struct abi_sock *s)
 		events |= ABI_EV_ERR;
 	if (state & ABI_S_LISTEN)
 		return events | (app_sock_rx_used(s) ? ABI_EV_IN : 0);
-	if (app_sock_rx_readable(s))
+	if (app_sock_readable(s, UINT32_MAX))
 		events |= ABI_EV_IN;
 	if (app_sock_urgent(s))
 		events |= app_urgent_events(s);
