@@ -31,6 +31,8 @@
 #define TCP_OPT_SACK_OK 4u
 #define TCP_OPT_SACK 5u
 #define TCP_OPT_TIMESTAMP 8u
+#define TCP_OPT_MD5 19u
+#define TCP_OPT_FASTOPEN 34u
 
 #define TCP_OPT_MSS_BYTES 4u
 #define TCP_OPT_WSCALE_BYTES 3u

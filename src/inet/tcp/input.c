@@ -70,10 +70,18 @@ static bool parse(struct worker *w, struct pkt *p, struct tcp_seg *seg)
 	p->l7 = seg->payload;
 	seg->has_ts = seg->has_wscale = seg->sack_ok = false;
 	seg->sack_n = 0;
+	seg->signature = false;
 	seg->mss = 0;
 	if (hdr_bytes > TCP_HDR_BYTES &&
 	    !tcp_options_parse(seg, (const uint8_t *)(h + 1), hdr_bytes - TCP_HDR_BYTES))
 		goto malformed;
+	if (unlikely(seg->signature)) {
+		/* We have no keys (RFC 2385 section 2.0). Who signs is not answered, not even with
+		 * a RST, which would have to be signed. */
+		tcp_mib(w, TCPMD5Unexpected);
+		pkt_drop(w, p, DROP_TCP_MD5UNEXPECTED);
+		return false;
+	}
 	if (!flags_make_sense(seg->flags)) {
 		pkt_drop(w, p, DROP_TCP_FLAGS);
 		return false;

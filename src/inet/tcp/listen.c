@@ -112,6 +112,7 @@ void tcp_child_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg
 	child->adv_mss = tcp_adv_mss(child);
 	child->rcv_wscale = tcp_rcv_wscale_of(w, &child->pub);
 	tcp_take_syn(w, child, seg);
+	tcp_ecn_listen(w, child, seg);
 }
 
 static void answer_syn(struct worker *w, struct tcp_pcb *child)
@@ -178,7 +179,6 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 		return;
 	}
 	tcp_child_syn(w, child, seg, iss ? iss : tcp_isn(w, &seg->local, &seg->remote));
-	tcp_ecn_listen(w, child, seg);
 	answer_syn(w, child);
 	pkt_consume(w, seg->p, FATE_ABSORBED);
 }

@@ -51,6 +51,9 @@ static void option_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
 			seg->ts_ecr = be32_load(at + 6);
 		}
 		break;
+	case TCP_OPT_MD5:
+		seg->signature = true;
+		break;
 	default:
 		break;
 	}

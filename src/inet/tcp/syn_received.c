@@ -2,6 +2,10 @@
 /*
  * SYN_RECEIVED (RFC 9293 section 3.10.7.4): a listener's child that waits for the last ACK of the
  * handshake, or one of two sides that opened at once.
+ *
+ * TCP_DEFER_ACCEPT: the program does not want to hear of a connection before there is data. A bare
+ * last ACK is dropped, but remembered; for so many time-outs of the SYN,ACK as the program said
+ * nothing is sent. The last of them sends the SYN,ACK once more: the ACK that it brings is taken.
  */
 #include <errno.h>
 
@@ -42,6 +46,23 @@ static void answer(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	pcb->oow_ack_ns = w->now_ns;
 	tcp_xmit(w, pcb, pcb->snd_nxt, 0, TCP_F_ACK);
+}
+
+static bool deferred(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+	return pcb->parent && pcb->retries < pcb->pub.defer_accept && seg->len == 0 &&
+	       !(seg->flags & TCP_F_FIN);
+}
+
+void tcp_syn_ack_timer(struct worker *w, struct tcp_pcb *pcb)
+{
+	unsigned int defer = pcb->parent ? pcb->pub.defer_accept : 0;
+	unsigned int max = (unsigned int)w->tcp->params.tcp_synack_retries;
+
+	if (pcb->acked && max < defer)
+		max = defer; /* the peer is there, it only has nothing to say yet */
+	tcp_syn_timer(w, pcb, TCP_F_SYN | TCP_F_ACK, max,
+		      !pcb->acked || pcb->retries + 1u >= defer);
 }
 
 /* As Linux: the SYN,ACK is sent again later, and this ACK with it; or the peer is told at once. */
@@ -110,6 +131,12 @@ void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	if (seg->ack != pcb->snd_nxt) {
 		tcp_reset_stranger(w, seg);
 		pkt_drop(w, seg->p, DROP_TCP_INVALID_ACK_SEQUENCE);
+		return;
+	}
+	if (deferred(pcb, seg)) {
+		pcb->acked = true;
+		tcp_mib(w, TCPDeferAcceptDrop);
+		pkt_drop(w, seg->p, DROP_TCP_DEFER_ACCEPT);
 		return;
 	}
 	tcp_last_ack(w, pcb, seg);

@@ -34,6 +34,7 @@
 #define STAMP_WSCALE 0x0fu
 #define STAMP_NO_WSCALE 0x0fu
 #define STAMP_SACK 0x10u
+#define STAMP_ECN 0x20u
 
 /* The sizes that nearly all peers have [msstab]; the largest that is not above the peer's counts.
  */
@@ -105,7 +106,7 @@ static void options_limit(struct tcp_pcb *child)
 {
 	if (child->flags & F_TS_OK)
 		return;
-	child->flags &= ~(F_SACK_OK | F_WSCALE_OK);
+	child->flags &= ~(F_SACK_OK | F_WSCALE_OK | F_ECN);
 	child->snd_wscale = child->rcv_wscale = 0;
 }
 
@@ -113,7 +114,8 @@ static uint32_t stamp_bits(const struct tcp_pcb *child)
 {
 	uint32_t bits = child->flags & F_WSCALE_OK ? child->snd_wscale : STAMP_NO_WSCALE;
 
-	return bits | (child->flags & F_SACK_OK ? STAMP_SACK : 0);
+	return bits | (child->flags & F_SACK_OK ? STAMP_SACK : 0) |
+	       (child->flags & F_ECN ? STAMP_ECN : 0);
 }
 
 /* The newest time that ends in these bits and is not in the future. */
@@ -175,6 +177,8 @@ static struct tcp_seg syn_of(struct worker *w, const struct tcp_seg *ack, uint16
 		syn.has_wscale = (bits & STAMP_WSCALE) != STAMP_NO_WSCALE;
 		syn.wscale = bits & STAMP_WSCALE;
 		syn.sack_ok = bits & STAMP_SACK;
+		if (bits & STAMP_ECN)
+			syn.flags |= TCP_F_ECE | TCP_F_CWR;
 	}
 	return syn;
 }

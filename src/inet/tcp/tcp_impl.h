@@ -148,6 +148,7 @@ struct tcp_pcb *tcp_child_new(struct worker *w, struct tcp_pcb *listener,
 void tcp_child_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg,
 		   uint32_t iss);
 void tcp_half_open_remove(struct tcp_pcb *child);
+void tcp_syn_ack_timer(struct worker *w, struct tcp_pcb *pcb); /* SYN_RECEIVED: rtx_ns is over */
 /* The last ACK of a handshake, which was found good. Takes the packet. */
 void tcp_last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
 
@@ -209,6 +210,9 @@ void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb); /* RTO from now */
 void tcp_rtx_kind(struct worker *w, struct tcp_pcb *pcb, enum tcp_rtx_kind kind, uint64_t after_ns);
 void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb);
 void tcp_keepalive_update(struct worker *w, struct tcp_pcb *pcb);
+/* The time for a SYN's answer is over: once more, or only wait, or (max times were enough) fail. */
+void tcp_syn_timer(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigned int max,
+		   bool send);
 void tcp_timer_fired(struct worker *w, struct timer *t);
 
 /* output.c: what may be sent, is */

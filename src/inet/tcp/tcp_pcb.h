@@ -286,6 +286,7 @@ struct tcp_pcb {
 	uint32_t pace_burst, pace_late_ns; /* what is left of this one, and of its delay */
 	bool rate_app_limited;
 	bool cc_chosen;	       /* by name, not the default */
+	bool acked;	       /* SYN_RECEIVED: the last ACK came, and is to come with data */
 	uint8_t ecn;	       /* ECN_* */
 	uint32_t delivered_ce; /* segments that ACKs with ECE told of */
 	uint32_t tlp_probes, undone;
@@ -339,6 +340,7 @@ struct tcp_seg {
 	bool has_ts, has_wscale, sack_ok;
 	bool ack_done; /* ack_segment() has seen it */
 	uint8_t sack_n;
+	bool signature; /* the option of RFC 2385 */
 	struct tcp_range sack[4];
 	struct endpoint local, remote;
 };

@@ -125,7 +125,8 @@ static void long_fired(struct worker *w, struct tcp_pcb *pcb)
 		keepalive_fired(w, pcb);
 }
 
-static void syn_again(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigned int max)
+void tcp_syn_timer(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigned int max,
+		   bool send)
 {
 	uint64_t limit_ns = user_timeout_ns(pcb);
 
@@ -135,11 +136,13 @@ static void syn_again(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsi
 	}
 	pcb->retries++;
 	pcb->backoff++;
-	pcb->total_retrans++;
-	tcp_mib(w, TCPSynRetrans);
 	pcb->flags &= ~F_RTT_TIMED;
-	if (tcp_route(w, pcb) == 0)
-		tcp_xmit(w, pcb, pcb->iss, 0, flags);
+	if (send) {
+		pcb->total_retrans++;
+		tcp_mib(w, TCPSynRetrans);
+		if (tcp_route(w, pcb) == 0)
+			tcp_xmit(w, pcb, pcb->iss, 0, flags);
+	}
 	tcp_rtx_start(w, pcb);
 }
 
@@ -217,12 +220,12 @@ static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->pub.state == TCP_SYN_SENT) {
-		syn_again(w, pcb, TCP_F_SYN, (unsigned int)w->tcp->params.tcp_syn_retries);
+		tcp_syn_timer(w, pcb, TCP_F_SYN, (unsigned int)w->tcp->params.tcp_syn_retries,
+			      true);
 		return;
 	}
 	if (pcb->pub.state == TCP_SYN_RECEIVED) {
-		syn_again(w, pcb, TCP_F_SYN | TCP_F_ACK,
-			  (unsigned int)w->tcp->params.tcp_synack_retries);
+		tcp_syn_ack_timer(w, pcb);
 		return;
 	}
 	if (!tcp_may_transmit(pcb))
