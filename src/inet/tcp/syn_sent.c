@@ -39,6 +39,17 @@ void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *s
 	tcp_mss_update(pcb);
 }
 
+/* RFC 5681 section 3.1: our SYN was lost, and the window begins at one segment; as Linux from the
+ * second time on, and not where the first is the one that is answered [tcp_init_transfer]. */
+static bool syn_was_lost(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+	uint32_t first_ts = (uint32_t)(pcb->rtt_start_ns / TCP_MS_NS) + pcb->ts_offset;
+
+	if (pcb->total_retrans < 2)
+		return false;
+	return !(pcb->flags & F_TS_OK) || !seg->has_ts || seg->ts_ecr != first_ts;
+}
+
 /* Our SYN is acknowledged and theirs is here. The socket layer is told. */
 void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
@@ -56,6 +67,8 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	pcb->recover = pcb->snd_una;
 	pcb->snd_small = pcb->snd_una;
 	tcp_cc_start(w, pcb);
+	if (syn_was_lost(pcb, seg))
+		pcb->cwnd = pcb->snd_mss;
 	neigh_confirm(w, &pcb->flow);
 	if (parent) {
 		tcp_half_open_remove(pcb);
