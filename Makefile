@@ -7,6 +7,7 @@
 #   sudo make bench    measure against the kernel   make fuzz    SECONDS=60 for each target
 #   sudo make deps     install what is missing      make install PREFIX=/usr/local DESTDIR=
 #   make sim           the simulator    RUNS=20000  make sim-plots   what connections look like
+#   make coverage      which lines the tests run, a row a folder
 #   make clang         build with clang too         make clean   remove build*/
 
 PYTHON := /usr/bin/python3
@@ -18,7 +19,7 @@ SEED ?= 1
 DESTDIR ?=
 
 .PHONY: all build clang deps deps-build deps-run deps-all run test bench lint format tidy
-.PHONY: fuzz sim sim-plots install clean
+.PHONY: fuzz sim sim-plots coverage install clean
 
 all: build
 
@@ -65,6 +66,9 @@ fuzz: deps-all
 sim: deps-build
 	@$(PYTHON) scripts/build.py build --target tests/sim/sim
 	@build/tests/sim/sim --runs $(RUNS) --seed $(SEED)
+
+coverage: deps-all
+	@$(PYTHON) scripts/coverage.py
 
 sim-plots: deps-all
 	@$(PYTHON) scripts/build.py build --target tests/sim/sim

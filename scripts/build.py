@@ -16,6 +16,8 @@ VARIANTS = {
     "build-clang": {"cc": "clang"},
     "build-asan": {"options": ["-Dchecks=true", "-Db_sanitize=address,undefined",
                                "-Db_lundef=false"]},
+    # Each line as it is written: an optimizer merges them.
+    "build-coverage": {"options": ["-Db_coverage=true", "-Doptimization=0"]},
     # gcc warns that it does not model fences; what they order are atomics, which are no data races.
     "build-tsan": {"options": ["-Db_sanitize=thread", "-Db_lundef=false", "-Dc_args=-Wno-tsan"]},
     "build-fuzz": {"cc": "clang", "options": ["-Dfuzz=true", "-Dchecks=true", "-Db_lundef=false",

@@ -3,9 +3,9 @@
 """The rules of the house, checked. Prints one line for each finding; fails on errors.
 
 Errors: an include that points upward between folders; a header that does not compile alone; a
-packet freed outside the ledger; a function over 100 lines; a line over 100 columns; no SPDX line;
-words that mark unfinished work. Warnings: a file over 600 lines; files that clang-format would
-change.
+packet freed outside the ledger; a reason for TCP to drop that no test names; a function over 100
+lines; a line over 100 columns; no SPDX line; words that mark unfinished work. Warnings: a file over
+600 lines; files that clang-format would change.
 """
 
 import concurrent.futures
@@ -95,6 +95,18 @@ def check_frees(found, path, code):
                         "pkt_consume() or pkt_sent()")
 
 
+def check_reasons(found):
+    """Each reason for which TCP drops is provoked by a script or a unit test."""
+    tests = "".join(read(p) for p in files_of("tests/pkt/scripts", "tests/unit")
+                    if p.endswith((".pkt", ".c")))
+    named = set(re.findall(r"(?:^drop |DROP_)(TCP_\w+)", tests, re.MULTILINE))
+    path = "src/core/drop.def"
+    for number, line in enumerate(read(path).split("\n"), 1):
+        reason = re.match(r"DROP\((TCP_\w+),", line)
+        if reason and reason.group(1) not in named:
+            found.error(path, number, f"no test provokes {reason.group(1)}")
+
+
 def check_functions(found, path, code):
     lines = code.split("\n")
     start = None
@@ -173,6 +185,7 @@ def main():
             check_text(found, path, read(path))
     for path in ("Makefile", "meson.build"):
         check_text(found, path, read(path))
+    check_reasons(found)
     check_headers(found, [p for p in code_paths
                           if p.endswith(".h") and p.startswith(("src/", "include/"))])
     check_format(found, [p for p in code_paths if not p.endswith(".def")])
