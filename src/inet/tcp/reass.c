@@ -53,6 +53,7 @@ static void merge(struct worker *w, struct tcp_pcb *pcb)
 	tcp_range_below(o, pcb->rcv_nxt);
 	if (o->n && o->r[0].start == pcb->rcv_nxt) {
 		pcb->pub.rcv.tail += o->r[0].end - pcb->rcv_nxt;
+		pcb->bytes_received += o->r[0].end - pcb->rcv_nxt;
 		pcb->rcv_nxt = o->r[0].end;
 		tcp_range_below(o, pcb->rcv_nxt);
 	}
@@ -161,7 +162,6 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 		return;
 	}
 	tcp_data_copy(pcb, seg, 0, len);
-	pcb->bytes_received += len;
 	tcp_seg_done(w, seg);
 }
 
