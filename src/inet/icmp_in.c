@@ -126,8 +126,6 @@ static enum icmp_told error_tell(struct worker *w, const struct icmp_error *e)
 
 	switch (e->proto) {
 	case IP_PROTO_TCP:
-		if (mtu && mtu < PMTU_MIN_BYTES)
-			mtu = PMTU_MIN_BYTES;
 		return tcp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, mtu == 0, mtu);
 	case IP_PROTO_UDP:
 		return udp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, e->hard, mtu)
@@ -136,13 +134,6 @@ static enum icmp_told error_tell(struct worker *w, const struct icmp_error *e)
 	default:
 		return ICMP_NOBODY;
 	}
-}
-
-static bool pmtu_is_news(struct worker *w, const struct icmp_error *e)
-{
-	struct ip_flow flow = { .src = e->local, .dst = e->remote };
-
-	return ip_flow_route(w, &flow) == 0 && e->mtu_bytes < flow.mtu_bytes;
 }
 
 static void icmp_error_input(struct worker *w, struct pkt *p)
@@ -169,8 +160,9 @@ static void icmp_error_input(struct worker *w, struct pkt *p)
 			pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
 		return;
 	}
-	if (e.mtu_bytes && told == ICMP_BELIEVED && pmtu_is_news(w, &e))
-		pmtu_learn(w, &e.remote, e.mtu_bytes);
+	/* TCP does it itself, before it sends anything again. */
+	if (e.mtu_bytes && told == ICMP_BELIEVED && e.proto != IP_PROTO_TCP)
+		pmtu_report(w, &e.local, &e.remote, e.mtu_bytes);
 	pkt_consume(w, p, FATE_ABSORBED);
 }
 

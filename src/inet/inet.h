@@ -164,7 +164,8 @@ void icmp_input(struct worker *w, struct pkt **pkts, unsigned int n);
  * in our packet; l4 = its first 8 bytes at least. error: positive errno (ECONNREFUSED,
  * EHOSTUNREACH, EMSGSIZE with mtu_bytes...); hard: whether RFC 1122 lets it end a connection that
  * is being opened. TCP believes what is about a segment that is on the way (RFC 5927); UDP returns
- * whether a pcb was found.
+ * whether a pcb was found. mtu_bytes as the router said it: TCP hands it to pmtu_report() where it
+ * believes it.
  */
 enum icmp_told { ICMP_NOBODY, ICMP_NOT_BELIEVED, ICMP_BELIEVED };
 enum icmp_told tcp_icmp_error(struct worker *w, const struct ipaddr *local,

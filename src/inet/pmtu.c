@@ -77,6 +77,15 @@ void pmtu_learn(struct worker *w, const struct ipaddr *dst, unsigned int mtu_byt
 	inet_changed(w->inet);
 }
 
+void pmtu_report(struct worker *w, const struct ipaddr *src, const struct ipaddr *dst,
+		 unsigned int mtu_bytes)
+{
+	struct ip_flow flow = { .src = *src, .dst = *dst };
+
+	if (ip_flow_route(w, &flow) == 0 && mtu_bytes < flow.mtu_bytes)
+		pmtu_learn(w, dst, mtu_bytes);
+}
+
 unsigned int pmtu_plateau_below(unsigned int len_bytes)
 {
 	static const uint16_t plateaus[] = { 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296 };

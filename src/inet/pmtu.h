@@ -38,6 +38,11 @@ void pmtu_free(struct worker *w);
 /* What is known about dst, or NULL. */
 const struct pmtu *pmtu_find(struct worker *w, const struct ipaddr *dst);
 
+/* A router said so to somebody who sends from src to dst, and is to be believed: learnt, where it
+ * is news. */
+void pmtu_report(struct worker *w, const struct ipaddr *src, const struct ipaddr *dst,
+		 unsigned int mtu_bytes);
+
 /* A router said that dst's path carries mtu_bytes. */
 void pmtu_learn(struct worker *w, const struct ipaddr *dst, unsigned int mtu_bytes);
 

@@ -196,6 +196,7 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	pub->rcv_locked = s->rx_want_bytes != 0;
 	if (pub->rcv_locked)
 		pub->rcv_space_bytes = s->rx_want_bytes;
+	pub->pmtudisc = (uint8_t)o->mtu_discover;
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
 	if (o->congestion[0] != '\0')

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "run.h"
+#include "wire/ip4.h"
 
 #define OPT_FASTOPEN 34u
 
@@ -237,6 +238,8 @@ static bool match_numbers(const struct flow *f, const struct seg *seg, const str
 		DIFFER("urgent pointer %u", i->l4[18] << 8 | i->l4[19]);
 	if (seg->has_ecn && (i->tos & 3) != seg->ecn)
 		DIFFER("ECN field %u instead of %u", i->tos & 3, seg->ecn);
+	if (seg->has_df && !!(i->frag & IP4_DF) != seg->df)
+		DIFFER("DF %s", seg->df ? "is missing" : "is set");
 	if (seg->has_ttl && i->ttl != seg->ttl)
 		DIFFER("TTL %u instead of %u", i->ttl, seg->ttl);
 	return match_payload(i, seq - 1 + !!(i->flags & TCP_F_SYN), why);

@@ -226,6 +226,10 @@ static bool parse_word(struct cursor *c, struct seg *seg)
 		seg->ttl = (uint8_t)n;
 		return seg->has_ttl;
 	}
+	if (take_keyword(c, "df"))
+		return seg->has_df = seg->df = true;
+	if (take_keyword(c, "nodf"))
+		return seg->has_df = true;
 	if (take_keyword(c, "badsum"))
 		return seg->bad_csum = true;
 	if (take_keyword(c, "badoff"))
@@ -240,7 +244,7 @@ static bool parse_word(struct cursor *c, struct seg *seg)
 		       c,
 		       "'%s' is no part of a segment: ack N, win N, urg N, ttl N, in N, burst N, "
 		       "ce, "
-		       "ect0, ect1, not_ect, badsum, badoff, opt ...",
+		       "ect0, ect1, not_ect, df, nodf, badsum, badoff, opt ...",
 		       c->at);
 }
 

@@ -63,12 +63,12 @@ struct seg {
 	bool psh_any, burst; /* burst: the pieces arrive as one burst */
 	int64_t seq, len;
 	unsigned int pieces; /* so many segments of equal size, together len; 0: one */
-	bool has_ack, has_win, has_urg, has_ecn, has_ttl;
+	bool has_ack, has_win, has_urg, has_ecn, has_ttl, has_df;
 	int64_t ack;
 	uint32_t win;
 	uint16_t urg;
 	uint8_t ecn, ttl;
-	bool bad_csum, bad_offset;
+	bool bad_csum, bad_offset, df;
 	struct seg_opts opt;
 };
 

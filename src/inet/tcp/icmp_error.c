@@ -5,19 +5,20 @@
  * segments smaller (RFC 1191). The number that the error quotes must be one that is on the way.
  */
 #include <errno.h>
+#include <netinet/in.h>
 
+#include "inet/pmtu.h"
 #include "inet/tcp/tcp_impl.h"
 
-/* inet/pmtu.c remembers it for all flows once it hears that this one believes it. */
+/* All flows to there hear of it (inet/pmtu.c), now that it is known to be about a segment of ours.
+ */
 static void path_mtu(struct worker *w, struct tcp_pcb *pcb, uint16_t mtu_bytes)
 {
 	uint16_t old_mss = pcb->snd_mss;
 
-	if (!tcp_may_transmit(pcb) || mtu_bytes >= pcb->flow.mtu_bytes)
-		return;
-	pcb->flow.mtu_bytes = mtu_bytes;
-	tcp_mss_update(pcb);
-	if (pcb->snd_mss >= old_mss || pcb->snd_una == pcb->snd_nxt)
+	pmtu_report(w, &pcb->flow.src, &pcb->pub.remote.addr, mtu_bytes);
+	if (!tcp_may_transmit(pcb) || pcb->pub.pmtudisc == IP_PMTUDISC_DONT ||
+	    tcp_route(w, pcb) != 0 || pcb->snd_mss >= old_mss || pcb->snd_una == pcb->snd_nxt)
 		return;
 	/* What was too large is lost for sure: send it again, smaller; that is not congestion. */
 	tcp_recovery_smaller(w, pcb);
@@ -31,8 +32,10 @@ static enum icmp_told pcb_error(struct worker *w, struct tcp_pcb *pcb, uint32_t 
 
 	/* A bare ACK of ours has snd_nxt; it is never too large for a path. */
 	if (tcp_seq_lt(seq, pcb->snd_una) || tcp_seq_gt(seq, pcb->snd_nxt) ||
-	    (error == EMSGSIZE && seq == pcb->snd_nxt))
+	    (error == EMSGSIZE && seq == pcb->snd_nxt)) {
+		tcp_mib(w, OutOfWindowIcmps);
 		return ICMP_NOT_BELIEVED;
+	}
 	if (error == EMSGSIZE) {
 		path_mtu(w, pcb, mtu_bytes);
 	} else if (hard && opening) {

@@ -84,6 +84,8 @@ static int retransmit(struct worker *w, struct tcp_pcb *pcb, struct tcp_sent_at 
 	uint8_t flags = TCP_F_ACK;
 	int err;
 
+	if (pcb->mtu_probe)
+		tcp_mtu_probe_cancel(pcb);
 	if (end - start > max) {
 		end = start + max;
 		if (tcp_sent_split(w, pcb, at, end))
@@ -237,7 +239,7 @@ static int output_new(struct worker *w, struct tcp_pcb *pcb, uint32_t len)
 		return err;
 	if (pcb->snd_una == pcb->snd_nxt)
 		pcb->unacked_since_ns = w->now_ns;
-	if (len % segment_mss(pcb))
+	if (len % segment_mss(pcb) && !(pcb->mtu_probe && tcp_mtu_probe_is(pcb, pcb->snd_nxt, len)))
 		pcb->snd_small = end;
 	if (fin) {
 		pcb->flags |= F_FIN_SENT;
@@ -262,12 +264,35 @@ static void app_limited(struct tcp_pcb *pcb, uint32_t pipe)
 		pcb->app_limited_bytes = tcp_max64(pcb->delivered_bytes + pipe, 1);
 }
 
+/* False: what is new waits for a probe of the path's size, or buffers ran out (*enough). */
+static bool output_mtu_probe(struct worker *w, struct tcp_pcb *pcb, bool *enough)
+{
+	uint32_t len;
+
+	switch (tcp_mtu_probe_next(w, pcb, &len)) {
+	case TCP_MTU_PROBE_WAIT:
+		return false;
+	case TCP_MTU_PROBE_NOW:
+		*enough = output_new(w, pcb, len) == 0;
+		if (!*enough)
+			tcp_mtu_probe_cancel(pcb);
+		return *enough;
+	default:
+		return true;
+	}
+}
+
 /* Returns false where buffers ran out. */
 static bool output_fresh(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint32_t len, pipe;
+	bool enough = true;
 
 	pcb->flags &= ~F_CWND_LIMITED;
+	if (pcb->mtu_probe && !output_mtu_probe(w, pcb, &enough)) {
+		pcb->flags |= F_CWND_LIMITED;
+		return enough;
+	}
 	while ((len = next_len(pcb, tcp_pipe(pcb))) > 0) {
 		if (pcb->flags & F_PACED)
 			len = tcp_min(len, tcp_pace_room(w, pcb, segment_mss(pcb)));

@@ -135,9 +135,10 @@ static void ack_undisturbed(struct worker *w, struct tcp_pcb *pcb, struct tcp_ac
 		tcp_recovery_cwr(w, pcb);
 	if (pcb->flags & F_SACK_OK)
 		tcp_rack_detect(w, pcb);
-	if (time_to_recover(pcb))
-		tcp_recovery_enter(w, pcb);
-	else if (pcb->recovery != TCP_CWR)
+	if (time_to_recover(pcb)) {
+		if (!pcb->mtu_probe || !tcp_mtu_probe_lost(w, pcb))
+			tcp_recovery_enter(w, pcb);
+	} else if (pcb->recovery != TCP_CWR)
 		tcp_recovery_settle(w, pcb);
 }
 
@@ -319,8 +320,15 @@ void tcp_recovery_smaller(struct worker *w, struct tcp_pcb *pcb)
 {
 	struct tcp_sent_at at = tcp_sent_first(pcb);
 
-	for (; at.block; tcp_sent_next(&at))
-		lose(pcb, tcp_sent_of(&at));
+	/* What is no larger than that may still arrive [tcp_simple_retransmit]. */
+	for (; at.block; tcp_sent_next(&at)) {
+		const struct tcp_sent *r = tcp_sent_of(&at);
+
+		if (r->end - r->start > pcb->snd_mss)
+			lose(pcb, tcp_sent_of(&at));
+	}
+	if (!pcb->lost_bytes)
+		return;
 	if (pcb->recovery != TCP_LOSS) {
 		pcb->undo_marker = 0;
 		pcb->prior_ssthresh = pcb->ssthresh;

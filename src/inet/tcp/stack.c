@@ -4,6 +4,7 @@
  * out, and the life of a pcb's memory.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,7 @@ int tcp_init(struct worker *w)
 	tcp_slab_init(&s->tws, sizeof(struct tcp_tw), 256, TCP_MAX_TIME_WAIT);
 	tcp_slab_init(&s->sent, sizeof(struct tcp_sent_block), 32, TCP_MAX_SENT_BLOCKS);
 	s->sent_timer.fn = sent_reserve;
+	tcp_slab_init(&s->mtu_probes, tcp_mtu_probe_object_bytes, 64, TCP_MAX_PCBS);
 	tcp_slab_init(&s->ranges, sizeof(struct tcp_ranges), 128, TCP_MAX_PCBS);
 	tcp_slab_init(&s->rcvqs, sizeof(struct tcp_rcvq), 64, TCP_MAX_PCBS);
 	w->tcp = s;
@@ -122,6 +124,7 @@ void tcp_free(struct worker *w)
 	tcp_slab_free(&s->sent);
 	tcp_slab_free(&s->ranges);
 	tcp_slab_free(&s->rcvqs);
+	tcp_slab_free(&s->mtu_probes);
 	free(s);
 	w->tcp = NULL;
 }
@@ -223,6 +226,7 @@ void tcp_pcb_begin(struct worker *w, struct tcp_pcb *pcb)
 	pcb->rto_us = (uint32_t)(TCP_RTO_INIT_NS / 1000);
 	pcb->flow.proto = 6;
 	pcb->flow.df = true;
+	pcb->pub.pmtudisc = IP_PMTUDISC_WANT;
 	pcb->quickacks = TCP_QUICKACKS;
 	pcb->rcv_mss = TCP_DEFAULT_MSS;
 }
@@ -284,6 +288,7 @@ void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
 		tcp_port_unlink(w, pcb);
 	timer_cancel(&w->timers, &pcb->timer);
 	pcb->rtx_ns = pcb->ack_ns = pcb->long_ns = 0;
+	tcp_mtu_probe_free(w, pcb);
 	tcp_ranges_free(w, &pcb->ooo);
 	tcp_rcvq_free(w, pcb);
 	tcp_sent_clear(w, pcb);

@@ -66,6 +66,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	tcp_set_state(w, pcb, TCP_ESTABLISHED);
 	pcb->recover = pcb->snd_una;
 	pcb->snd_small = pcb->snd_una;
+	tcp_mtu_probe_established(w, pcb);
 	tcp_cc_start(w, pcb);
 	if (syn_was_lost(pcb, seg))
 		pcb->cwnd = pcb->snd_mss;

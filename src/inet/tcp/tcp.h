@@ -66,6 +66,7 @@ struct tcp_public {
 	int16_t linger2_s;    /* TCP_LINGER2, 0: tcp_fin_timeout, -1: no FIN_WAIT_2 */
 	uint16_t max_seg;     /* TCP_MAXSEG, 0: from the MTU */
 	uint8_t ttl, tos;
+	uint8_t pmtudisc; /* IP_MTU_DISCOVER: IP_PMTUDISC_* */
 	/* urgent data: see urgent.c. Positions are the rings'. */
 	uint32_t snd_urg;  /* behind the urgent byte to send: tcp_push_urgent() */
 	uint32_t urg_pos;  /* of the newest one that is received */

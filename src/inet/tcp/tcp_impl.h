@@ -42,7 +42,7 @@ struct tcp_stack {
 	struct tcp_node *bind[TCP_BIND_BUCKETS];
 	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
 	/* memory */
-	struct tcp_slab pcbs, tws, ranges, rcvqs, sent;
+	struct tcp_slab pcbs, tws, ranges, rcvqs, sent, mtu_probes;
 	struct timer sent_timer;	   /* makes more blocks for sent.c */
 	struct tcp_limit challenge, reset; /* challenge ACKs, RSTs to strangers */
 };
@@ -189,6 +189,24 @@ enum tcp_range_result tcp_range_add(struct tcp_ranges *s, uint32_t start, uint32
 void tcp_range_recent(struct tcp_ranges *s, uint32_t seq);
 const struct tcp_range *tcp_range_with(const struct tcp_ranges *s, uint32_t seq); /* or NULL */
 void tcp_range_below(struct tcp_ranges *s, uint32_t seq); /* forget what is below seq */
+
+/* mtu_probe.c: for pcbs that have pcb->mtu_probe, but where it says otherwise */
+enum tcp_mtu_probe_step {
+	TCP_MTU_PROBE_NOT,  /* no case for a probe */
+	TCP_MTU_PROBE_WAIT, /* send nothing new: the next is to be a probe */
+	TCP_MTU_PROBE_NOW,  /* the next segment is one, of *len bytes: it is to be sent */
+};
+extern const uint32_t tcp_mtu_probe_object_bytes;
+uint32_t tcp_mtu_limit(struct tcp_pcb *pcb); /* bytes of an IP packet that are known to arrive */
+void tcp_mtu_probe_free(struct worker *w, struct tcp_pcb *pcb);	       /* any pcb */
+void tcp_mtu_probe_established(struct worker *w, struct tcp_pcb *pcb); /* any pcb */
+/* A segment timed out so often that the path is doubted. Any pcb. */
+void tcp_mtu_black_hole(struct worker *w, struct tcp_pcb *pcb);
+enum tcp_mtu_probe_step tcp_mtu_probe_next(struct worker *w, struct tcp_pcb *pcb, uint32_t *len);
+bool tcp_mtu_probe_is(const struct tcp_pcb *pcb, uint32_t seq, uint32_t len);
+void tcp_mtu_probe_cancel(struct tcp_pcb *pcb); /* nothing can be learnt from the one that is out */
+void tcp_mtu_probe_acked(struct worker *w, struct tcp_pcb *pcb); /* snd_una has moved */
+bool tcp_mtu_probe_lost(struct worker *w, struct tcp_pcb *pcb);	 /* true: it was that alone */
 
 /* urgent.c */
 void tcp_urgent(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg); /* received */

@@ -234,8 +234,9 @@ struct tcp_pcb {
 	uint8_t retries;
 	uint8_t keep_probes;
 	struct tcp_pcb *flush_next;
-	struct tcp_ranges *ooo; /* received out of order */
-	struct tcp_rcvq *rcvq;	/* NULL: no data yet */
+	struct tcp_ranges *ooo;		 /* received out of order */
+	struct tcp_rcvq *rcvq;		 /* NULL: no data yet */
+	struct tcp_mtu_probe *mtu_probe; /* the path's size is searched for: mtu_probe.c */
 	/* what was sent and is not acknowledged (sent.h) */
 	struct tcp_sent_block *sent_head, *sent_tail;
 	uint32_t sent_blocks;

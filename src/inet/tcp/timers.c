@@ -9,6 +9,8 @@
 
 #include "inet/tcp/recovery.h"
 
+#define RETRY_RTO_NS (200ull * TCP_MS_NS) /* [TCP_RTO_MIN], whatever tcp_rto_min_us is */
+
 void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns)
 {
 	if (!timer_armed(&pcb->timer) || pcb->timer.expires_ns > at_ns)
@@ -160,6 +162,33 @@ static unsigned int retries_max(const struct worker *w, const struct tcp_pcb *pc
 	return orphan == 0 && alive ? TCP_ORPHAN_RETRIES : orphan;
 }
 
+/* How long so many time-outs would take, were the first RTO the least there is
+ * [tcp_model_timeout]: 924.6 s for 15. */
+static uint64_t model_ns(const struct worker *w, unsigned int count)
+{
+	uint64_t rto_ns = RETRY_RTO_NS, sum_ns = rto_ns;
+
+	while (count-- > 0) {
+		rto_ns = tcp_min64(rto_ns * 2, tcp_rto_max_ns(w));
+		sum_ns += rto_ns;
+	}
+	return sum_ns;
+}
+
+/* Since the first retransmission, or, where none could be sent, since what waits began to. */
+static uint64_t retried_ns(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	if (pcb->rxt_ts_set)
+		return (tcp_ts_now(w, pcb->ts_offset) - pcb->rxt_ts) * TCP_MS_NS;
+	return w->now_ns - pcb->unacked_since_ns;
+}
+
+/* Limits on retries are times: a long RTO does not make them longer [retransmits_timed_out]. */
+static bool timed_out_for(const struct worker *w, const struct tcp_pcb *pcb, unsigned int count)
+{
+	return pcb->retries && retried_ns(w, pcb) >= model_ns(w, count);
+}
+
 static bool user_timed_out(const struct worker *w, const struct tcp_pcb *pcb)
 {
 	return w->now_ns - pcb->unacked_since_ns >= user_timeout_ns(pcb);
@@ -249,6 +278,8 @@ static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 		time_out(w, pcb);
 		return;
 	}
+	if (timed_out_for(w, pcb, (unsigned int)w->tcp->params.tcp_retries1))
+		tcp_mtu_black_hole(w, pcb);
 	tcp_recovery_timeout(w, pcb);
 	if (pcb->retries < 255)
 		pcb->retries++;

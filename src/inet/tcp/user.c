@@ -137,6 +137,7 @@ void tcp_option_changed(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	tcp_enter(w);
 	tcp_keepalive_update(w, pcb);
+	pcb->flow.generation = 0; /* IP_MTU_DISCOVER: look at the path again */
 	tcp_pacing_update(w, pcb);
 	pcb->flags |= F_OUTPUT;
 	tcp_list(w, pcb);

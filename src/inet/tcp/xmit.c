@@ -4,6 +4,7 @@
  * the size of segments that it allows.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "inet/state.h"
@@ -24,7 +25,10 @@ int tcp_route(struct worker *w, struct tcp_pcb *pcb)
 	flow->dst = pcb->pub.remote.addr;
 	flow->ttl = pcb->pub.ttl;
 	flow->tos = pcb->pub.tos & (uint8_t)~IP_ECN_MASK;
+	flow->df = pcb->pub.pmtudisc == IP_PMTUDISC_DO || pcb->pub.pmtudisc == IP_PMTUDISC_WANT;
 	err = ip_flow_route(w, flow);
+	if (pcb->pub.pmtudisc == IP_PMTUDISC_DO)
+		flow->fragment = false;
 	if (!err && flow->mtu_bytes != pcb->mss_mtu_bytes)
 		tcp_mss_update(pcb);
 	return err;
@@ -45,7 +49,8 @@ uint16_t tcp_adv_mss(const struct tcp_pcb *pcb)
 /* Payload of a segment: what the path and the peer allow, less the options that always come. */
 void tcp_mss_update(struct tcp_pcb *pcb)
 {
-	uint32_t mtu = pcb->flow.mtu_bytes;
+	uint32_t mtu = pcb->mtu_probe ? tcp_min(tcp_mtu_limit(pcb), pcb->flow.mtu_bytes)
+				      : pcb->flow.mtu_bytes;
 	uint32_t mss = mtu > IP4_AND_TCP_BYTES + TCP_MIN_MSS ? mtu - IP4_AND_TCP_BYTES
 							     : TCP_MIN_MSS;
 
@@ -154,7 +159,8 @@ int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, 
 	p->flags |= PKT_F_CSUM_PARTIAL;
 	p->csum_at = TCP_CSUM_AT;
 	mss = pcb->snd_mss + (pcb->flags & F_TS_OK ? 12u : 0u) - opt_len;
-	if (len > mss && !(flags & TCP_F_SYN)) {
+	if (len > mss && !(flags & TCP_F_SYN) &&
+	    !(pcb->mtu_probe && tcp_mtu_probe_is(pcb, seq, len))) {
 		p->flags |= PKT_F_GSO_TCP4;
 		p->gso_size = (uint16_t)mss;
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* In TCP's place: inet's other parts are tested without it. */
+#include <errno.h>
 #include <string.h>
 
 #include "fixture.h"
+#include "inet/pmtu.h"
 #include "inet/tcp/params.h"
 #include "inet/tcp/tcp.h"
 
@@ -47,5 +49,7 @@ enum icmp_told tcp_icmp_error(struct worker *w, const struct ipaddr *local,
 	tcp_told.local = *local;
 	tcp_told.remote = *remote;
 	memcpy(tcp_told.l4, l4, 8);
+	if (tcp_stub_knows && error == EMSGSIZE)
+		pmtu_report(w, local, remote, mtu_bytes); /* as TCP does where it believes it */
 	return tcp_stub_knows ? ICMP_BELIEVED : ICMP_NOBODY;
 }
