@@ -8,7 +8,8 @@
 #include "inet/tcp/tcp_impl.h"
 
 /* The first is the default. */
-static const struct tcp_cc_ops *const controllers[] = { &tcp_cubic, &tcp_reno, &tcp_dctcp };
+static const struct tcp_cc_ops *const controllers[] = { &tcp_cubic, &tcp_reno, &tcp_dctcp,
+							&tcp_bbr };
 
 #define CONTROLLERS (sizeof(controllers) / sizeof(controllers[0]))
 
@@ -64,7 +65,9 @@ int tcp_congestion_set(struct worker *w, struct tcp_pcb *pcb, const char *name, 
 		return -ENOENT;
 	if (pcb) {
 		pcb->cc_chosen = true;
+		tcp_enter(w);
 		tcp_cc_choose(w, pcb, ops);
+		tcp_leave(w);
 	}
 	return 0;
 }

@@ -71,7 +71,7 @@ struct tcp_cc_ops {
 
 #define TCP_CC_STATE_BYTES 128u
 
-extern const struct tcp_cc_ops tcp_cubic, tcp_reno, tcp_dctcp;
+extern const struct tcp_cc_ops tcp_cubic, tcp_reno, tcp_dctcp, tcp_bbr;
 
 /* By name (len bytes, ended by a zero or by len); NULL: there is none such. */
 const struct tcp_cc_ops *tcp_cc_find(const char *name, uint32_t len);

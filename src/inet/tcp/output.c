@@ -256,11 +256,14 @@ static bool fin_waits(const struct tcp_pcb *pcb)
 	       pcb->snd_nxt == pcb->fin_seq;
 }
 
-/* Nothing more to send, though the windows would let it: samples of the rate say too little. */
+/* Nothing more to send, though the windows would let it: samples of the rate say too little. A ring
+ * that is nearly full is no such case: there the program waits for us. */
 static void app_limited(struct tcp_pcb *pcb, uint32_t pipe)
 {
+	const struct byte_ring *snd = &pcb->pub.snd;
+
 	if (pcb->snd_nxt == tcp_data_end(pcb) && pipe + pcb->snd_mss <= pcb->cwnd &&
-	    !pcb->lost_bytes)
+	    !pcb->lost_bytes && byte_ring_used(snd) < snd->size_bytes / 4 * 3)
 		pcb->app_limited_bytes = tcp_max64(pcb->delivered_bytes + pipe, 1);
 }
 

@@ -44,7 +44,7 @@ uint64_t tcp_pacing_rate(const struct worker *w, const struct tcp_pcb *pcb)
 }
 
 /* What may leave in one burst [tcp_tso_autosize]. */
-static uint32_t burst_bytes(const struct tcp_pcb *pcb, uint64_t rate)
+uint32_t tcp_pace_burst_bytes(const struct tcp_pcb *pcb, uint64_t rate)
 {
 	uint32_t mss = pcb->snd_mss, segments = PACE_BURST_MIN_SEGMENTS;
 	uint32_t bytes = (uint32_t)tcp_min64(rate >> PACE_BURST_SHIFT, TCP_GSO_MAX_BYTES);
@@ -62,6 +62,7 @@ void tcp_pacing_update(struct worker *w, struct tcp_pcb *pcb)
 		pcb->flags &= ~(F_PACED | F_PACE_WAIT);
 		pcb->pace_ns = 0;
 		pcb->flags |= F_OUTPUT;
+		tcp_list(w, pcb);
 	}
 }
 
@@ -69,7 +70,7 @@ static void burst_begin(struct worker *w, struct tcp_pcb *pcb, uint64_t rate)
 {
 	uint64_t late_ns = w->now_ns - pcb->pace_ns;
 
-	pcb->pace_burst = burst_bytes(pcb, rate);
+	pcb->pace_burst = tcp_pace_burst_bytes(pcb, rate);
 	pcb->pace_late_ns = pcb->pace_ns ? (uint32_t)tcp_min64(late_ns, UINT32_MAX) : 0;
 	pcb->pace_ns = w->now_ns;
 }

@@ -257,6 +257,7 @@ void tcp_pacing_update(struct worker *w, struct tcp_pcb *pcb); /* is it paced? F
 uint64_t tcp_pacing_rate(const struct worker *w, const struct tcp_pcb *pcb);
 /* Of a paced connection: what may go now, a multiple of mss; 0: the timer tells when. */
 uint32_t tcp_pace_room(struct worker *w, struct tcp_pcb *pcb, uint32_t mss);
+uint32_t tcp_pace_burst_bytes(const struct tcp_pcb *pcb, uint64_t rate); /* at that rate */
 void tcp_pace_sent(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes);
 
 /* xmit.c: make one segment and give it to IP. 0 or -errno. */

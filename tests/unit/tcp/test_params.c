@@ -26,7 +26,7 @@ static void test_initial(void **state)
 	assert_value(&p, "tcp_syn_retries", "6");
 	assert_value(&p, "net.ipv4.tcp_rmem", "4096 131072 6291456");
 	assert_value(&p, "tcp_congestion_control", "cubic");
-	assert_value(&p, "tcp_available_congestion_control", "cubic reno dctcp");
+	assert_value(&p, "tcp_available_congestion_control", "cubic reno dctcp bbr");
 	assert_value(&p, "net.core.somaxconn", "4096");
 	for (; (name = tcp_params_name(n, &text)); n++) {
 		char value[TCP_PARAM_TEXT_BYTES];
