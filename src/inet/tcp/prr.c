@@ -25,7 +25,7 @@ void tcp_prr_begin(struct worker *w, struct tcp_pcb *pcb)
 void tcp_prr_acked(struct tcp_pcb *pcb, const struct tcp_ack *a, uint32_t lost)
 {
 	uint32_t pipe = tcp_pipe(pcb), mss = pcb->snd_mss, newly = a->newly_bytes;
-	int64_t send;
+	int64_t send, least;
 
 	/* Without SACK each duplicate ACK is a segment, and a partial one of its own is one more.
 	 */
@@ -50,9 +50,11 @@ void tcp_prr_acked(struct tcp_pcb *pcb, const struct tcp_ack *a, uint32_t lost)
 		if (send > limit)
 			send = limit;
 	}
-	/* The first retransmission goes out whatever the sums say. */
-	if (send < (pcb->prr_out ? 0 : (int64_t)mss))
-		send = pcb->prr_out ? 0 : mss;
+	/* The first retransmission goes out whatever the sums say; without SACK that of each
+	 * partial ACK, too (RFC 6582 section 3.2). */
+	least = !pcb->prr_out || (!(pcb->flags & F_SACK_OK) && (a->what & ACK_ADVANCED)) ? mss : 0;
+	if (send < least)
+		send = least;
 	pcb->cwnd = pipe + (uint32_t)send;
 }
 
