@@ -23,9 +23,11 @@ static void reno_grow(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes)
 		tcp_additive(pcb, pcb->cwnd, bytes);
 }
 
+/* Of cwnd, as Linux, which only grows while it is in full use. What is on the way is less than the
+ * window was where one ACK acknowledges much of it and shows the loss [tcp_reno_ssthresh]. */
 static uint32_t reno_ssthresh(struct worker *w, struct tcp_pcb *pcb, uint32_t flight)
 {
-	return tcp_max(flight / 2, 2u * pcb->snd_mss);
+	return tcp_max(pcb->cwnd / 2, 2u * pcb->snd_mss);
 }
 
 const struct tcp_cc_ops tcp_reno = {
