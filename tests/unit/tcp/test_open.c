@@ -435,6 +435,31 @@ static void test_isn(void **state)
 	host_close(h);
 }
 
+/* RFC 6056 section 3.3.1: ports of Linux's range, no two the same, and the next cannot be told from
+ * the last; one that a program bound is left alone. */
+static void test_ports(void **state)
+{
+	struct host *h = host_plain();
+	struct endpoint fixed = ep(US, 40001);
+	unsigned int in_turn = 0;
+	uint16_t port[100];
+	struct sock *s;
+
+	s = sock_open(h);
+	assert_int_equal(tcp_bind(h->w, s->pcb, &fixed), 0);
+	for (unsigned int i = 0; i < 100; i++) {
+		s = sock_connect(h, PEER, 81);
+		port[i] = be16_to_host(tcp_public(s->pcb)->local.port_be);
+		assert_in_range(port[i], 32768, 60999);
+		assert_int_not_equal(port[i], 40001);
+		for (unsigned int j = 0; j < i; j++)
+			assert_int_not_equal(port[i], port[j]);
+		in_turn += i > 0 && port[i] == port[i - 1] + 1;
+	}
+	assert_in_range(in_turn, 0, 5);
+	host_close(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_icmp_hard),
 		cmocka_unit_test(test_no_neighbour),
 		cmocka_unit_test(test_isn),
+		cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
