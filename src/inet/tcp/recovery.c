@@ -220,20 +220,44 @@ static void ack_in_loss(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a
 		tcp_rack_detect(w, pcb);
 }
 
-static void congestion_control(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a,
-			       const struct tcp_rate *rate, bool reducing)
+/* How much an ACK lets the window grow by. After a time-out (prior: the state before the ACK) one
+ * that jumps over what had long arrived must not let out a burst. With SACK it is known what is
+ * new; without it the burst would be what had arrived, again: two segments for one ACK (RFC 3465).
+ */
+static uint32_t growth(const struct tcp_pcb *pcb, const struct tcp_ack *a, uint8_t prior)
 {
+	bool sack = pcb->flags & F_SACK_OK;
+
+	if (pcb->reord_seen)
+		return a->newly_bytes;
+	if (!(a->what & ACK_ADVANCED))
+		return 0;
+	if (prior == TCP_LOSS && sack)
+		return a->newly_bytes;
+	return pcb->recovery == TCP_LOSS ? tcp_min(a->acked_bytes, 2u * pcb->snd_mss)
+					 : a->acked_bytes;
+}
+
+static void congestion_control(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a,
+			       const struct tcp_rate *rate, uint8_t prior)
+{
+	/* The ACK that ends a reduction leaves cwnd where the reduction left it. */
+	bool reducing = prior == TCP_RECOVERY || prior == TCP_CWR;
+	uint32_t bytes;
+
 	if (pcb->cc->acked)
 		pcb->cc->acked(w, pcb, rate);
 	if (pcb->cc->control) {
 		pcb->cc->control(w, pcb, rate);
 		return;
 	}
-	if (pcb->recovery == TCP_RECOVERY || pcb->recovery == TCP_CWR)
+	if (pcb->recovery == TCP_RECOVERY || pcb->recovery == TCP_CWR) {
 		tcp_prr_acked(pcb, a, rate->lost_bytes);
-	else if ((pcb->flags & F_CWND_LIMITED) && !reducing &&
-		 (pcb->reord_seen ? a->newly_bytes : a->what & ACK_ADVANCED))
-		pcb->cc->grow(w, pcb, pcb->reord_seen ? a->newly_bytes : a->acked_bytes);
+		return;
+	}
+	bytes = growth(pcb, a, prior);
+	if (bytes && (pcb->flags & F_CWND_LIMITED) && !reducing)
+		pcb->cc->grow(w, pcb, bytes);
 }
 
 static bool dubious(const struct tcp_pcb *pcb, const struct tcp_ack *a)
@@ -244,8 +268,7 @@ static bool dubious(const struct tcp_pcb *pcb, const struct tcp_ack *a)
 
 void tcp_recovery_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 {
-	/* The ACK that ends a reduction leaves cwnd where the reduction left it. */
-	bool reducing = pcb->recovery == TCP_RECOVERY || pcb->recovery == TCP_CWR;
+	uint8_t prior = pcb->recovery;
 	struct tcp_rate rate;
 
 	if ((a->what & ACK_DUP) && pcb->dupacks < 255)
@@ -268,7 +291,7 @@ void tcp_recovery_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 		tcp_list(w, pcb);
 	}
 	tcp_rate_sample(w, pcb, a, &rate);
-	congestion_control(w, pcb, a, &rate, reducing);
+	congestion_control(w, pcb, a, &rate, prior);
 }
 
 /* All that is not SACKed, or what RACK holds for overdue, is lost. */
