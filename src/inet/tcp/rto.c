@@ -43,7 +43,7 @@ void tcp_rtt_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *
 	} else if (a->newest_sacked_ns) {
 		tcp_rtt_sample(w, pcb, (w->now_ns - a->newest_sacked_ns) / 1000);
 	} else if ((a->what & ACK_ADVANCED) && a->ts_ecr) {
-		uint32_t ms = tcp_ts_now(w, pcb->ts_offset) - a->ts_ecr;
+		uint32_t ms = tcp_max(tcp_ts_now(w, pcb->ts_offset) - a->ts_ecr, 1);
 
 		if (ms < (uint32_t)w->tcp->params.tcp_rto_max_ms)
 			tcp_rtt_sample(w, pcb, ms * 1000ull);
