@@ -88,16 +88,17 @@ bool tcp_options_parse(struct tcp_seg *seg, const uint8_t *opt, uint32_t len)
 	return true;
 }
 
-static uint32_t put_ts(const struct worker *w, const struct tcp_pcb *pcb, uint8_t *opt)
+static uint32_t put_ts(const struct worker *w, struct tcp_pcb *pcb, uint8_t *opt)
 {
 	be32_store(opt, TS_WORD);
 	be32_store(opt + 4, tcp_ts_now(w, pcb->ts_offset));
-	be32_store(opt + 8, pcb->ts_recent);
+	be32_store(opt + 8, pcb->ts_echo ? pcb->ts_echo : pcb->ts_recent);
+	pcb->ts_echo = 0;
 	return 12;
 }
 
 /* On a SYN we offer what the parameters say; on a SYN,ACK what the peer offered too. */
-static uint32_t syn_options(const struct worker *w, const struct tcp_pcb *pcb, uint8_t flags,
+static uint32_t syn_options(const struct worker *w, struct tcp_pcb *pcb, uint8_t flags,
 			    uint8_t *opt)
 {
 	const struct tcp_params *params = &w->tcp->params;

@@ -73,8 +73,10 @@ static void old_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	}
 	tcp_dsack_tell(w, pcb, seg->seq, seg_end(seg));
 	/* Echo the stamp of what was resent, not of what was received first: else the peer takes
-	 * the time that it waited for our lost ACK for the round trip. */
-	tcp_ts_update(w, pcb, seg);
+	 * the time that it waited for our lost ACK for the round trip. It is not recorded (RFC 7323
+	 * section 5.3, R2 comes before R3): what the path held up would be refused for it. */
+	if ((pcb->flags & F_TS_OK) && seg->has_ts)
+		pcb->ts_echo = seg->ts_val;
 	tcp_ack_now(w, pcb);
 	if ((seg->flags & TCP_F_ACK) && !tcp_ack_segment(w, pcb, seg))
 		return;

@@ -223,6 +223,7 @@ struct tcp_pcb {
 	uint32_t cwnd, ssthresh, cwnd_acked;
 	uint32_t snd_small; /* end of the last segment sent that was not full (Minshall) */
 	uint32_t ts_recent, ts_recent_s; /* value, and when (seconds) */
+	uint32_t ts_echo;		 /* instead, once; 0: no */
 	uint32_t ts_offset;
 	uint16_t snd_mss; /* payload of a segment, fixed options taken off */
 	uint16_t rcv_mss; /* the peer's segment size, as seen */
