@@ -87,6 +87,7 @@ static void side_open(struct sim *s, unsigned int i)
 	sysctl_number(s, i, "tcp_sack", s->p->sack);
 	sysctl_number(s, i, "tcp_timestamps", s->p->ts);
 	sysctl_number(s, i, "tcp_ecn", s->p->ecn);
+	sysctl_number(s, i, "tcp_mtu_probing", s->p->mtu_probing);
 	/* The worst of links must not be what ends a connection. */
 	sysctl_number(s, i, "tcp_syn_retries", 20);
 	sysctl_number(s, i, "tcp_synack_retries", 20);
