@@ -109,6 +109,8 @@ static void advance(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 	a->acked_bytes = a->una_seq - a->prior_una;
 	records_acked(w, pcb, a);
 	ring_advance(w, pcb);
+	if (a->acked_bytes >= pcb->snd_mss)
+		pcb->full_arrived = true;
 	if (pcb->mtu_probe)
 		tcp_mtu_probe_acked(w, pcb);
 	pcb->retries = 0;

@@ -4,8 +4,9 @@
  * connection's own segments where no ICMP tells it.
  *
  * A black hole swallows what is too large without a word. What shows it: the same full-size segment
- * times out again and again [tcp_retries1]. Then segments become small (tcp_base_mss, and half of
- * it with each further time-out, down to tcp_mtu_probe_floor), and a search begins between `low`,
+ * times out again and again [tcp_retries1]; for longer, where that size was seen to arrive before,
+ * for it is rather a path that loses much. Then segments become small (tcp_base_mss, and half of it
+ * with each further time-out, down to tcp_mtu_probe_floor), and a search begins between `low`,
  * which is known to arrive, and `high`. A probe is one segment of new data, larger than the others:
  * where it is acknowledged, low rises to its size; where it alone is lost, high falls below it, and
  * that is no sign of congestion. The search ends when the bounds are close (tcp_probe_threshold),
@@ -101,6 +102,13 @@ static bool head_is_larger(const struct tcp_pcb *pcb, uint32_t mss)
 	       tcp_min(tcp_sent_of(&at)->end - tcp_sent_of(&at)->start, pcb->snd_mss) > mss;
 }
 
+unsigned int tcp_mtu_doubt(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	unsigned int n = (unsigned int)w->tcp->params.tcp_retries1;
+
+	return pcb->full_arrived ? 2 * n + 2 : n;
+}
+
 void tcp_mtu_black_hole(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint32_t mss = smaller_mss(w, pcb);
@@ -111,6 +119,7 @@ void tcp_mtu_black_hole(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	pcb->mtu_probe->low_bytes = (uint16_t)(mss + header_bytes(pcb));
 	pcb->mtu_probe->size_bytes = 0;
+	pcb->full_arrived = false;
 	tcp_mss_update(pcb);
 }
 

@@ -200,7 +200,9 @@ extern const uint32_t tcp_mtu_probe_object_bytes;
 uint32_t tcp_mtu_limit(struct tcp_pcb *pcb); /* bytes of an IP packet that are known to arrive */
 void tcp_mtu_probe_free(struct worker *w, struct tcp_pcb *pcb);	       /* any pcb */
 void tcp_mtu_probe_established(struct worker *w, struct tcp_pcb *pcb); /* any pcb */
-/* A segment timed out so often that the path is doubted. Any pcb. */
+/* How often a segment has to time out [tcp_retries1] before the path is doubted, and then. Any pcb.
+ */
+unsigned int tcp_mtu_doubt(const struct worker *w, const struct tcp_pcb *pcb);
 void tcp_mtu_black_hole(struct worker *w, struct tcp_pcb *pcb);
 enum tcp_mtu_probe_step tcp_mtu_probe_next(struct worker *w, struct tcp_pcb *pcb, uint32_t *len);
 bool tcp_mtu_probe_is(const struct tcp_pcb *pcb, uint32_t seq, uint32_t len);

@@ -234,6 +234,7 @@ struct tcp_pcb {
 	uint8_t backoff;
 	uint8_t retries;
 	uint8_t keep_probes;
+	bool full_arrived; /* the path carries snd_mss: as much was acknowledged at once */
 	struct tcp_pcb *flush_next;
 	struct tcp_ranges *ooo;		 /* received out of order */
 	struct tcp_rcvq *rcvq;		 /* NULL: no data yet */

@@ -278,7 +278,7 @@ static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 		time_out(w, pcb);
 		return;
 	}
-	if (timed_out_for(w, pcb, (unsigned int)w->tcp->params.tcp_retries1))
+	if (timed_out_for(w, pcb, tcp_mtu_doubt(w, pcb)))
 		tcp_mtu_black_hole(w, pcb);
 	tcp_recovery_timeout(w, pcb);
 	if (pcb->retries < 255)
