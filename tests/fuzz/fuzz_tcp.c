@@ -7,6 +7,7 @@
  *
  * An input: state, options of our SYN, then operations.
  */
+#include "inet/tcp/cc.h"
 #include "tcp_peer.h"
 
 /* A sequence number near a sensible one. */
@@ -74,6 +75,8 @@ static void op_segment(struct fuzz_in *in)
 		options(in, &seg);
 	if (how & 0x20)
 		seg.flags |= TCP_F_ACK;
+	if (seg.flags & TCP_F_URG)
+		seg.urgent = fuzz_u8(in);
 	peer_send(&seg);
 	if (seg.seq == peer.snd_nxt && !(seg.flags & TCP_F_RST))
 		peer.snd_nxt += seg.len + !!(seg.flags & TCP_F_SYN) + !!(seg.flags & TCP_F_FIN);
@@ -94,6 +97,40 @@ static void op_ack(struct fuzz_in *in)
 	if (step & 0x8000)
 		sack_blocks(in, &seg);
 	peer_send(&seg);
+}
+
+/* Parameters of the stack: what they change must hold in every state, too. */
+static void op_param(uint8_t what)
+{
+	static const char *const set[][2] = {
+		{ "tcp_congestion_control", "reno" },
+		{ "tcp_congestion_control", "cubic" },
+		{ "tcp_ecn", "1" },
+		{ "tcp_mtu_probing", "2" },
+		{ "tcp_retries2", "2" },
+		{ "tcp_orphan_retries", "1" },
+		{ "tcp_syncookies", "2" },
+		{ "tcp_abort_on_overflow", "1" },
+		{ "tcp_max_tw_buckets", "0" },
+		{ "tcp_max_orphans", "0" },
+		{ "tcp_rfc1337", "1" },
+		{ "tcp_stdurg", "1" },
+		{ "tcp_timestamps", "0" },
+		{ "tcp_sack", "0" },
+		{ "tcp_dsack", "0" },
+		{ "tcp_fin_timeout", "1" },
+	};
+	const char *const *one = set[what % (sizeof(set) / sizeof(set[0]))];
+
+	FUZZ_CHECK(tcp_param_set(&host.w, one[0], one[1]) == 0);
+}
+
+static void op_congestion(uint8_t what)
+{
+	const struct tcp_cc_ops *ops = tcp_cc_at(what % 8);
+
+	if (ops && host.conn[0])
+		tcp_congestion_set(&host.w, host.conn[0], ops->name, TCP_CONGESTION_NAME_BYTES);
 }
 
 static void op_program(struct fuzz_in *in)
@@ -162,7 +199,7 @@ static void operation(struct fuzz_in *in)
 
 	/* Held frames are received as one burst with the next. */
 	peer.hold = op & 0x80;
-	switch (op % 12) {
+	switch (op % 14) {
 	case 0:
 	case 1:
 	case 2:
@@ -182,6 +219,12 @@ static void operation(struct fuzz_in *in)
 		break;
 	case 9:
 		op_icmp(in);
+		break;
+	case 10:
+		op_param(fuzz_u8(in));
+		break;
+	case 11:
+		op_congestion(fuzz_u8(in));
 		break;
 	default:
 		host_advance(1ull << (18 + fuzz_u8(in) % 20));

@@ -114,7 +114,7 @@ def segment(how, flags, length, window=1000, near=b"", options=b""):
 def tcp_seeds():
     """One for each state (tcp_peer.c), with and without options; each a little story."""
     data, fin = segment(0x20, 0x18, 100), segment(0x20, 0x11, 0)
-    ack, tick, close = bytes([3, 0xff, 0x7f, 0xe8, 3]), bytes([10, 12]), bytes([6, 0])
+    ack, tick, close = bytes([3, 0xff, 0x7f, 0xe8, 3]), bytes([12, 12]), bytes([6, 0])
     sack = bytes([3, 0, 0x80, 0xe8, 3, 0, 100, 0, 200, 0])
     write, read = bytes([6, 0x86]), bytes([6, 0x83])
     for state in range(22):
@@ -126,6 +126,9 @@ def tcp_seeds():
             yield "syn-" + name, head + segment(0, 2, 0) + segment(0, 18, 0) + data
             yield "rst-" + name, head + segment(0, 4, 0) + segment(1, 4, 0, near=b"\3")
             yield "hole-" + name, head + segment(0x21, 16, 50, near=b"\x32") + data + read
+            for what in range(16):
+                yield f"param-{what}-{name}", (head + bytes([10, what]) + write + ack + data + tick
+                                               + bytes([11, what]) + write + sack + fin + close)
             yield "icmp-" + name, head + write + bytes([9, 4, 0, 2]) + tick + ack
 
 

@@ -172,6 +172,7 @@ void peer_send(const struct peer_seg *seg)
 		.offset_reserved = tcp_offset_of(at),
 		.flags = seg->flags,
 		.window_be = host_to_be16(seg->window),
+		.urgent_be = host_to_be16(seg->urgent),
 	};
 	uint32_t first = seg->seq + !!(seg->flags & TCP_F_SYN) - PEER_ISN - 1;
 	size_t total;

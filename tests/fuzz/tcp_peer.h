@@ -41,7 +41,7 @@ void peer_begin(uint8_t options);
 struct peer_seg {
 	uint32_t seq, ack, len;
 	uint8_t flags;
-	uint16_t window;
+	uint16_t window, urgent;
 	uint16_t port; /* 0: the connection's */
 	bool no_ts;
 	int32_t ts_shift; /* our clock is wrong by so much */
