@@ -48,6 +48,12 @@ bool accept_room(struct sock *l)
 	return used <= l->backlog && used < entries(l);
 }
 
+uint32_t accept_waiting(struct sock *l)
+{
+	accept_sync(l);
+	return l->rx.tail - l->rx.head;
+}
+
 void accept_push(struct sock *l, struct sock *s)
 {
 	uint64_t entry = (uint64_t)s->gen << 32 | s->index;

@@ -9,6 +9,7 @@
 #include <linux/tcp.h>
 #include <string.h>
 
+#include "inet/tcp/info.h"
 #include "inet/tcp/params.h"
 #include "sock/options.h"
 
@@ -163,12 +164,16 @@ int tcp_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len
 
 static int info_get(struct sock *s, void *data, uint32_t *len)
 {
-	struct tcp_info info = { .tcpi_state = 7 }; /* TCP_CLOSE, where the pcb is gone */
-	uint32_t bytes = sizeof(info);
+	/* TCP_CLOSE, where the pcb is gone */
+	struct tcp_info_full info = { .known = { .tcpi_state = 7 } };
 
 	if (s->tcp != NULL)
-		bytes = tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
-	return give(data, len, &info, bytes);
+		tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
+	if (s->state & ABI_S_LISTEN) { /* of its accept queue: what waits, and how many may */
+		info.known.tcpi_unacked = accept_waiting(s);
+		info.known.tcpi_sacked = s->backlog;
+	}
+	return give(data, len, &info, sizeof(info));
 }
 
 static int maxseg_get(struct sock *s, void *data, uint32_t *len)

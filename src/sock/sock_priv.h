@@ -303,6 +303,7 @@ void stream_rx_lowat(struct sock *s); /* SO_RCVLOWAT */
 /* accept.c */
 void accept_open(struct sock *listener);
 bool accept_room(struct sock *listener);
+uint32_t accept_waiting(struct sock *listener);
 void accept_push(struct sock *listener, struct sock *s);
 void accept_claim(struct session *session, struct sock *s);
 void accept_close(struct sock *listener);

@@ -4,11 +4,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #define WEIR_NO_TCP_STATES
+#include "inet/tcp/info.h"
 #include "inet/tcp/tcp.h"
 #include "names.h"
 #include "run.h"
@@ -47,7 +47,7 @@ bool want_met(const struct want *want, int64_t value, uint64_t unit_ns)
 struct look {
 	struct run *r;
 	const struct flow *flow;
-	struct tcp_info info;
+	struct tcp_info_full info;
 	bool found;
 };
 
@@ -87,7 +87,7 @@ static bool look(struct run *r, const struct event *e, struct look *l)
 void check_state(struct run *r, const struct event *e)
 {
 	struct look l;
-	int state = look(r, e, &l) ? l.info.tcpi_state : 0;
+	int state = look(r, e, &l) ? l.info.known.tcpi_state : 0;
 
 	if (state != e->check.state)
 		run_fail(r, "the state is %s", name_of(names_state, state));

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "core/ledger.h"
+#include "inet/tcp/info.h"
 #include "script.h"
 
 #ifndef MSG_FASTOPEN
@@ -234,14 +235,23 @@ const struct option_name *option_name_find(const char *name)
 	F(dsack_dups, dsack_dups, 0)                                                               \
 	F(reord_seen, reord_seen, 0)                                                               \
 	F(rcv_ooopack, rcv_ooopack, 0)                                                             \
-	F(snd_wnd, snd_wnd, 0)
+	F(snd_wnd, snd_wnd, 0)                                                                     \
+	F(fackets, fackets, 0)                                                                     \
+	F(last_ack_sent, last_ack_sent, 1000000)
+/* the same, of newer kernels */
+#define INFO_FIELDS_NEW(F)                                                                         \
+	F(rcv_wnd, rcv_wnd, 0)                                                                     \
+	F(rehash, rehash, 0)                                                                       \
+	F(total_rto, total_rto, 0)                                                                 \
+	F(total_rto_recoveries, total_rto_recoveries, 0)                                           \
+	F(total_rto_time, total_rto_time, 1000000)
 
 static const struct {
 	const char *name;
 	uint64_t unit_ns;
 } info_fields[] = {
 #define F(name, member, unit) { #name, unit },
-	INFO_FIELDS(F)
+	INFO_FIELDS(F) INFO_FIELDS_NEW(F)
 #undef F
 };
 
@@ -265,11 +275,14 @@ uint64_t info_field_unit_ns(int field)
 	return info_fields[field].unit_ns;
 }
 
-int64_t info_field_value(int field, const struct tcp_info *info)
+int64_t info_field_value(int field, const struct tcp_info_full *info)
 {
 	const int64_t value[] = {
-#define F(name, member, unit) (int64_t) info->tcpi_##member,
+#define F(name, member, unit) (int64_t) info->known.tcpi_##member,
 		INFO_FIELDS(F)
+#undef F
+#define F(name, member, unit) (int64_t) info->tcpi_##member,
+			INFO_FIELDS_NEW(F)
 #undef F
 	};
 

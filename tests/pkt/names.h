@@ -33,10 +33,10 @@ struct option_name {
 const struct option_name *option_name_find(const char *name);
 
 /* Fields of struct tcp_info. */
-struct tcp_info;
+struct tcp_info_full;
 int info_field_find(const char *name); /* -1: none */
 const char *info_field_name(int field);
-int64_t info_field_value(int field, const struct tcp_info *info);
+int64_t info_field_value(int field, const struct tcp_info_full *info);
 uint64_t info_field_unit_ns(int field); /* what 1 is, 0: it is no time */
 
 #endif

@@ -38,6 +38,7 @@ static void fin_acked(struct worker *w, struct tcp_pcb *pcb)
 	switch (pcb->pub.state) {
 	case TCP_FIN_WAIT_1:
 		tcp_set_state(w, pcb, TCP_FIN_WAIT_2);
+		tcp_chrono(w, pcb);
 		pcb->rtx_ns = 0;
 		if (pcb->flags & F_DETACHED) {
 			pcb->long_ns = w->now_ns + tcp_fin_wait2_ns(w);
@@ -95,6 +96,7 @@ static void records_acked(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack 
 				tcp_sack_reordered(pcb, r, a);
 			}
 			a->newly_bytes += end - r->start;
+			pcb->delivered_segs += tcp_segments(pcb, end - r->start);
 			tcp_rate_arrived(w, pcb, r, a);
 			tcp_rack_arrived(w, pcb, r, a);
 		}
@@ -113,6 +115,8 @@ static void advance(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 		pcb->full_arrived = true;
 	if (pcb->mtu_probe)
 		tcp_mtu_probe_acked(w, pcb);
+	if (pcb->rto_since_ms)
+		tcp_rto_answered(w, pcb);
 	pcb->retries = 0;
 	pcb->soft_error = 0;
 	pcb->unacked_since_ns = w->now_ns;
@@ -144,7 +148,7 @@ static void ack_begin(const struct tcp_pcb *pcb, const struct tcp_seg *seg, stru
 		.prior_una = pcb->snd_una,
 		.prior_flight = pcb->flight_bytes,
 		.prior_fack = pcb->sacked_bytes ? pcb->fack : pcb->snd_una,
-		.prior_lost = (uint32_t)pcb->lost_total,
+		.prior_lost = pcb->lost_total,
 		.una_seq = seg->ack,
 		.ts_ecr = seg->has_ts && (pcb->flags & F_TS_OK) ? seg->ts_ecr : 0,
 		.what = seg->len || (seg->flags & TCP_F_FIN) ? ACK_TEXT : 0,
@@ -233,7 +237,7 @@ bool tcp_ack_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		return old_ack(w, pcb, seg);
 	ack_begin(pcb, seg, &a);
 	tcp_sack_take(w, pcb, seg, &a);
-	pcb->last_ack_rcv_ns = w->now_ns;
+	pcb->last_ack_rcv_ms = tcp_now_ms(w);
 	tcp_window_take(w, pcb, seg);
 	if (pcb->flags & F_PERSIST)
 		pcb->retries = 0; /* it answers */

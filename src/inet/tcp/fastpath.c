@@ -31,7 +31,7 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		return false; /* a duplicate, or a window update */
 	}
 	tcp_ts_update(w, pcb, seg);
-	pcb->last_ack_rcv_ns = w->now_ns;
+	pcb->last_ack_rcv_ms = tcp_now_ms(w);
 	tcp_window_take(w, pcb, seg);
 	if (seg->ack != pcb->snd_una)
 		tcp_ack_fast(w, pcb, seg);

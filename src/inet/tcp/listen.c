@@ -117,8 +117,6 @@ void tcp_child_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg
 
 static void answer_syn(struct worker *w, struct tcp_pcb *child)
 {
-	child->rtt_seq = child->iss;
-	child->rtt_start_ns = w->now_ns;
 	child->flags |= F_RTT_TIMED;
 	tcp_xmit(w, child, child->iss, 0, TCP_F_SYN | TCP_F_ACK);
 	tcp_rtx_start(w, child);

@@ -352,7 +352,7 @@ static void timer_start(struct worker *w, struct tcp_pcb *pcb, bool news)
 		tcp_rtx_start(w, pcb);
 }
 
-void tcp_output(struct worker *w, struct tcp_pcb *pcb)
+static void output(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint32_t before;
 	bool enough;
@@ -383,6 +383,12 @@ void tcp_output(struct worker *w, struct tcp_pcb *pcb)
 			tcp_persist_start(w, pcb);
 		}
 	}
+}
+
+void tcp_output(struct worker *w, struct tcp_pcb *pcb)
+{
+	output(w, pcb);
+	tcp_chrono(w, pcb);
 }
 
 bool tcp_output_probe(struct worker *w, struct tcp_pcb *pcb)

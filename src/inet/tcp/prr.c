@@ -17,7 +17,6 @@ void tcp_prr_begin(struct worker *w, struct tcp_pcb *pcb)
 	pcb->prior_ssthresh = pcb->ssthresh;
 	pcb->prr_delivered = pcb->prr_out = 0;
 	pcb->ssthresh = tcp_max(pcb->cc->ssthresh(w, pcb, flight), 2u * pcb->snd_mss);
-	pcb->lost_events++;
 	if (pcb->flags & F_ECN)
 		pcb->ecn |= ECN_CWR_DUE;
 }

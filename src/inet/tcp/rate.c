@@ -55,7 +55,7 @@ void tcp_rate_sample(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack
 		.acked_bytes = a->acked_bytes,
 		.newly_bytes = a->newly_bytes,
 		.prior_flight_bytes = a->prior_flight,
-		.lost_bytes = (uint32_t)pcb->lost_total - a->prior_lost,
+		.lost_bytes = pcb->lost_total - a->prior_lost,
 	};
 	if (a->what & ACK_ECE)
 		marked(w, pcb, a->newly_bytes);

@@ -32,7 +32,7 @@ void tcp_rtt_sample(const struct worker *w, struct tcp_pcb *pcb, uint64_t rtt_us
 void tcp_rtt_syn(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->flags & F_RTT_TIMED)
-		tcp_rtt_sample(w, pcb, (w->now_ns - pcb->rtt_start_ns) / 1000);
+		tcp_rtt_sample(w, pcb, (w->now_ns - pcb->unacked_since_ns) / 1000);
 	pcb->flags &= ~F_RTT_TIMED;
 }
 

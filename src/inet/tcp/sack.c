@@ -78,6 +78,7 @@ static void record_sacked(struct worker *w, struct tcp_pcb *pcb, struct tcp_sent
 	tcp_rate_arrived(w, pcb, r, a);
 	tcp_rack_arrived(w, pcb, r, a);
 	a->newly_bytes += r->end - r->start;
+	pcb->delivered_segs += tcp_segments(pcb, r->end - r->start);
 	tcp_sent_state(pcb, r, SENT_SACKED);
 	if (tcp_seq_gt(r->end, pcb->fack) || pcb->sacked_bytes == r->end - r->start)
 		pcb->fack = r->end;

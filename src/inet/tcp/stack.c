@@ -222,6 +222,7 @@ void tcp_pcb_begin(struct worker *w, struct tcp_pcb *pcb)
 {
 	pcb->cc = tcp_cc_default(w);
 	pcb->reordering = 3;
+	pcb->chrono = TCP_CHRONO_NONE;
 	pcb->reo_steps = 1;
 	pcb->rto_us = (uint32_t)(TCP_RTO_INIT_NS / 1000);
 	pcb->flow.proto = 6;

@@ -43,7 +43,7 @@ void tcp_take_syn(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *s
  * second time on, and not where the first is the one that is answered [tcp_init_transfer]. */
 static bool syn_was_lost(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
-	uint32_t first_ts = (uint32_t)(pcb->rtt_start_ns / TCP_MS_NS) + pcb->ts_offset;
+	uint32_t first_ts = (uint32_t)(pcb->unacked_since_ns / TCP_MS_NS) + pcb->ts_offset;
 
 	if (pcb->total_retrans < 2)
 		return false;
@@ -59,7 +59,10 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	pcb->snd_una = seg->ack;
 	pcb->rtx_ns = 0;
 	pcb->retries = 0;
-	pcb->unacked_since_ns = 0;
+	pcb->delivered_segs = 1; /* the SYN */
+	pcb->last_ack_rcv_ms = tcp_now_ms(w);
+	if (pcb->rto_since_ms)
+		tcp_rto_answered(w, pcb);
 	pcb->soft_error = 0;
 	tcp_rtt_syn(w, pcb);
 	pcb->backoff = 0;
@@ -70,6 +73,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	tcp_cc_start(w, pcb);
 	if (syn_was_lost(pcb, seg))
 		pcb->cwnd = pcb->snd_mss;
+	pcb->unacked_since_ns = 0; /* till here: when the SYN was sent */
 	neigh_confirm(w, &pcb->flow);
 	if (parent) {
 		tcp_half_open_remove(pcb);

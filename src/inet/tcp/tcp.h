@@ -40,40 +40,40 @@ enum tcp_urg { TCP_URG_NONE, TCP_URG_ANNOUNCED, TCP_URG_HERE };
 
 struct tcp_public {
 	enum tcp_state state;
-	bool rcv_locked; /* SO_RCVBUF was set: the buffer does not grow by itself */
-	bool tell_sent;	 /* tcp_acked() also where only tcp_unsent() changed */
 	struct endpoint local, remote;
 	struct byte_ring snd; /* tail moved by the socket: tcp_push() after it */
 	struct byte_ring rcv; /* head moved by the socket: tcp_consumed() after it */
 	/* What the receive buffer may hold: the window's limit. The ring has this size or the next
 	 * larger power of two, or will have it when data comes or there is memory. */
 	uint32_t rcv_space_bytes;
-	void *user;  /* the socket layer's; never changed by TCP, still there in tcp_gone() */
-	bool rx_eof; /* the peer's FIN was reached */
+	void *user; /* the socket layer's; never changed by TCP, still there in tcp_gone() */
 	/* options, set at any time */
-	bool nodelay, cork, keepalive, reuse_addr, reuse_port;
-	bool thin_linear; /* TCP_THIN_LINEAR_TIMEOUTS */
-	bool linger;	  /* SO_LINGER on */
-	uint32_t linger_s;
-	uint32_t user_timeout_ms;
-	uint32_t notsent_lowat;	  /* TCP_NOTSENT_LOWAT, 0: tcp_notsent_lowat */
-	uint32_t window_clamp;	  /* TCP_WINDOW_CLAMP, 0: none */
 	uint64_t max_pacing_rate; /* SO_MAX_PACING_RATE, bytes a second; 0: no limit, no pacing */
+	uint32_t linger_s;	  /* where linger */
+	uint32_t user_timeout_ms;
+	uint32_t notsent_lowat;		       /* TCP_NOTSENT_LOWAT, 0: tcp_notsent_lowat */
+	uint32_t window_clamp;		       /* TCP_WINDOW_CLAMP, 0: none */
 	uint16_t keep_idle_s, keep_interval_s; /* 0: tcp_keepalive_time, _intvl */
-	uint8_t keep_count;		       /* 0: tcp_keepalive_probes */
-	uint8_t syn_count;		       /* TCP_SYNCNT, 0: tcp_syn_retries */
-	uint8_t defer_accept; /* TCP_DEFER_ACCEPT in time-outs of the SYN,ACK, 0: no */
+	uint16_t max_seg;		       /* TCP_MAXSEG, 0: from the MTU */
 	int16_t linger2_s;    /* TCP_LINGER2, 0: tcp_fin_timeout, -1: no FIN_WAIT_2 */
-	uint16_t max_seg;     /* TCP_MAXSEG, 0: from the MTU */
+	uint8_t keep_count;   /* 0: tcp_keepalive_probes */
+	uint8_t syn_count;    /* TCP_SYNCNT, 0: tcp_syn_retries */
+	uint8_t defer_accept; /* TCP_DEFER_ACCEPT in time-outs of the SYN,ACK, 0: no */
 	uint8_t ttl, tos;
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER: IP_PMTUDISC_* */
+	bool nodelay : 1, cork : 1, keepalive : 1, reuse_addr : 1, reuse_port : 1;
+	bool thin_linear : 1; /* TCP_THIN_LINEAR_TIMEOUTS */
+	bool linger : 1;      /* SO_LINGER on */
+	bool rcv_locked : 1;  /* SO_RCVBUF was set: the buffer does not grow by itself */
+	bool tell_sent : 1;   /* tcp_acked() also where only tcp_unsent() changed */
+	bool rx_eof : 1;      /* no option: the peer's FIN was reached */
 	/* urgent data: see urgent.c. Positions are the rings'. */
+	bool urg_has_hole : 1;
+	uint8_t urg; /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */
+	uint8_t urg_byte;
 	uint32_t snd_urg;  /* behind the urgent byte to send: tcp_push_urgent() */
 	uint32_t urg_pos;  /* of the newest one that is received */
 	uint32_t urg_hole; /* and of one that is to be read by nobody, where urg_has_hole */
-	uint8_t urg;	   /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */
-	uint8_t urg_byte;
-	bool urg_has_hole;
 };
 
 static inline struct tcp_public *tcp_public(struct tcp_pcb *pcb)

@@ -174,7 +174,7 @@ static void check_nothing(const struct worker *w, const struct tcp_pcb *pcb)
 	MUST(!timer_armed(&pcb->timer));
 	MUST(!pcb->rtx_ns && !pcb->ack_ns && !pcb->long_ns);
 	MUST(!pcb->parent);
-	MUST((pcb->listen != NULL) == (pcb->pub.state == TCP_LISTEN));
+	MUST(pcb->pub.state != TCP_LISTEN || pcb->listen);
 }
 
 static void check_listener(const struct worker *w, const struct tcp_pcb *pcb)

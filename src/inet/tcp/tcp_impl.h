@@ -234,6 +234,7 @@ void tcp_keepalive_update(struct worker *w, struct tcp_pcb *pcb);
 void tcp_syn_timer(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigned int max,
 		   bool send);
 void tcp_timer_fired(struct worker *w, struct timer *t);
+void tcp_rto_answered(const struct worker *w, struct tcp_pcb *pcb); /* where rto_since_ms */
 
 /* output.c: what may be sent, is */
 void tcp_output(struct worker *w, struct tcp_pcb *pcb);
@@ -261,6 +262,12 @@ uint64_t tcp_pacing_rate(const struct worker *w, const struct tcp_pcb *pcb);
 uint32_t tcp_pace_room(struct worker *w, struct tcp_pcb *pcb, uint32_t mss);
 uint32_t tcp_pace_burst_bytes(const struct tcp_pcb *pcb, uint64_t rate); /* at that rate */
 void tcp_pace_sent(struct worker *w, struct tcp_pcb *pcb, uint32_t bytes);
+
+/* chrono.c: what the sending side waits for may be another now. */
+void tcp_chrono(const struct worker *w, struct tcp_pcb *pcb);
+/* In all, what runs now too. */
+uint64_t tcp_chrono_us(const struct worker *w, const struct tcp_pcb *pcb, enum tcp_chrono kind);
+bool tcp_rwnd_limited(const struct tcp_pcb *pcb);
 
 /* xmit.c: make one segment and give it to IP. 0 or -errno. */
 int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, uint8_t flags);
@@ -320,6 +327,12 @@ static inline uint64_t tcp_max64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* Segments that so many numbers of one packet make; a FIN goes with the last. */
+static inline uint32_t tcp_segments(const struct tcp_pcb *pcb, uint32_t len)
+{
+	return len <= pcb->snd_mss + 1u ? 1 : (len - 1 + pcb->snd_mss - 1) / pcb->snd_mss;
+}
+
 /* States in which both sides know each other's numbers. */
 static inline bool tcp_synchronised(const struct tcp_pcb *pcb)
 {
@@ -359,6 +372,11 @@ static inline bool tcp_oow_allowed(const struct worker *w, uint64_t last_ns)
 {
 	return !last_ns ||
 	       w->now_ns - last_ns >= (uint64_t)w->tcp->params.tcp_invalid_ratelimit * TCP_MS_NS;
+}
+
+static inline uint32_t tcp_now_ms(const struct worker *w)
+{
+	return (uint32_t)(w->now_ns / TCP_MS_NS);
 }
 
 static inline uint32_t tcp_now_s(const struct worker *w)

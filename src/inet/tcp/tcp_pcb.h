@@ -200,6 +200,15 @@ struct tcp_node {
 /* In this order: see recovery.c. */
 enum tcp_recovery_state { TCP_OPEN, TCP_DISORDER, TCP_CWR, TCP_RECOVERY, TCP_LOSS };
 
+/* What the sending side waits for, for TCP_INFO [tcp_chrono]. */
+enum tcp_chrono {
+	TCP_CHRONO_BUSY,   /* there is data that is not acknowledged */
+	TCP_CHRONO_RWND,   /* and the peer's window is what holds the next back */
+	TCP_CHRONO_SNDBUF, /* and the program would write more than the send buffer holds */
+	TCP_CHRONO_MAX,
+	TCP_CHRONO_NONE = TCP_CHRONO_MAX, /* there is none */
+};
+
 /* What rtx_ns is the deadline of. */
 enum tcp_rtx_kind { TCP_RTX_RTO, TCP_RTX_PERSIST, TCP_RTX_TLP, TCP_RTX_REO };
 
@@ -252,8 +261,6 @@ struct tcp_pcb {
 	struct tcp_node node;
 
 	/* round trip (RFC 6298) */
-	uint64_t rtt_start_ns;
-	uint32_t rtt_seq;
 	uint32_t srtt_us8;   /* times 8 */
 	uint32_t rttvar_us4; /* times 4 */
 	uint32_t rtt_min_us;
@@ -284,7 +291,7 @@ struct tcp_pcb {
 	uint64_t delivered_ns, first_sent_ns;
 	uint64_t app_limited_bytes; /* till so much is delivered, samples say too little; 0: no */
 	uint64_t rate_interval_ns;  /* the newest rate: rate_bytes in so long */
-	uint64_t lost_total;
+	uint32_t lost_total;
 	uint32_t rate_bytes;
 	uint32_t pace_burst, pace_late_ns; /* what is left of this one, and of its delay */
 	bool rate_app_limited;
@@ -303,15 +310,25 @@ struct tcp_pcb {
 	uint16_t peer_mss, adv_mss;
 	uint16_t mss_mtu_bytes; /* the MTU that snd_mss was computed for */
 	uint16_t soft_error;
-	uint64_t last_rcv_ns, last_snd_ns, last_ack_rcv_ns, last_data_rcv_ns, oow_ack_ns;
+	uint32_t last_ack_rcv_ms;
+	uint8_t chrono; /* enum tcp_chrono */
+	uint64_t last_rcv_ns, last_snd_ns, last_data_rcv_ns, oow_ack_ns;
 	uint64_t unacked_since_ns; /* when the oldest data that waits began to (user time-out) */
-	struct tcp_pcb *parent, *ho_next, **ho_pprev;
-	struct tcp_listener *listen; /* LISTEN: what only a listener has */
+	struct tcp_pcb *parent, **ho_pprev;
+	union {
+		struct tcp_pcb *ho_next;     /* SYN_RECEIVED, of a listener: the next such */
+		struct tcp_listener *listen; /* LISTEN: what only a listener has */
+	};
 
 	/* counters for struct tcp_info */
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out, total_retrans;
-	uint32_t dsack_dups, ooo_packets, lost_events;
+	uint32_t dsack_dups, ooo_packets, delivered_segs;
+	uint16_t total_rto, total_rto_recoveries; /* time-outs; and rows of them that ended */
+	uint32_t total_rto_ms, rto_since_ms; /* how long they took; when this row began, 0: none */
+	/* what held the sending side up (chrono.c) */
+	uint32_t chrono_ms[TCP_CHRONO_MAX];
+	uint64_t chrono_since_ns;
 #ifdef WEIR_CHECKS
 	struct tcp_shadow shadow;
 #endif

@@ -127,6 +127,24 @@ static void long_fired(struct worker *w, struct tcp_pcb *pcb)
 		keepalive_fired(w, pcb);
 }
 
+/* For TCP_INFO: time-outs, and rows of them. */
+static void rto_account(struct worker *w, struct tcp_pcb *pcb)
+{
+	tcp_mib(w, TCPTimeouts);
+	if (!pcb->rto_since_ms) {
+		pcb->rto_since_ms = tcp_now_ms(w) ? tcp_now_ms(w) : 1;
+		pcb->total_rto_recoveries++;
+	}
+	pcb->total_rto++;
+}
+
+/* An answer came at last. */
+void tcp_rto_answered(const struct worker *w, struct tcp_pcb *pcb)
+{
+	pcb->total_rto_ms += tcp_now_ms(w) - pcb->rto_since_ms;
+	pcb->rto_since_ms = 0;
+}
+
 void tcp_syn_timer(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigned int max,
 		   bool send)
 {
@@ -136,6 +154,7 @@ void tcp_syn_timer(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigne
 		time_out(w, pcb);
 		return;
 	}
+	rto_account(w, pcb);
 	pcb->retries++;
 	pcb->backoff++;
 	pcb->flags &= ~F_RTT_TIMED;
@@ -280,6 +299,7 @@ static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 	}
 	if (timed_out_for(w, pcb, tcp_mtu_doubt(w, pcb)))
 		tcp_mtu_black_hole(w, pcb);
+	rto_account(w, pcb);
 	tcp_recovery_timeout(w, pcb);
 	if (pcb->retries < 255)
 		pcb->retries++;

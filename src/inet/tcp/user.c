@@ -45,8 +45,7 @@ static void connect_start(struct worker *w, struct tcp_pcb *pcb)
 	pcb->rcv_wscale = tcp_rcv_wscale_of(w, &pcb->pub);
 	pcb->rcv_nxt = pcb->rcv_adv = 0;
 	pcb->flags |= F_ACTIVE | F_HASHED | F_RTT_TIMED;
-	pcb->rtt_seq = pcb->iss;
-	pcb->rtt_start_ns = pcb->unacked_since_ns = pcb->last_rcv_ns = w->now_ns;
+	pcb->unacked_since_ns = pcb->last_rcv_ns = w->now_ns;
 	tcp_hash_insert(w, &pcb->node, tcp_tuple_hash(w, local, remote));
 	tcp_set_state(w, pcb, TCP_SYN_SENT);
 	tcp_mib(w, ActiveOpens);
