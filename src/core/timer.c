@@ -293,12 +293,30 @@ unsigned int timer_run(struct worker *w, struct timer_wheel *wheel, uint64_t now
 	return count;
 }
 
+/* More than are worth a look? */
+static bool timer_list_is_long(const struct timer *t)
+{
+	unsigned int n = 0;
+
+	while (t && n <= TIMER_LOOK) {
+		t = t->next;
+		n++;
+	}
+	return n > TIMER_LOOK;
+}
+
 uint64_t timer_next_ns(struct timer_wheel *wheel)
 {
 	unsigned int level, slot;
 
 	wheel->next_ns = TIMER_NEVER;
 	while (timer_first_slot(wheel, &level, &slot)) {
+		uint64_t tick = timer_slot_tick(wheel, level, slot);
+
+		if (tick > wheel->now_tick && timer_list_is_long(wheel->slot[level][slot])) {
+			wheel->next_ns = tick << TIMER_TICK_SHIFT;
+			break;
+		}
 		/* Those that were put off leave this slot now, and may leave it empty. */
 		timer_refile_slot(wheel, level, slot);
 		if (wheel->slot[level][slot]) {

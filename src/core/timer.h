@@ -27,6 +27,7 @@ struct timer {
 #define TIMER_LEVELS 8
 #define TIMER_SLOTS 64
 #define TIMER_NEVER UINT64_MAX
+#define TIMER_LOOK 64 /* how many timers of a slot timer_next_ns() looks at, at most */
 
 struct timer_wheel {
 	uint64_t now_tick;
@@ -50,8 +51,9 @@ static inline bool timer_armed(const struct timer *t)
 	return t->pprev != NULL;
 }
 
-/* The exact time of the earliest timer, or TIMER_NEVER. May walk a slot's list. Not from callbacks.
- */
+/* The time of the earliest timer, or TIMER_NEVER. Exact, but where more than TIMER_LOOK share the
+ * first slot in use: then the time at which that slot begins, which is at most seven times in a
+ * timer's life too early. Not from callbacks. */
 uint64_t timer_next_ns(struct timer_wheel *wheel);
 
 /* Fire what is due at now_ns, in order of time; returns how many. Callbacks may set and cancel any

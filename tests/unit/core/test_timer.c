@@ -241,6 +241,33 @@ static void test_put_off(void **state)
 	assert_int_equal(w.timers.pending, 0);
 }
 
+/* Too many in one slot to be looked at: whoever sleeps till the time that it is told wakes in vain
+ * once a level at most, and no timer is late. */
+static void test_many_in_a_slot(void **state)
+{
+	uint64_t first = TIMER_NEVER, now;
+	unsigned int in_vain = 0, fired = 0;
+
+	for (unsigned int i = 0; i < TIMERS; i++) {
+		uint64_t due = w.now_ns + 3600 * SECOND + random64() % SECOND;
+
+		timer_set(&w.timers, &item[i].timer, due);
+		first = due < first ? due : first;
+	}
+	while (fired < TIMERS) {
+		now = timer_next_ns(&w.timers);
+		assert_true(now > w.now_ns && (fired || now <= first));
+		if (run_at(now) == 0)
+			in_vain++;
+		fired = 0;
+		for (unsigned int i = 0; i < TIMERS; i++) {
+			fired += item[i].fired;
+			assert_true(item[i].fired || item[i].timer.expires_ns > now);
+		}
+	}
+	assert_in_range(in_vain, 1, 40);
+}
+
 static void cancel_all_others(struct worker *worker, struct timer *t)
 {
 	count(worker, t);
@@ -347,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup(test_exact, setup),
 		cmocka_unit_test_setup(test_far_and_past, setup),
 		cmocka_unit_test_setup(test_put_off, setup),
+		cmocka_unit_test_setup(test_many_in_a_slot, setup),
 		cmocka_unit_test_setup(test_cancel_due, setup),
 		cmocka_unit_test_setup(test_put_off_due, setup),
 		cmocka_unit_test_setup(test_again_at_once, setup),
