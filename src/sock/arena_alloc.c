@@ -9,6 +9,23 @@
 
 enum arena_block_state { BLOCK_INSIDE = 0, BLOCK_USED, BLOCK_WARM, BLOCK_COLD };
 
+/*
+ * The book-keeping of a block. Blocks of the same place in each chunk lie side by side, and the
+ * places are in the order of their reversed bits: those where large blocks begin come first. So
+ * what is cut into rings of 256 KiB touches 12 bytes for each, and not a cache line in each 768.
+ */
+static struct arena_block *block_at(const struct arena_heap *heap, uint32_t b)
+{
+	uint32_t bits = heap->top_order - ARENA_ORDER_MIN;
+	uint32_t place = b & ((1u << bits) - 1);
+
+	place = (place & 0x5555) << 1 | (place >> 1 & 0x5555);
+	place = (place & 0x3333) << 2 | (place >> 2 & 0x3333);
+	place = (place & 0x0f0f) << 4 | (place >> 4 & 0x0f0f);
+	place = ((place & 0x00ff) << 8 | place >> 8) >> (16 - bits);
+	return &heap->block[place * (heap->blocks >> bits) + (b >> bits)];
+}
+
 static size_t meta_bytes(const struct arena_heap *heap)
 {
 	return (size_t)heap->blocks * sizeof(struct arena_block);
@@ -44,14 +61,14 @@ void arena_heap_free(struct arena_heap *heap)
 static void list_add(struct arena_heap *heap, uint32_t b, uint32_t order, bool cold)
 {
 	uint32_t *list = &heap->free[cold][order - ARENA_ORDER_MIN];
-	struct arena_block *block = &heap->block[b];
+	struct arena_block *block = block_at(heap, b);
 
 	block->order = (uint8_t)order;
 	block->state = cold ? BLOCK_COLD : BLOCK_WARM;
 	block->prev = NONE;
 	block->next = *list;
 	if (*list != NONE)
-		heap->block[*list].prev = b;
+		block_at(heap, *list)->prev = b;
 	*list = b;
 	if (!cold)
 		heap->warm_bytes += 1ull << order;
@@ -59,15 +76,15 @@ static void list_add(struct arena_heap *heap, uint32_t b, uint32_t order, bool c
 
 static void list_del(struct arena_heap *heap, uint32_t b)
 {
-	struct arena_block *block = &heap->block[b];
+	struct arena_block *block = block_at(heap, b);
 	bool cold = block->state == BLOCK_COLD;
 
 	if (block->prev != NONE)
-		heap->block[block->prev].next = block->next;
+		block_at(heap, block->prev)->next = block->next;
 	else
 		heap->free[cold][block->order - ARENA_ORDER_MIN] = block->next;
 	if (block->next != NONE)
-		heap->block[block->next].prev = block->prev;
+		block_at(heap, block->next)->prev = block->prev;
 	if (!cold)
 		heap->warm_bytes -= 1ull << block->order;
 	block->state = BLOCK_INSIDE;
@@ -107,17 +124,18 @@ static void merge(struct arena_heap *heap)
 {
 	heap->fragmented = false;
 	for (uint32_t b = 0; b < heap->fresh;) {
-		struct arena_block *block = &heap->block[b];
+		struct arena_block *block = block_at(heap, b);
 		uint32_t size = 1u << (block->order - ARENA_ORDER_MIN);
 		uint32_t buddy = b ^ size;
 
 		if (block->state < BLOCK_WARM || block->order == heap->top_order ||
-		    heap->block[buddy].state < BLOCK_WARM ||
-		    heap->block[buddy].order != block->order) {
+		    block_at(heap, buddy)->state < BLOCK_WARM ||
+		    block_at(heap, buddy)->order != block->order) {
 			b += size;
 			continue;
 		}
-		bool cold = block->state == BLOCK_COLD && heap->block[buddy].state == BLOCK_COLD;
+		bool cold = block->state == BLOCK_COLD &&
+			    block_at(heap, buddy)->state == BLOCK_COLD;
 		uint32_t order = block->order;
 
 		list_del(heap, b);
@@ -128,7 +146,8 @@ static void merge(struct arena_heap *heap)
 		uint32_t front = b ^ (size << 1);
 
 		if (front < b && order + 1 < heap->top_order &&
-		    heap->block[front].state >= BLOCK_WARM && heap->block[front].order == order + 1)
+		    block_at(heap, front)->state >= BLOCK_WARM &&
+		    block_at(heap, front)->order == order + 1)
 			b = front;
 	}
 }
@@ -151,8 +170,8 @@ void *arena_alloc(struct arena_heap *heap, uint32_t size_bytes)
 	}
 	if (b == NONE)
 		return NULL;
-	heap->block[b].order = (uint8_t)order;
-	heap->block[b].state = BLOCK_USED;
+	block_at(heap, b)->order = (uint8_t)order;
+	block_at(heap, b)->state = BLOCK_USED;
 	heap->used_bytes += 1ull << order;
 	return heap->base + (uint64_t)b * ARENA_BLOCK_BYTES;
 }
@@ -165,9 +184,9 @@ void arena_release(struct arena_heap *heap, void *ptr)
 	if (ptr == NULL)
 		return;
 	b = (uint32_t)((uint64_t)((uint8_t *)ptr - heap->base) >> ARENA_ORDER_MIN);
-	if (b >= heap->fresh || heap->block[b].state != BLOCK_USED)
+	if (b >= heap->fresh || block_at(heap, b)->state != BLOCK_USED)
 		return;
-	order = heap->block[b].order;
+	order = block_at(heap, b)->order;
 	heap->used_bytes -= 1ull << order;
 	heap->fragmented = true;
 	if (heap->warm_bytes + (1ull << order) > ARENA_WARM_BYTES)
