@@ -154,7 +154,7 @@ struct sock {
 	struct sock_options *opt;		  /* shared, see above */
 };
 
-/* With struct abi_sock (256) and the pcb: at most 1.5 KB for a connection that is idle. */
+/* With struct abi_sock (192) and the pcb: at most 1.5 KB for a connection that is idle. */
 _Static_assert(sizeof(struct sock) <= 256, "a million of them");
 
 struct part {

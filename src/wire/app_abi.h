@@ -46,7 +46,7 @@
 #include "wire/ipaddr.h"
 
 #define ABI_MAGIC 0x72696577u /* "weir" */
-#define ABI_VERSION 2u
+#define ABI_VERSION 3u
 
 #define ABI_CACHE_LINE 64
 #define ABI_MAX_WORKERS 16u
@@ -206,6 +206,15 @@ struct abi_sock {
 	_Atomic uint32_t tx_lowat_bytes; /* so much may be unsent (TCP_NOTSENT_LOWAT); 0: no rule */
 	_Atomic uint32_t tx_limit_bytes; /* so much may be in the ring, until it has this size */
 	_Atomic uint32_t tx_sent;	 /* bytes sent; kept where TCP_NOTSENT_LOWAT is set */
+	/* (d) addresses, written before the state that makes them valid */
+	struct ipaddr local_addr;
+	struct ipaddr peer_addr;
+	uint16_t local_port_be;
+	uint16_t peer_port_be;
+	uint32_t shard_next; /* with several workers, a listener or bound datagram socket has one
+			      * slot on each: index of the next, ABI_SOCK_NONE at the end */
+	uint8_t family;	     /* AF_INET or AF_INET6, as the program asked for it */
+	uint8_t protocol;
 	/* (p) */
 	ABI_ALIGNED _Atomic uint32_t rx_head;
 	_Atomic uint32_t tx_tail;
@@ -223,15 +232,6 @@ struct abi_sock {
 				      * MSG_OOB; written before the tx_tail that covers it */
 	_Atomic uint32_t urg_seen; /* stream: the count in urg of the urgent byte that was read, and
 				    * ABI_URG_INLINE */
-	/* (d) addresses, written before the state that makes them valid */
-	ABI_ALIGNED struct ipaddr local_addr;
-	struct ipaddr peer_addr;
-	uint16_t local_port_be;
-	uint16_t peer_port_be;
-	uint32_t shard_next; /* with several workers, a listener or bound datagram socket has one
-			      * slot on each: index of the next, ABI_SOCK_NONE at the end */
-	uint8_t family;	     /* AF_INET or AF_INET6, as the program asked for it */
-	uint8_t protocol;
 };
 
 /* A datagram in a ring; the next record is at the next multiple of 64 behind the payload. */
@@ -250,7 +250,7 @@ struct abi_dgram {
 
 _Static_assert(sizeof(struct abi_sqe) == 16, "four submissions a cache line");
 _Static_assert(sizeof(struct abi_cqe) == 8, "eight completions a cache line");
-_Static_assert(sizeof(struct abi_sock) == 256, "four cache lines a socket");
+_Static_assert(sizeof(struct abi_sock) == 192, "three cache lines a socket");
 _Static_assert(sizeof(struct abi_dgram) == 64, "a datagram's header is one cache line");
 
 /* ---- arena and daemon page ---- */
