@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What TCP costs for each segment, in bursts of 32 on one connection: to receive a full data segment
- * in order, to receive an ACK, to send a full segment. A real connection between two engines on an
- * in-memory wire that checks no checksums (as a card would have), with real sockets; then the far
- * side's segments are made from its last ones, so that it costs nothing and never waits.
+ * What TCP costs for each segment, in bursts of 32 on one connection: to receive a full data
+ * segment in order, to receive an ACK, to send a full segment. A real connection between two
+ * engines on an in-memory wire that checks no checksums (as a card would have), with real sockets;
+ * then the far side's segments are made from its last ones, so that it costs nothing and never
+ * waits.
  *
  * Measured is what TCP and below do, and the socket layer where TCP calls it: from tcp_input() to
  * its return, the answer's way to the port included; for sending, from the submission (sock_poll())
@@ -11,8 +12,8 @@
  *
  *   tcp_segments [REPETITIONS [BURSTS]]
  *
- * One line of JSON: for each figure the least, the median and the most of the repetitions, where one
- * is the median of its bursts; nanoseconds a segment.
+ * One line of JSON: for each figure the least, the median and the most of the repetitions, where
+ * one is the median of its bursts; nanoseconds a segment.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -52,14 +53,15 @@ struct side {
 	int fd;
 };
 
-struct template {
+struct template
+{
 	uint8_t frame[FRAME_ROOM];
 	size_t len;
 };
 
 struct bench {
 	struct side us, peer;
-	struct tcp_pcb *pcb; /* ours */
+	struct tcp_pcb *pcb;	   /* ours */
 	struct template data, ack; /* of the peer's */
 	uint8_t bytes[BURST * MSS];
 };
@@ -76,8 +78,11 @@ static struct weir *open_engine(const char *addr)
 {
 	const char *const addrs[] = { addr, NULL };
 	const struct weir_port port = { .spec = "wire,csum=1", .addrs = addrs };
-	const struct weir_config config = { .ports = &port, .port_count = 1, .virtual_time = true,
-					    .start_ns = 1000000000ull, .seed = 1 };
+	const struct weir_config config = { .ports = &port,
+					    .port_count = 1,
+					    .virtual_time = true,
+					    .start_ns = 1000000000ull,
+					    .seed = 1 };
 	char error[WEIR_ERROR_BYTES];
 	struct weir *weir = weir_engine_open(&config, error);
 
