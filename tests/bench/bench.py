@@ -10,6 +10,10 @@ ends on one core, or spinning on non-blocking sockets), weir; then again, for at
 `kernel_cases`. `ratio` is above 1 where weir is better. Programs are the same and unmodified:
 redis-server, redis-benchmark, nginx, wrk, iperf3, and pingpong.c beside this file. Everything runs
 on loopback addresses inside a network namespace that this program makes.
+
+tcp_segments.c and tcp_connections.c measure weir's TCP alone, in this process's namespace but on no
+network: there is no kernel's figure beside theirs. tcp_bulk_fault is one stream over a TAP behind a
+fault link that loses nothing, 1500 bytes a packet, no offloads: weir sends, the kernel receives.
 """
 import argparse
 import json
@@ -25,13 +29,21 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-HIGHER = {"redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close", "tcp_bulk"}
+HIGHER = {"redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close", "tcp_bulk",
+          "tcp_bulk_fault", "tcp_conn_per_s"}
 UNITS = {"redis_get": "requests/s", "redis_set": "requests/s", "redis_get_p16": "requests/s",
          "nginx_keepalive": "requests/s", "nginx_close": "requests/s", "tcp_bulk": "Gbit/s",
          "tcp_rtt_p50": "us", "tcp_rtt_p99": "us", "udp_rtt_p50": "us", "udp_rtt_p99": "us",
-         "idle_cpu": "% of a core"}
+         "idle_cpu": "% of a core", "tcp_bulk_fault": "Gbit/s", "tcp_idle_conn_bytes": "bytes",
+         "tcp_conn_per_s": "1/s", "tcp_rx_segment_ns": "ns", "tcp_rx_ack_ns": "ns",
+         "tcp_tx_segment_ns": "ns"}
 ORDER = ["redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close",
-         "tcp_rtt_p50", "tcp_rtt_p99", "udp_rtt_p50", "udp_rtt_p99", "tcp_bulk", "idle_cpu"]
+         "tcp_rtt_p50", "tcp_rtt_p99", "udp_rtt_p50", "udp_rtt_p99", "tcp_bulk", "idle_cpu",
+         "tcp_bulk_fault"]
+TCP_ALONE = [("tcp_segments", [], ["tcp_rx_segment_ns", "tcp_rx_ack_ns", "tcp_tx_segment_ns"]),
+             ("tcp_connections", ["rate"], ["tcp_conn_per_s"]),
+             ("tcp_connections", ["idle", "1000000"], ["tcp_idle_conn_bytes"])]
+FAULT_PORT = "fault,loss=0:tap,name=wbench,addr=198.18.0.1/24"
 WEIR_ADDRESS = "127.0.0.1"
 REDIS_PORT, HTTP_PORT, PING_PORT, BULK_PORT = 6399, 8099, 7099, 5299
 
@@ -64,6 +76,7 @@ class Bench:
         self.running = []
         self.samples = {}
         self.skipped = []
+        self.failed = False
 
     # -- processes ---------------------------------------------------------------------------
 
@@ -209,6 +222,48 @@ http {
         finally:
             self.stop(server)
 
+    def bulk_fault(self, side):
+        """weir over a fault link that loses nothing; the kernel over its loopback would be another
+        thing, so there is no such side."""
+        port = ["-p", str(BULK_PORT + 1)]
+        seconds = "%d" % max(1, round(self.options.seconds))
+        kernel = Side("kernel")
+        server = self.start(kernel, ["iperf3", "-4", "-s", "-1", "--forceflush", "-B",
+                                     "198.18.0.1"] + port, ready="listening")
+        try:
+            out = json.loads(self.run(side, ["iperf3", "-4", "-c", "198.18.0.1", "-t", seconds,
+                                             "-J"] + port))
+            return {"tcp_bulk_fault": out["end"]["sum_received"]["bits_per_second"] / 1e9}
+        finally:
+            self.stop(server)
+
+    def tcp_alone(self):
+        """Rows of programs that measure by themselves and print {name: {min, median, max}}, or a
+        number."""
+        rows = []
+        for program, args, names in TCP_ALONE:
+            if self.options.only and not set(names) & set(self.options.only):
+                continue
+            print("  %s %s ..." % (program, " ".join(args)), end=" ", flush=True)
+            try:
+                out = json.loads(self.run(Side("weir"), [
+                    os.path.join(self.options.build, "tests", "bench", program)] + args, 300))
+            except (Failed, ValueError) as why:
+                self.note("%s failed: %s" % (program, why))
+                self.failed = True
+                continue
+            for name in names:
+                value = out[name]
+                if not isinstance(value, dict):
+                    value = {"min": value, "median": value, "max": value, "runs": 1}
+                rows.append({"name": name, "unit": UNITS[name],
+                             "better": "higher" if name in HIGHER else "lower", "weir": value,
+                             "kernel": None, "ratio": None, "kernel_case": None,
+                             "kernel_cases": {}})
+            print(", ".join("%s %.4g" % (r["name"], r["weir"]["median"])
+                            for r in rows[-len(names):]), flush=True)
+        return rows
+
     def idle(self, side):
         """CPU of everything that sits there with nothing to do: nginx, redis, and weird."""
         servers = [self.redis_server(side), self.nginx_server(side)]
@@ -254,11 +309,14 @@ http {
         os.environ["WEIR_RUNDIR"] = rundir
         weird = os.path.join(self.options.build, "src", "bin", "weird")
         weir = os.path.join(self.options.build, "src", "bin", "weir")
-        self.weird = self.start(Side("kernel"), [weird, "--instance", "bench"]
+        self.weird = self.start(Side("kernel"), [weird, "--instance", "bench", "--port", FAULT_PORT,
+                                                 "--addr", "198.18.0.2/24"]
                                 + self.options.weird_args, ready="ready")
         self.weir = [weir, "--instance", "bench", "run", "--"]
 
     def sides(self, kind):
+        if kind == "bulk_fault":
+            return [Side("weir", self.weir)]
         kernel = [Side("kernel"), Side("kernel, one core", cores="0")]
         if kind in ("tcp", "udp"):
             kernel.append(Side("kernel, spinning", spin=True))
@@ -290,7 +348,9 @@ http {
         self.measure("udp", lambda side: self.ping(side, "udp"), ORDER[7:9])
         self.measure("bulk", self.bulk, ORDER[9:10])
         self.measure("idle", self.idle, ORDER[10:11])
-        return [self.summary(name) for name in ORDER if name in self.samples]
+        self.measure("bulk_fault", self.bulk_fault, ORDER[11:12])
+        self.stop(self.weird)
+        return [self.summary(name) for name in ORDER if name in self.samples] + self.tcp_alone()
 
     def summary(self, name):
         higher = name in HIGHER
@@ -311,16 +371,18 @@ http {
 def table(rows):
     def figures(case):
         if not case:
-            return "%32s" % "failed"
+            return "%32s" % "-"
         return "%10.4g %10.4g %10.4g" % (case["min"], case["median"], case["max"])
-    print("\n%-16s %-12s | %-32s | %-32s | %6s  %s" %
+    print("\n%-19s %-12s | %-32s | %-32s | %6s  %s" %
           ("", "", "weir: min, median, max", "kernel's best case: min, med., max", "ratio", ""))
     for row in rows:
         verdict = ("" if row["ratio"] is None else "weir wins" if row["ratio"] >= 1.5 else
                    "about even or a little better" if row["ratio"] >= 1 else "WEIR LOSES")
-        print("%-16s %-12s | %s | %s | %6s  %s (%s)" %
-              (row["name"], row["unit"], figures(row["weir"]), figures(row["kernel"]), row["ratio"],
-               verdict, row["kernel_case"]))
+        if row["kernel_case"]:
+            verdict += " (%s)" % row["kernel_case"]
+        print("%-19s %-12s | %s | %s | %6s  %s" %
+              (row["name"], row["unit"], figures(row["weir"]), figures(row["kernel"]),
+               row["ratio"] or "", verdict))
 
 
 def main():
@@ -353,7 +415,10 @@ def main():
     print("\nwritten to %s; every kernel case is in it" % path)
     for text in bench.skipped:
         print("! " + text.splitlines()[0])
-    return 1 if any(row["ratio"] is None for row in rows) or not rows else 0
+    one_sided = {name for _, _, names in TCP_ALONE for name in names} | {"tcp_bulk_fault"}
+    lame = [row for row in rows if not row["weir"] or
+            (row["ratio"] is None and row["name"] not in one_sided)]
+    return 1 if lame or bench.failed or not rows else 0
 
 
 sys.exit(main())
