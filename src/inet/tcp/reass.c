@@ -77,6 +77,23 @@ static void fin_seen(struct worker *w, struct tcp_pcb *pcb, uint32_t seq)
 		tcp_ranges_free(w, &pcb->ooo);
 }
 
+/* RFC 2883 section 4.2: what of [start, end) waits out of order already. */
+static void overlap_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t start, uint32_t end)
+{
+	const struct tcp_ranges *o = pcb->ooo;
+
+	for (uint32_t i = 0; o && i < o->n; i++) {
+		const struct tcp_range *r = &o->r[i];
+
+		if (tcp_seq_leq(r->end, start))
+			continue;
+		if (tcp_seq_lt(r->start, end))
+			tcp_dsack_tell(w, pcb, tcp_seq_gt(r->start, start) ? r->start : start,
+				       tcp_seq_lt(r->end, end) ? r->end : end);
+		return;
+	}
+}
+
 /* What begins at or before rcv_nxt and reaches beyond it. */
 static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
@@ -85,6 +102,8 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 
 	if (len && skip) /* RFC 2883 section 4.2: the part that came before */
 		tcp_dsack_tell(w, pcb, seg->seq, pcb->rcv_nxt);
+	else if (pcb->ooo)
+		overlap_tell(w, pcb, seg->seq, seg->seq + take);
 	if (len && take == 0) {
 		tcp_ack_now(w, pcb);
 		pkt_drop(w, seg->p, DROP_TCP_ZEROWINDOW);
@@ -147,6 +166,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 		pkt_drop(w, seg->p, DROP_TCP_OVERWINDOW);
 		return;
 	}
+	overlap_tell(w, pcb, seg->seq, seg->seq + len);
 	if (!pcb->ooo)
 		pcb->ooo = tcp_ranges_new(w);
 	if (pcb->ooo)
@@ -157,7 +177,6 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	}
 	tcp_range_recent(pcb->ooo, seg->seq);
 	if (result == TCP_RANGE_KNOWN) {
-		tcp_dsack_tell(w, pcb, seg->seq, seg->seq + len);
 		pkt_drop(w, seg->p, DROP_TCP_OFOMERGE);
 		return;
 	}
