@@ -51,10 +51,23 @@ static void reset_now(struct worker *w, struct tcp_pcb *pcb)
 	tcp_pcb_free(w, pcb);
 }
 
+/* Not an orderly end, but a RST? */
+static bool close_resets(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (unread(w, pcb))
+		tcp_mib(w, TCPAbortOnClose);
+	else if (pcb->pub.linger && pcb->pub.linger_s == 0)
+		tcp_mib(w, TCPAbortOnData);
+	else if (w->tcp->orphans >= (uint32_t)w->tcp->params.tcp_max_orphans)
+		tcp_mib(w, TCPAbortOnMemory);
+	else
+		return false;
+	return true;
+}
+
 static void close_synchronised(struct worker *w, struct tcp_pcb *pcb)
 {
-	bool reset = (pcb->pub.linger && pcb->pub.linger_s == 0) || unread(w, pcb) ||
-		     w->tcp->orphans >= (uint32_t)w->tcp->params.tcp_max_orphans;
+	bool reset = close_resets(w, pcb);
 
 	pcb->flags |= F_DETACHED;
 	w->tcp->orphans++;

@@ -74,6 +74,10 @@ static void resent_account(struct worker *w, struct tcp_pcb *pcb, struct tcp_sen
 		tcp_pace_sent(w, pcb, len);
 	pcb->total_retrans += (len + pcb->snd_mss - 1) / pcb->snd_mss;
 	pcb->bytes_retrans += len;
+	if (pcb->recovery == TCP_RECOVERY)
+		tcp_mib_add(w, TCPFastRetrans, tcp_segments(pcb, len));
+	else if (pcb->recovery == TCP_LOSS)
+		tcp_mib_add(w, TCPSlowStartRetrans, tcp_segments(pcb, len));
 }
 
 /* The record again, max bytes of it at most. 0 or -errno. */

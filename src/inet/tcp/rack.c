@@ -73,8 +73,10 @@ bool tcp_rack_overdue(const struct worker *w, const struct tcp_pcb *pcb, const s
 	return r->sent_ns + pcb->rack_rtt_ns + reo_wnd_ns(pcb) <= w->now_ns;
 }
 
-static void lose(struct tcp_pcb *pcb, struct tcp_sent *r)
+static void lose(struct worker *w, struct tcp_pcb *pcb, struct tcp_sent *r)
 {
+	if (r->flags & SENT_RXT)
+		tcp_mib_add(w, TCPLostRetransmit, tcp_segments(pcb, r->end - r->start));
 	tcp_sent_state(pcb, r, SENT_LOST);
 	pcb->lost_total += r->end - r->start;
 }
@@ -97,7 +99,7 @@ static uint64_t detect(struct worker *w, struct tcp_pcb *pcb)
 			continue;
 		}
 		if (r->sent_ns + allowed_ns <= w->now_ns)
-			lose(pcb, r);
+			lose(w, pcb, r);
 		else if (r->sent_ns + allowed_ns - w->now_ns > wait_ns)
 			wait_ns = r->sent_ns + allowed_ns - w->now_ns;
 	}

@@ -87,9 +87,11 @@ static void overlap_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t start, 
 
 		if (tcp_seq_leq(r->end, start))
 			continue;
-		if (tcp_seq_lt(r->start, end))
+		if (tcp_seq_lt(r->start, end)) {
+			tcp_mib(w, TCPDSACKOfoSent);
 			tcp_dsack_tell(w, pcb, tcp_seq_gt(r->start, start) ? r->start : start,
 				       tcp_seq_lt(r->end, end) ? r->end : end);
+		}
 		return;
 	}
 }
@@ -106,6 +108,7 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		overlap_tell(w, pcb, seg->seq, seg->seq + take);
 	if (len && take == 0) {
 		tcp_ack_now(w, pcb);
+		tcp_mib(w, TCPZeroWindowDrop);
 		pkt_drop(w, seg->p, DROP_TCP_ZEROWINDOW);
 		return;
 	}
@@ -172,14 +175,17 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	if (pcb->ooo)
 		result = tcp_range_add(pcb->ooo, seg->seq, seg->seq + len);
 	if (result == TCP_RANGE_FULL) {
+		tcp_mib(w, TCPOFODrop);
 		pkt_drop(w, seg->p, DROP_TCP_OFO_QUEUE_PRUNE);
 		return;
 	}
 	tcp_range_recent(pcb->ooo, seg->seq);
 	if (result == TCP_RANGE_KNOWN) {
+		tcp_mib(w, TCPOFOMerge);
 		pkt_drop(w, seg->p, DROP_TCP_OFOMERGE);
 		return;
 	}
+	tcp_mib(w, TCPOFOQueue);
 	tcp_data_copy(pcb, seg, 0, len);
 	tcp_seg_done(w, seg);
 }
@@ -189,6 +195,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 static void nobody_reads(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	tcp_reset_for(w, seg);
+	tcp_mib(w, TCPAbortOnData);
 	pkt_drop(w, seg->p, DROP_TCP_ABORT_ON_DATA);
 	tcp_fail(w, pcb, 0);
 }

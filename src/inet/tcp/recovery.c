@@ -94,8 +94,12 @@ void tcp_recovery_enter(struct worker *w, struct tcp_pcb *pcb)
 	else
 		pcb->recover = pcb->snd_nxt;
 	tcp_recovery_state(w, pcb, TCP_RECOVERY);
-	if (!(pcb->flags & F_SACK_OK))
+	if (pcb->flags & F_SACK_OK) {
+		tcp_mib(w, TCPSackRecovery);
+	} else {
+		tcp_mib(w, TCPRenoRecovery);
 		lose_head(w, pcb);
+	}
 	pcb->flags |= F_OUTPUT;
 	tcp_list(w, pcb);
 }

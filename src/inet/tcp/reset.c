@@ -103,6 +103,8 @@ void tcp_challenge(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (!tcp_oow_allowed(w, pcb->oow_ack_ns))
 		return;
-	if (tcp_challenge_allowed(w))
-		tcp_ack_oow(w, pcb);
+	if (!tcp_challenge_allowed(w))
+		return;
+	tcp_mib(w, TCPChallengeACK);
+	tcp_ack_oow(w, pcb);
 }

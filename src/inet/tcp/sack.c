@@ -13,13 +13,15 @@ static bool tlp_twice(const struct tcp_pcb *pcb, const struct tcp_range *r)
 
 /* The peer got [start, end) twice: so much of what was resent need not have been. Where more came
  * twice than was resent it is the path that duplicates, and nothing follows from it. */
-static void dsack(struct tcp_pcb *pcb, const struct tcp_range *r, struct tcp_ack *a)
+static void dsack(struct worker *w, struct tcp_pcb *pcb, const struct tcp_range *r,
+		  struct tcp_ack *a)
 {
 	uint32_t len = r->end - r->start;
 
 	if (len > pcb->snd_max_wnd)
 		return;
 	pcb->dsack_dups += (len + pcb->snd_mss - 1) / pcb->snd_mss;
+	tcp_mib_add(w, TCPDSACKRecv, (len + pcb->snd_mss - 1) / pcb->snd_mss);
 	if (pcb->dsack_dups > pcb->total_retrans)
 		return;
 	a->what |= ACK_DSACK;
@@ -140,7 +142,7 @@ void tcp_sack_take(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *
 		return;
 	twice = is_dsack(seg);
 	if (twice)
-		dsack(pcb, &seg->sack[0], a);
+		dsack(w, pcb, &seg->sack[0], a);
 	n = blocks_sorted(pcb, seg, twice, sorted);
 	for (unsigned int i = 0; i < n; i++)
 		block_take(w, pcb, &sorted[i], a);

@@ -59,6 +59,7 @@ static void paws_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *se
 		tcp_ack_now(w, pcb);
 	else
 		tcp_ack_oow(w, pcb);
+	tcp_mib(w, PAWSEstab);
 	pkt_drop(w, seg->p, DROP_TCP_RFC7323_PAWS);
 }
 
@@ -71,6 +72,7 @@ static void old_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		pkt_drop(w, seg->p, DROP_TCP_INVALID_SEQUENCE);
 		return;
 	}
+	tcp_mib(w, TCPDSACKOldSent);
 	tcp_dsack_tell(w, pcb, seg->seq, seg_end(seg));
 	/* Echo the stamp of what was resent, not of what was received first: else the peer takes
 	 * the time that it waited for our lost ACK for the round trip. It is not recorded (RFC 7323
@@ -160,6 +162,7 @@ void tcp_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 	}
 	if (seg->flags & TCP_F_SYN) {
 		/* RFC 5961 section 4.2, whatever its number */
+		tcp_mib(w, TCPSYNChallenge);
 		tcp_challenge(w, pcb);
 		pkt_drop(w, seg->p, DROP_TCP_INVALID_SYN);
 		return;

@@ -86,11 +86,13 @@ static void window_probe(struct worker *w, struct tcp_pcb *pcb)
 {
 	if ((pcb->flags & F_SND_URG) && tcp_urgent_mode(pcb) && tcp_route(w, pcb) == 0)
 		tcp_xmit(w, pcb, pcb->snd_una, 0, TCP_F_ACK);
+	tcp_mib(w, TCPWinProbe);
 	probe(w, pcb);
 }
 
 static void time_out(struct worker *w, struct tcp_pcb *pcb)
 {
+	tcp_mib(w, TCPAbortOnTimeout);
 	tcp_fail(w, pcb, pcb->soft_error ? pcb->soft_error : ETIMEDOUT);
 }
 
@@ -115,6 +117,7 @@ static void keepalive_fired(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	}
 	pcb->keep_probes++;
+	tcp_mib(w, TCPKeepAlive);
 	probe(w, pcb);
 	pcb->long_ns = w->now_ns + keep_interval_ns(pcb);
 }
@@ -265,6 +268,14 @@ static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 	tcp_persist_start(w, pcb);
 }
 
+/* TCP_THIN_LINEAR_TIMEOUTS: a stream with so little on the way gets no help from duplicate ACKs;
+ * its first time-outs do not double [tcp_stream_is_thin]. */
+static bool stays_linear(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.thin_linear && pcb->pub.state == TCP_ESTABLISHED && pcb->retries <= 6 &&
+	       pcb->ssthresh < TCP_MAX_CWND && pcb->snd_nxt - pcb->snd_una < 4u * pcb->snd_mss;
+}
+
 static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->pub.state == TCP_SYN_SENT) {
@@ -303,7 +314,9 @@ static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 	tcp_recovery_timeout(w, pcb);
 	if (pcb->retries < 255)
 		pcb->retries++;
-	if (pcb->backoff < 30)
+	if (stays_linear(pcb))
+		pcb->backoff = 0;
+	else if (pcb->backoff < 30)
 		pcb->backoff++;
 	tcp_rtx_start(w, pcb);
 }
@@ -339,6 +352,7 @@ void tcp_timer_fired(struct worker *w, struct timer *t)
 	if (due(w, &pcb->ack_ns)) {
 		/* The program had its chance to answer: acknowledge in time from now on. */
 		pcb->flags &= ~F_PINGPONG;
+		tcp_mib(w, DelayedACKs);
 		tcp_ack_now(w, pcb);
 	}
 	if ((pcb->flags & F_PACE_WAIT) && pcb->pace_ns <= w->now_ns) {

@@ -40,6 +40,7 @@ void tcp_tlp_timer(struct worker *w, struct tcp_pcb *pcb)
 			pcb->tlp_end = pcb->snd_nxt ? pcb->snd_nxt : 1;
 			pcb->tlp_rxt = pcb->snd_nxt == before;
 			pcb->tlp_probes++;
+			tcp_mib(w, TCPLossProbes);
 		}
 	}
 	tcp_rtx_start(w, pcb);
@@ -60,6 +61,7 @@ void tcp_tlp_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *
 		if (!loss)
 			return;
 		pcb->tlp_end = 0;
+		tcp_mib(w, TCPLossProbeRecovery);
 		tcp_recovery_cwr(w, pcb);
 		tcp_prr_end(w, pcb);
 		tcp_recovery_settle(w, pcb);

@@ -56,6 +56,7 @@ bool tcp_undo_partial(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ac
 		return false;
 	if (pcb->reord_seen < UINT32_MAX)
 		pcb->reord_seen++;
+	tcp_mib(w, TCPPartialUndo);
 	undo(w, pcb, true);
 	tcp_recovery_settle(w, pcb);
 	return true;
@@ -65,6 +66,7 @@ bool tcp_undo_dsack(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (!pcb->undo_marker || !pcb->undo_rxt || pcb->undo_rxt_bytes)
 		return false;
+	tcp_mib(w, TCPDSACKUndo);
 	undo(w, pcb, false);
 	return true;
 }
@@ -74,17 +76,25 @@ bool tcp_undo_recovered(struct worker *w, struct tcp_pcb *pcb, const struct tcp_
 {
 	bool done = may_undo(pcb, a);
 
-	if (done)
-		undo(w, pcb, false);
-	else
+	if (!done) {
 		pcb->reo_persist -= !!pcb->reo_persist;
-	return done;
+		return false;
+	}
+	if (pcb->recovery == TCP_LOSS)
+		tcp_mib(w, TCPLossUndo);
+	else
+		tcp_mib(w, TCPFullUndo);
+	undo(w, pcb, false);
+	return true;
 }
 
 bool tcp_undo_loss(struct worker *w, struct tcp_pcb *pcb, const struct tcp_ack *a, bool frto)
 {
 	if (!frto && !may_undo(pcb, a))
 		return false;
+	tcp_mib(w, TCPLossUndo);
+	if (frto)
+		tcp_mib(w, TCPSpuriousRTOs);
 	undo(w, pcb, true);
 	pcb->retries = 0;
 	pcb->backoff = 0;

@@ -122,6 +122,8 @@ static void sent_account(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, ui
 		tcp_mib_add(w, RetransSegs, segs);
 	else
 		tcp_mib_add(w, OutSegs, segs);
+	if (len && !sent_before(pcb, seq, len, flags))
+		tcp_mib_add(w, TCPOrigDataSent, segs);
 	pcb->segs_out += segs;
 	if (len) {
 		pcb->data_segs_out += segs;
