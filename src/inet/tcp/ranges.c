@@ -72,6 +72,14 @@ void tcp_range_recent(struct tcp_ranges *s, uint32_t seq)
 		s->untold++;
 }
 
+bool tcp_range_prune(struct tcp_ranges *s, uint32_t seq)
+{
+	if (!s->n || tcp_seq_leq(s->r[s->n - 1].start, seq))
+		return false;
+	s->n--;
+	return true;
+}
+
 void tcp_range_below(struct tcp_ranges *s, uint32_t seq)
 {
 	uint32_t n = 0;

@@ -174,6 +174,12 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 		pcb->ooo = tcp_ranges_new(w);
 	if (pcb->ooo)
 		result = tcp_range_add(pcb->ooo, seg->seq, seg->seq + len);
+	/* What is nearer to the hole is worth more: the highest goes, though the peer was told that
+	 * we have it (RFC 2018 section 8) [tcp_prune_ofo_queue]. */
+	if (result == TCP_RANGE_FULL && pcb->ooo && tcp_range_prune(pcb->ooo, seg->seq)) {
+		tcp_mib(w, OfoPruned);
+		result = tcp_range_add(pcb->ooo, seg->seq, seg->seq + len);
+	}
 	if (result == TCP_RANGE_FULL) {
 		tcp_mib(w, TCPOFODrop);
 		pkt_drop(w, seg->p, DROP_TCP_OFO_QUEUE_PRUNE);

@@ -189,6 +189,7 @@ enum tcp_range_result tcp_range_add(struct tcp_ranges *s, uint32_t start, uint32
 void tcp_range_recent(struct tcp_ranges *s, uint32_t seq);
 const struct tcp_range *tcp_range_with(const struct tcp_ranges *s, uint32_t seq); /* or NULL */
 void tcp_range_below(struct tcp_ranges *s, uint32_t seq); /* forget what is below seq */
+bool tcp_range_prune(struct tcp_ranges *s, uint32_t seq); /* the highest, if it is above seq */
 
 /* mtu_probe.c: for pcbs that have pcb->mtu_probe, but where it says otherwise */
 enum tcp_mtu_probe_step {
