@@ -37,6 +37,15 @@ static int broken(struct abi_sock *s)
 	return app_sock_take_error(s);
 }
 
+/* The send ring of an idle connection was taken back: it is made again. */
+static bool direct_ring(struct weir *weir, const struct direct_fd *d, const struct abi_sock *s)
+{
+	struct abi_ctl ctl = { .op = ABI_CTL_RING, .sock = d->sock, .gen = d->gen };
+
+	return atomic_load_explicit(&s->tx_size_bytes, memory_order_relaxed) == 0 &&
+	       direct_ctl(weir, &ctl) == 0;
+}
+
 static ssize_t stream_send(struct weir *weir, struct direct_fd *d, const void *data, size_t len,
 			   int flags)
 {
@@ -54,6 +63,8 @@ static ssize_t stream_send(struct weir *weir, struct direct_fd *d, const void *d
 	if (len == 0)
 		return 0;
 	room = app_sock_tx_room(s);
+	if (room == 0 && direct_ring(weir, d, s))
+		room = app_sock_tx_room(s);
 	if (room == 0) {
 		atomic_fetch_or(&s->want, ABI_WANT_TX);
 		return direct_fail(EAGAIN);

@@ -58,6 +58,10 @@ out:
 
 static int wait_space(struct wsock *ws, bool nonblock, int64_t *deadline)
 {
+	int err = stream_ring(ws);
+
+	if (err)
+		return err;
 	atomic_fetch_or(&ws->shm->want, ABI_WANT_TX);
 	if (app_sock_tx_room(ws->shm) > 0)
 		return 0;

@@ -327,6 +327,7 @@ ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 ssize_t stream_send_ready(struct wsock *ws, int flags); /* errors a send meets before any data */
 void stream_published(struct wsock *ws, uint32_t new_tail);
+int stream_ring(struct wsock *ws);
 void stream_taken(struct wsock *ws, uint32_t new_head);
 ssize_t epipe(const struct wsock *ws, int flags);
 /* urgent.c: recv(MSG_OOB); and, under rx_lock, what a read of `used` bytes at *head may take */

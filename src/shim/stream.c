@@ -120,6 +120,18 @@ static ssize_t put(struct wsock *ws, const struct iovec *iov, size_t skip, size_
 	return room;
 }
 
+/* The engine takes the ring of an idle connection back; it is there again when this returns 0. */
+int stream_ring(struct wsock *ws)
+{
+	struct ctl_args args = { .op = ABI_CTL_RING };
+	uint32_t state = atomic_load_explicit(&ws->shm->state, memory_order_relaxed);
+
+	if (likely(atomic_load_explicit(&ws->shm->tx_size_bytes, memory_order_relaxed) != 0) ||
+	    (state & (ABI_S_TX_SHUT | ABI_S_RESET)))
+		return 0;
+	return ctl_call(ws, &args);
+}
+
 static int wait_room(struct wsock *ws, size_t left, int64_t *deadline)
 {
 	uint32_t third = atomic_load(&ws->shm->tx_size_bytes) / 3;
@@ -151,6 +163,9 @@ ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			break;
 		/* As SOCK_NOSPACE: also a partial write wants to hear of the space. */
 		atomic_fetch_or(&ws->shm->want, ABI_WANT_TX);
+		err = stream_ring(ws);
+		if (err)
+			break;
 		if (app_sock_tx_room(ws->shm) > 0)
 			continue;
 		err = -EAGAIN;

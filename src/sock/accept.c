@@ -86,6 +86,7 @@ void accept_claim(struct session *session, struct sock *s)
 	accept_unlink(s);
 	timer_cancel(&s->part->w->timers, &s->timer);
 	sock_ref(session, s);
+	stream_idle_watch(s);
 }
 
 static void grace_over(struct worker *w, struct timer *t)

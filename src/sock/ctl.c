@@ -105,6 +105,9 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			ctl->len = sizeof(ctl->data);
 		ret = option_get(s, ctl->level, ctl->optname, ctl->data, &ctl->len);
 		break;
+	case ABI_CTL_RING:
+		ret = stream_need_tx(s);
+		break;
 	default:
 		sock_broken(ch->part, "a control request's operation is unknown");
 		ret = -EINVAL;

@@ -49,6 +49,7 @@
 #define SOCK_POLL_BURST 512u		   /* and of all */
 #define SOCK_DGRAM_BURST 64u		   /* datagrams of one socket a turn */
 #define SOCK_ACCEPT_GRACE_NS 1000000000ull /* for a connection that was taken and not claimed */
+#define SOCK_IDLE_NS 10000000000ull	   /* an empty ring is kept for so long */
 #define CHANNEL_WORDS (ABI_MAX_CHANNELS / 64)
 
 struct sock;
@@ -150,8 +151,8 @@ struct sock {
 	struct sock *listener;			  /* of such a connection */
 	struct sock *queue_next, **queue_pprev;	  /* such a connection; pprev NULL: not one */
 	uint32_t shard_next, shard_first;	  /* slots of the other workers, see shard.c */
-	struct timer timer;			  /* reaps what was taken and never claimed */
-	struct sock_options *opt;		  /* shared, see above */
+	struct timer timer;	  /* reaps what was taken and never claimed; then idle.c's */
+	struct sock_options *opt; /* shared, see above */
 };
 
 /* With struct abi_sock (192) and the pcb: at most 1.5 KB for a connection that is idle. */
@@ -299,6 +300,10 @@ void stream_fit_tx(struct sock *s);
 uint32_t stream_tx_size(const struct sock *s);
 void stream_tx_apply(struct sock *s); /* TCP_NOTSENT_LOWAT */
 void stream_rx_lowat(struct sock *s); /* SO_RCVLOWAT */
+
+/* idle.c */
+void stream_idle_watch(struct sock *s); /* it has a ring now */
+int stream_need_tx(struct sock *s);	/* 0, -ENOBUFS, -ENOTCONN */
 
 /* accept.c */
 void accept_open(struct sock *listener);

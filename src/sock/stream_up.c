@@ -20,6 +20,7 @@ static void up_connected(struct worker *w, struct tcp_pcb *pcb)
 		return;
 	s->state = (s->state & ~ABI_S_CONNECTING) | ABI_S_CONNECTED;
 	sock_set_addrs(s);
+	stream_idle_watch(s);
 	sock_mark(s, ABI_EV_OUT);
 }
 
@@ -89,6 +90,9 @@ static int up_need_rcv(struct worker *w, struct tcp_pcb *pcb, uint32_t least)
 	if (ring_make(s->part, rcv, rx_ring_size(pcb, least)) != 0)
 		return -ENOMEM;
 	sock_publish_rx_ring(s, rcv);
+	stream_idle_watch(s);
+	/* A question is answered, most often. */
+	stream_need_tx(s);
 	return 0;
 }
 

@@ -110,6 +110,7 @@ enum abi_ctl_op {
 	ABI_CTL_SHUTDOWN,   /* optname = SHUT_RD, SHUT_WR, SHUT_RDWR */
 	ABI_CTL_SETSOCKOPT, /* level, optname, data[len] */
 	ABI_CTL_GETSOCKOPT, /* level, optname, len in: room, out: length; data */
+	ABI_CTL_RING,	    /* a stream's send ring, which was taken back while it was idle */
 	ABI_CTL_MAX
 };
 
@@ -175,9 +176,10 @@ struct abi_channel {
 /*
  * A socket's shared part. Positions run freely modulo 2^32; the byte of position p is at
  * ring[p & (size - 1)]; sizes are powers of two; a size of 0 means the ring is not there yet
- * (rings come with the first data; the engine makes the send ring when the socket connects). Place
- * and size of a stream's ring change only under its lock; positions go on from one ring to the
- * next.
+ * (rings come with the first data; the engine makes the send ring when the socket connects, and
+ * takes both back when they were empty and idle for long: ABI_CTL_RING asks for the send ring
+ * again). Place and size of a stream's ring change only under its lock; positions go on from one
+ * ring to the next.
  *
  * Listener: the receive ring is an array of uint64_t, generation << 32 | index of each connection
  * that waits to be accepted; positions count entries, rx_size_bytes / 8 of them. Consumers

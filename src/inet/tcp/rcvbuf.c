@@ -113,3 +113,13 @@ void tcp_rcv_space_adjust(struct worker *w, struct tcp_pcb *pcb)
 	q->seq = read_seq;
 	q->start_ns = w->now_ns;
 }
+
+bool tcp_rcv_release(struct worker *w, struct tcp_pcb *pcb)
+{
+	if (pcb->ooo)
+		return false;
+	tcp_rcvq_free(w, pcb);
+	if (!pcb->pub.rcv_locked)
+		pcb->pub.rcv_space_bytes = (uint32_t)w->tcp->params.tcp_rmem[1];
+	return true;
+}

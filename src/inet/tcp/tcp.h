@@ -120,6 +120,11 @@ uint32_t tcp_snd_space(const struct worker *w, const struct tcp_pcb *pcb);
 /* rcv.head has moved: tell the peer if the window opened enough. */
 void tcp_consumed(struct worker *w, struct tcp_pcb *pcb);
 
+/* rcv is empty and was not used for long: may the socket take its ring away? TCP forgets how much
+ * the program used to read, and asks for a ring when data comes. False: something out of order is
+ * there. */
+bool tcp_rcv_release(struct worker *w, struct tcp_pcb *pcb);
+
 /* Would more receive space make a difference that the peer should be told of? The socket layer sets
  * ABI_S_RX_KICK accordingly. */
 bool tcp_wants_consumed(const struct tcp_pcb *pcb);

@@ -236,6 +236,11 @@ uint32_t tcp_snd_space(const struct worker *w, const struct tcp_pcb *pcb)
 	return fake_snd_space;
 }
 
+bool tcp_rcv_release(struct worker *w, struct tcp_pcb *pcb)
+{
+	return true;
+}
+
 uint32_t tcp_unsent(const struct tcp_pcb *pcb)
 {
 	return fake_unsent;

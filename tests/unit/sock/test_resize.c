@@ -273,12 +273,90 @@ static void test_send_ring_gets_smaller(void **state)
 	read_more(&got, 60000);
 }
 
+/* ---- silence ---- */
+
+static void pass(unsigned int seconds)
+{
+	for (; seconds; seconds--) {
+		w->now_ns += 1000000000ull;
+		timer_run(w, &w->timers, w->now_ns);
+		prog_run(&p);
+	}
+}
+
+static void test_rings_of_the_silent_go_back(void **state)
+{
+	uint32_t sent = 0, got = 0;
+	uint64_t none;
+	struct abi_ctl ctl = { .op = ABI_CTL_RING };
+
+	send_more(&sent, 1000);
+	pass(30);
+	/* Unread bytes keep the one ring; nothing the three others. */
+	none = heap()->used_bytes - 131072;
+	assert_int_equal(prog_sock(&p, s)->rx_size_bytes, 131072);
+	assert_int_equal(prog_sock(&p, c)->tx_size_bytes, 0);
+	assert_int_equal(prog_sock(&p, s)->tx_size_bytes, 0);
+	assert_true(app_sock_events(prog_sock(&p, c)) & ABI_EV_OUT);
+	read_more(&got, 1000);
+	pass(30);
+	assert_int_equal(heap()->used_bytes, none);
+	/* Who has something to write asks for the ring; data brings both of the other side. */
+	assert_int_equal(prog_send(&p, c, "x", 1), 0);
+	assert_int_equal(prog_ctl(&p, &ctl, &c), 0);
+	assert_int_equal(prog_ctl(&p, &ctl, &c), 0);
+	send_more(&sent, 60000);
+	assert_int_equal(prog_sock(&p, s)->rx_size_bytes, 131072);
+	assert_int_equal(prog_sock(&p, s)->tx_size_bytes, 131072);
+	read_more(&got, 60000);
+	assert_int_equal(heap()->used_bytes, none + 3 * 131072);
+}
+
+static void test_the_busy_keep_theirs(void **state)
+{
+	uint32_t sent = 0, got = 0;
+
+	for (unsigned int i = 0; i < 30; i++) {
+		send_more(&sent, 10);
+		read_more(&got, 10);
+		pass(2);
+	}
+	assert_int_equal(prog_sock(&p, s)->rx_size_bytes, 131072);
+	assert_int_equal(prog_sock(&p, c)->tx_size_bytes, 131072);
+}
+
+static void test_who_is_inside_keeps_it(void **state)
+{
+	uint32_t sent = 0, got = 0;
+
+	send_more(&sent, 10);
+	read_more(&got, 10);
+	assert_true(app_try_lock(&prog_sock(&p, s)->rx_lock, 77));
+	assert_true(app_try_lock(&prog_sock(&p, c)->tx_lock, 77));
+	pass(30);
+	assert_int_equal(prog_sock(&p, s)->rx_size_bytes, 131072);
+	assert_int_equal(prog_sock(&p, c)->tx_size_bytes, 131072);
+	app_unlock(&prog_sock(&p, s)->rx_lock);
+	app_unlock(&prog_sock(&p, c)->tx_lock);
+	pass(30);
+	assert_int_equal(prog_sock(&p, s)->rx_size_bytes, 0);
+	assert_int_equal(prog_sock(&p, c)->tx_size_bytes, 0);
+	/* A program that writes where there is no ring. */
+	atomic_store(&prog_sock(&p, c)->tx_tail, 20);
+	prog_submit(&p, ABI_OP_TX, c, 0, 0);
+	prog_run(&p);
+	assert_non_null(session_broken(p.session));
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_grows_with_its_bytes),
 		T(test_takes_along_what_is_out_of_order),
+		T(test_rings_of_the_silent_go_back),
+		T(test_the_busy_keep_theirs),
+		T(test_who_is_inside_keeps_it),
 		T(test_waits_for_the_lock),
 		T(test_memory_is_limited),
 		T(test_a_read_position_that_cannot_be),
