@@ -244,7 +244,8 @@ static inline void asked_with_success(void)
 int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns);
 /* As sock_wait, but until the send ring has room for bytes. */
 int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
-/* Till so many bytes can be read, or no more will come. */
+/* Till so many bytes can be read, or no more will come. More than one: give a deadline, for the
+ * engine tells of the first only. */
 int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns);
 int sock_wait_connected(struct wsock *ws, int64_t deadline_ns);
 

@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#define PEEK_AGAIN_NS 2000000
+
 /* Copy len bytes between a ring at pos and an iovec, of which the first `skip` bytes are done. */
 static void copy_iov(uint8_t *ring, uint32_t size, uint32_t pos, const struct iovec *iov,
 		     size_t skip, uint32_t len, bool to_ring)
@@ -262,6 +264,15 @@ static bool ended(const struct wsock *ws)
 		(ABI_S_RX_EOF | ABI_S_RESET | ABI_S_DEAD));
 }
 
+/* For a peek that wants more than there is. Nobody tells when it is there: look again and again. */
+static int wait_all(struct wsock *ws, size_t bytes, int64_t deadline)
+{
+	int64_t soon = now_ns() + PEEK_AGAIN_NS;
+	int n = sock_wait_data(ws, bytes, soon < deadline ? soon : deadline);
+
+	return n == -EAGAIN && soon < deadline ? 0 : n;
+}
+
 ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
 {
 	size_t total = iovcnt == 1 ? iov->iov_len : iov_total(iov, iovcnt);
@@ -290,8 +301,9 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			continue;
 		if (deadline == 0)
 			deadline = deadline_after(ws->rcv_timeout_ns);
-		/* A peek has to wait for all of it at once. */
-		n = sock_wait_data(ws, peek ? target : recv_target(ws, target - done, 0), deadline);
+		/* What is there is taken at once, but for a peek, which waits for all of it. */
+		n = peek && target > 1 ? wait_all(ws, target, deadline)
+				       : sock_wait_data(ws, 1, deadline);
 		if (n)
 			break;
 	}

@@ -270,13 +270,14 @@ static void sock_arm(void *arg)
 	wsock_watch(s->ws, thread_state()->channel, s->events | ABI_WATCH_ONCE);
 }
 
-static int run(struct sock_waiter *s, bool (*ready)(void *), int64_t deadline_ns)
+static int run(struct sock_waiter *s, bool (*ready)(void *), void (*arm)(void *),
+	       int64_t deadline_ns)
 {
 	struct waiter w;
 	int err;
 
 	obj_get(&s->ws->obj);
-	waiter_init(&w, ready, sock_arm, s);
+	waiter_init(&w, ready, arm, s);
 	w.deadline_ns = deadline_ns;
 	w.restartable = deadline_ns == NO_DEADLINE;
 	err = waiter_run(&w);
@@ -288,7 +289,7 @@ int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns)
 {
 	struct sock_waiter s = { .ws = ws, .events = events };
 
-	return run(&s, events_ready, deadline_ns);
+	return run(&s, events_ready, sock_arm, deadline_ns);
 }
 
 /* Writable is enough, too: the ring may have become smaller since bytes was thought of. */
@@ -315,7 +316,7 @@ int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns)
 {
 	struct sock_waiter s = { .ws = ws, .events = ABI_EV_OUT, .bytes = bytes };
 
-	return run(&s, space_ready, deadline_ns);
+	return run(&s, space_ready, sock_arm, deadline_ns);
 }
 
 static bool data_ready(void *arg)
@@ -339,7 +340,7 @@ int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns)
 				 .events = ABI_EV_IN | ABI_EV_RDHUP,
 				 .bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX };
 
-	return run(&s, data_ready, deadline_ns);
+	return run(&s, data_ready, bytes > 1 ? NULL : sock_arm, deadline_ns);
 }
 
 static bool connected_ready(void *arg)
@@ -353,5 +354,5 @@ int sock_wait_connected(struct wsock *ws, int64_t deadline_ns)
 {
 	struct sock_waiter s = { .ws = ws, .events = ABI_EV_OUT };
 
-	return run(&s, connected_ready, deadline_ns);
+	return run(&s, connected_ready, sock_arm, deadline_ns);
 }

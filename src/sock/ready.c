@@ -206,6 +206,7 @@ static void sock_post(struct sock *s, uint32_t events)
 int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 {
 	struct watch *watch = watch_find(s, ch);
+	uint32_t events;
 
 	if (watch == NULL)
 		watch = watch_add(s, ch);
@@ -215,7 +216,11 @@ int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 	sock_publish(s);
 	/* The same fence as in sock_flush(). */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (watch_wants(watch, app_sock_events(s->abi))) {
+	events = app_sock_events(s->abi);
+	/* A reader may wait for less than SO_RCVLOWAT: any bytes are news. */
+	if (!(s->state & ABI_S_LISTEN) && app_sock_rx_used(s->abi) != 0)
+		events |= ABI_EV_IN;
+	if (watch_wants(watch, events)) {
 		watch_post(watch);
 		if (interest & ABI_WATCH_ONCE)
 			watch_free(s->part->w, watch);

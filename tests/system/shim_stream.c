@@ -289,6 +289,61 @@ static void waitall_and_vectors(void)
 	reap(pid);
 }
 
+/* The bytes in two halves, a moment apart. */
+static pid_t halves_later(int fd, const char *bytes, size_t half)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	usleep(50000);
+	CHECK(send(fd, bytes, half, 0) == (ssize_t)half);
+	usleep(50000);
+	CHECK(send(fd, bytes + half, half, 0) == (ssize_t)half);
+	_exit(0);
+}
+
+/* A call that waits returns with SO_RCVLOWAT bytes, or all it asked for where that is less. */
+static void rcvlowat(void)
+{
+	int a, b, lowat = 8, got;
+	char buf[64];
+	socklen_t len = sizeof(got);
+	pid_t pid;
+
+	pair(&a, &b);
+	CHECK(setsockopt(b, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat)) == 0);
+	CHECK(getsockopt(b, SOL_SOCKET, SO_RCVLOWAT, &got, &len) == 0 && got == 8);
+	pid = halves_later(a, "abcdefgh", 4);
+	CHECK(recv(b, buf, sizeof(buf), 0) == 8 && memcmp(buf, "abcdefgh", 8) == 0);
+	reap(pid);
+	pid = halves_later(a, "123456", 3);
+	CHECK(recv(b, buf, 5, 0) == 5 && memcmp(buf, "12345", 5) == 0);
+	CHECK(recv(b, buf, sizeof(buf), MSG_DONTWAIT) == 1 && buf[0] == '6');
+	reap(pid);
+	/* The end comes before there are so many. */
+	pid = halves_later(a, "xy", 1);
+	reap(pid);
+	CHECK(shutdown(a, SHUT_WR) == 0);
+	CHECK(recv(b, buf, sizeof(buf), 0) == 2);
+	CHECK(recv(b, buf, sizeof(buf), 0) == 0);
+}
+
+static void peek_waitall(void)
+{
+	char buf[8];
+	int a, b;
+	pid_t pid;
+
+	pair(&a, &b);
+	pid = halves_later(a, "abcdefgh", 4);
+	CHECK(recv(b, buf, 8, MSG_PEEK | MSG_WAITALL) == 8 && memcmp(buf, "abcdefgh", 8) == 0);
+	CHECK(recv(b, buf, 6, MSG_WAITALL) == 6);
+	CHECK(shutdown(a, SHUT_WR) == 0);
+	CHECK(recv(b, buf, 8, MSG_PEEK | MSG_WAITALL) == 2 && memcmp(buf, "gh", 2) == 0);
+	reap(pid);
+}
+
 static void send_file(void)
 {
 	enum { BYTES = 3 << 20 };
@@ -389,6 +444,8 @@ static const struct shim_case cases[] = {
 	{ "timeouts", timeouts },
 	{ "interrupted", interrupted },
 	{ "waitall_and_vectors", waitall_and_vectors },
+	{ "rcvlowat", rcvlowat },
+	{ "peek_waitall", peek_waitall },
 	{ "send_file", send_file },
 	{ "splices", splices },
 	{ "stdio", stdio },
