@@ -111,15 +111,12 @@
 #define TCP_DELACK_NS (40ull * TCP_MS_NS)   /* [TCP_DELACK_MIN] */
 #define TCP_TIME_WAIT_NS (60ull * TCP_S_NS) /* [TCP_TIMEWAIT_LEN] */
 #define TCP_PAWS_IDLE_S (24u * 24u * 3600u) /* RFC 7323 section 5.5 */
-#define TCP_KEEP_IDLE_S 7200u
-#define TCP_KEEP_INTERVAL_S 75u
-#define TCP_KEEP_COUNT 9u
-#define TCP_QUICKACKS 16u	  /* [TCP_MAX_QUICKACKS] */
-#define TCP_DUP_THRESH 3u	  /* RFC 5681 */
-#define TCP_GSO_MAX_BYTES 65535u  /* of an IP packet */
-#define IP4_TCP_MAX_HDR_BYTES 80u /* without IP options */
-#define TCP_MIN_MSS 88u		  /* what we ask for, at least [TCP_MIN_MSS] */
-#define TCP_MIN_SND_MSS 48u	  /* 40 bytes of options and 8 of data [tcp_min_snd_mss] */
+#define TCP_QUICKACKS 16u		    /* [TCP_MAX_QUICKACKS] */
+#define TCP_DUP_THRESH 3u		    /* RFC 5681 */
+#define TCP_GSO_MAX_BYTES 65535u	    /* of an IP packet */
+#define IP4_TCP_MAX_HDR_BYTES 80u	    /* without IP options */
+#define TCP_MIN_MSS 88u			    /* what we ask for, at least [TCP_MIN_MSS] */
+#define TCP_MIN_SND_MSS 48u /* 40 bytes of options and 8 of data [tcp_min_snd_mss] */
 #define TCP_MAX_CWND (1u << 30)
 
 /* pcb->flags */

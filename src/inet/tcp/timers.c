@@ -36,15 +36,20 @@ void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb)
 	pcb->flags |= F_PERSIST;
 }
 
-static uint64_t keep_idle_ns(const struct tcp_pcb *pcb)
+/* The socket's own, or else the parameter: [tcp_keepalive_time], [_intvl], [_probes]. */
+static uint64_t or_param_ns(uint32_t own_s, int64_t param_s)
 {
-	return (pcb->pub.keep_idle_s ? pcb->pub.keep_idle_s : TCP_KEEP_IDLE_S) * TCP_S_NS;
+	return (own_s ? own_s : (uint64_t)param_s) * TCP_S_NS;
 }
 
-static uint64_t keep_interval_ns(const struct tcp_pcb *pcb)
+static uint64_t keep_idle_ns(const struct worker *w, const struct tcp_pcb *pcb)
 {
-	return (pcb->pub.keep_interval_s ? pcb->pub.keep_interval_s : TCP_KEEP_INTERVAL_S) *
-	       TCP_S_NS;
+	return or_param_ns(pcb->pub.keep_idle_s, w->tcp->params.tcp_keepalive_time);
+}
+
+static uint64_t keep_interval_ns(const struct worker *w, const struct tcp_pcb *pcb)
+{
+	return or_param_ns(pcb->pub.keep_interval_s, w->tcp->params.tcp_keepalive_intvl);
 }
 
 static bool keepalive_runs(const struct tcp_pcb *pcb)
@@ -67,9 +72,9 @@ void tcp_keepalive_update(struct worker *w, struct tcp_pcb *pcb)
 		pcb->keep_probes = 0;
 		return;
 	}
-	pcb->long_ns = pcb->last_rcv_ns + keep_idle_ns(pcb);
+	pcb->long_ns = pcb->last_rcv_ns + keep_idle_ns(w, pcb);
 	if (pcb->keep_probes)
-		pcb->long_ns = w->now_ns + keep_interval_ns(pcb);
+		pcb->long_ns = w->now_ns + keep_interval_ns(w, pcb);
 	tcp_timer_arm(w, pcb, pcb->long_ns);
 }
 
@@ -99,15 +104,16 @@ static void time_out(struct worker *w, struct tcp_pcb *pcb)
 static void keepalive_fired(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint64_t idle_ns = w->now_ns - pcb->last_rcv_ns;
-	uint32_t count = pcb->pub.keep_count ? pcb->pub.keep_count : TCP_KEEP_COUNT;
+	uint32_t count = pcb->pub.keep_count ? pcb->pub.keep_count
+					     : (uint32_t)w->tcp->params.tcp_keepalive_probes;
 
 	if (!keepalive_runs(pcb))
 		return;
 	/* Data on the way tests the connection by itself. */
-	if (pcb->snd_una != pcb->snd_nxt || idle_ns < keep_idle_ns(pcb)) {
+	if (pcb->snd_una != pcb->snd_nxt || idle_ns < keep_idle_ns(w, pcb)) {
 		pcb->keep_probes = 0;
 		pcb->long_ns = (pcb->snd_una != pcb->snd_nxt ? w->now_ns : pcb->last_rcv_ns) +
-			       keep_idle_ns(pcb);
+			       keep_idle_ns(w, pcb);
 		return;
 	}
 	if (user_timeout_ns(pcb) ? idle_ns >= user_timeout_ns(pcb) && pcb->keep_probes > 0
@@ -119,7 +125,7 @@ static void keepalive_fired(struct worker *w, struct tcp_pcb *pcb)
 	pcb->keep_probes++;
 	tcp_mib(w, TCPKeepAlive);
 	probe(w, pcb);
-	pcb->long_ns = w->now_ns + keep_interval_ns(pcb);
+	pcb->long_ns = w->now_ns + keep_interval_ns(w, pcb);
 }
 
 static void long_fired(struct worker *w, struct tcp_pcb *pcb)
