@@ -156,6 +156,18 @@ static void wants_fair(struct sim *s, struct result *r)
 			 100 * r->goodput / r->wanted);
 }
 
+/* Marks are answered with a smaller window: the queue never runs over. */
+static void wants_marked(struct sim *s, struct result *r)
+{
+	double least = strcmp(s->p->cc, "dctcp") == 0 ? 0.95 : 0.8;
+
+	wants_clean(s, r);
+	r->wanted = capacity(s->p);
+	if (r->goodput < least * r->wanted)
+		sim_fail(s, "together %.1f %% of the link's capacity",
+			 100 * r->goodput / r->wanted);
+}
+
 static void sums(struct sim *s, struct result *r)
 {
 	for (uint32_t i = 0; i < s->conns; i++) {
@@ -210,6 +222,8 @@ void judge_programs(struct sim *s, struct result *r)
 		wants_clean(s, r);
 	else if (strcmp(s->p->want, "fair") == 0)
 		wants_fair(s, r);
+	else if (strcmp(s->p->want, "marked") == 0)
+		wants_marked(s, r);
 }
 
 /* ---- at the end ---- */

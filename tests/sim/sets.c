@@ -33,7 +33,7 @@ static void make_mixed(struct sim_params *p, uint64_t index)
 	uint64_t rng = p->seed;
 
 	word(p->app, apps[index % 7]);
-	word(p->cc, sim_chance(&rng, 0.7) ? "cubic" : "reno");
+	word(p->cc, sim_chance(&rng, 0.6) ? "cubic" : sim_chance(&rng, 0.5) ? "reno" : "bbr");
 	p->bytes = scale(&rng, 1, 1000000);
 	p->flows = sim_chance(&rng, 0.6) ? 1 : scale(&rng, 1, 30);
 	p->gap_us = sim_chance(&rng, 0.5) ? 0 : scale(&rng, 1, 300000);
@@ -127,23 +127,33 @@ static void make_clean(struct sim_params *p, uint64_t index)
 
 static const char *controller(uint64_t index)
 {
-	return index % 2 ? "reno" : "cubic";
+	static const char *const names[] = { "cubic", "reno", "bbr" };
+
+	return names[index % 3];
 }
 
-/* The link is full for a long flow: 95 %. The window is no more than the 256 KB of a buffer here.
- */
+/* A pipe of so many bytes, at no more than 100 Mbit/s. */
+static void pipe_of(struct sim_params *p, uint64_t *rng, uint64_t low, uint64_t high)
+{
+	uint64_t bdp = scale(rng, low, high);
+
+	p->rate_kbit = bdp * 8000 / (2 * p->delay_us);
+	if (p->rate_kbit > 100000) {
+		p->rate_kbit = 100000;
+		bdp = p->rate_kbit * 2 * p->delay_us / 8000;
+	}
+	p->buffer = bdp + 3000;
+}
+
+/* The link is full for a long flow. */
 static void make_capacity(struct sim_params *p, uint64_t index)
 {
-	uint64_t rng = p->seed, bdp;
+	uint64_t rng = p->seed;
 
 	word(p->want, "capacity");
 	word(p->cc, controller(index));
 	p->delay_us = scale(&rng, 1000, 100000);
-	/* The pipe, with the queue in front of it, is no more than what a recovery of two round
-	 * trips leaves of 256 KB. */
-	bdp = scale(&rng, 30000, 65000);
-	p->rate_kbit = bdp * 8000 / (2 * p->delay_us);
-	p->buffer = bdp * among(&rng, 100, 120) / 100 + 3000;
+	pipe_of(p, &rng, 30000, 2000000);
 	p->seconds = 30;
 	p->tso = sim_chance(&rng, 0.5);
 }
@@ -154,7 +164,7 @@ static void make_response(struct sim_params *p, uint64_t index)
 	uint64_t rng = p->seed;
 
 	word(p->want, "response");
-	word(p->cc, controller(index));
+	word(p->cc, index % 2 ? "reno" : "cubic");
 	p->loss = losses[index / 2 % 4];
 	p->delay_us = scale(&rng, 5000, 50000);
 	p->seconds = (uint64_t)(2000000.0 / 1.2 * p->loss * (double)p->delay_us * 1e-6) + 60;
@@ -162,26 +172,44 @@ static void make_response(struct sim_params *p, uint64_t index)
 
 static void make_fair(struct sim_params *p, uint64_t index)
 {
-	uint64_t rng = p->seed, bdp;
+	uint64_t rng = p->seed;
 
 	word(p->want, "fair");
 	word(p->cc, controller(index));
 	p->flows = 2;
 	p->gap_us = scale(&rng, 1, 3000000);
 	p->delay_us = scale(&rng, 2000, 50000);
-	bdp = scale(&rng, 50000, 150000);
-	p->rate_kbit = bdp * 8000 / (2 * p->delay_us);
-	p->buffer = bdp + 3000;
+	pipe_of(p, &rng, 50000, 200000);
 	p->seconds = 60 + 3000 * p->delay_us / 1000000; /* 1500 round trips */
+}
+
+/* The bottleneck marks long before it drops. */
+static void make_marked(struct sim_params *p, uint64_t index)
+{
+	static const char *const names[] = { "cubic", "reno", "dctcp" };
+	uint64_t rng = p->seed;
+
+	word(p->want, "marked");
+	word(p->cc, names[index % 3]);
+	p->ecn = 1;
+	p->flows = among(&rng, 1, 4);
+	p->gap_us = scale(&rng, 1, 1000000);
+	p->delay_us = scale(&rng, 200, index % 3 == 2 ? 2000 : 20000);
+	pipe_of(p, &rng, 30000, 200000);
+	p->mark = p->buffer / 2 + 20000;
+	p->buffer = p->mark + 1000000;
+	p->seconds = 20;
 }
 
 static const struct sim_set sets[] = {
 	{ "clean", "a link without faults: nothing is sent again", make_clean, 200, 0 },
-	{ "mixed", "everything at once, all programs", make_mixed, 740, 0 },
+	{ "mixed", "everything at once, all programs", make_mixed, 730, 0 },
 	{ "capacity", "a long flow fills the link", make_capacity, 20, 0 },
 	{ "response", "random loss: goodput as the controller's response function says",
 	  make_response, 20, 0 },
-	{ "fair", "two flows share a bottleneck", make_fair, 20, 0 },
+	{ "fair", "two flows share a bottleneck", make_fair, 12, 0 },
+	{ "marked", "ECN: the bottleneck marks long before it drops: nothing is sent again",
+	  make_marked, 15, 0 },
 };
 
 const struct sim_set *sim_set_at(unsigned int i)
