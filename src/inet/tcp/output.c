@@ -289,13 +289,38 @@ static bool output_mtu_probe(struct worker *w, struct tcp_pcb *pcb, bool *enough
 	}
 }
 
+/* Was cwnd full at some time of this window? Else: how much was on the way at most? What holds is
+ * kept for a round trip, for after each ACK there is room for a moment [tcp_cwnd_validate]. */
+static void cwnd_validate(struct tcp_pcb *pcb, uint32_t pipe)
+{
+	uint32_t out = pcb->snd_nxt - pcb->snd_una;
+	bool full = pipe + pcb->snd_mss > pcb->cwnd;
+
+	if (!full && tcp_seq_lt(pcb->snd_una, pcb->out_seq) &&
+	    ((pcb->flags & F_CWND_LIMITED) || out <= pcb->out_max))
+		return;
+	pcb->flags &= ~F_CWND_LIMITED;
+	if (full)
+		pcb->flags |= F_CWND_LIMITED;
+	pcb->out_max = out;
+	pcb->out_seq = pcb->snd_nxt;
+}
+
+/* Slow start may get to twice what was on the way [tcp_is_cwnd_limited]; after it only a window
+ * that was full grows: what was not tried is not known to be there (RFC 7661 section 4.1). */
+bool tcp_cwnd_used(const struct tcp_pcb *pcb)
+{
+	if (pcb->flags & F_CWND_LIMITED)
+		return true;
+	return pcb->cwnd < pcb->ssthresh && pcb->cwnd < 2 * pcb->out_max;
+}
+
 /* Returns false where buffers ran out. */
 static bool output_fresh(struct worker *w, struct tcp_pcb *pcb)
 {
-	uint32_t len, pipe;
+	uint32_t len, pipe, before = pcb->snd_nxt;
 	bool enough = true;
 
-	pcb->flags &= ~F_CWND_LIMITED;
 	if (pcb->mtu_probe && !output_mtu_probe(w, pcb, &enough)) {
 		pcb->flags |= F_CWND_LIMITED;
 		return enough;
@@ -309,8 +334,8 @@ static bool output_fresh(struct worker *w, struct tcp_pcb *pcb)
 			return false;
 	}
 	pipe = tcp_pipe(pcb);
-	if (pipe + pcb->snd_mss > pcb->cwnd || pipe * 2 > pcb->cwnd)
-		pcb->flags |= F_CWND_LIMITED;
+	if (pcb->snd_nxt != before || pipe + pcb->snd_mss > pcb->cwnd)
+		cwnd_validate(pcb, pipe);
 	app_limited(pcb, pipe);
 	/* The FIN alone: it needs no room in the windows' sense that matters. */
 	if (fin_waits(pcb))

@@ -260,7 +260,7 @@ static void congestion_control(struct worker *w, struct tcp_pcb *pcb, struct tcp
 		return;
 	}
 	bytes = growth(pcb, a, prior);
-	if (bytes && (pcb->flags & F_CWND_LIMITED) && !reducing)
+	if (bytes && tcp_cwnd_used(pcb) && !reducing)
 		pcb->cc->grow(w, pcb, bytes);
 }
 

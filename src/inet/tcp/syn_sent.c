@@ -67,7 +67,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	tcp_rtt_syn(w, pcb);
 	pcb->backoff = 0;
 	tcp_set_state(w, pcb, TCP_ESTABLISHED);
-	pcb->recover = pcb->snd_una;
+	pcb->recover = pcb->out_seq = pcb->snd_una;
 	pcb->snd_small = pcb->snd_una;
 	tcp_mtu_probe_established(w, pcb);
 	tcp_cc_start(w, pcb);

@@ -242,6 +242,8 @@ void tcp_output(struct worker *w, struct tcp_pcb *pcb);
 /* One segment in spite of cwnd: a new one, else the last again. False: none went out. */
 bool tcp_output_probe(struct worker *w, struct tcp_pcb *pcb);
 void tcp_snd_map(struct tcp_pcb *pcb);
+/* Is cwnd in use, so that it may grow? */
+bool tcp_cwnd_used(const struct tcp_pcb *pcb);
 uint32_t
 tcp_data_end(const struct tcp_pcb *pcb); /* number behind the last byte the program wrote */
 

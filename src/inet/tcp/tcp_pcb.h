@@ -126,32 +126,32 @@
 #define F_ACTIVE 0x00000008u	 /* we opened it */
 #define F_FIN_QUEUED 0x00000010u /* the program sends no more: fin_seq is set */
 #define F_FIN_SENT 0x00000020u
-#define F_FIN_SEEN 0x00000040u	 /* the peer's FIN came, at peer_fin; reached when rx_eof */
-#define F_DETACHED 0x00000080u	 /* the socket let go */
-#define F_SND_MAPPED 0x00000100u /* snd_base is set */
-#define F_EXPLICIT 0x00000200u	 /* bound by tcp_bind() */
-#define F_HASHED 0x00000400u	 /* in the table of connections */
-#define F_BOUND 0x00000800u	 /* in the bind table */
-#define F_RTT_TIMED 0x00001000u	 /* rtt_seq is being timed */
-#define F_DSACK 0x00002000u	 /* dsack is to be told */
-#define F_ACK_NOW 0x00004000u	 /* due at the end of the burst */
-#define F_ACK_LATER 0x00008000u	 /* due at ack_ns at the latest */
-#define F_OUTPUT 0x00010000u	 /* look whether something may be sent */
-#define F_READABLE 0x00020000u	 /* upcall due */
-#define F_ACKED 0x00040000u	 /* upcall due */
-#define F_LISTED 0x00080000u	 /* on the flush list */
-#define F_DEAD 0x00100000u	 /* memory goes back at the outermost tcp_leave() */
-#define F_CWND_LIMITED 0x00200000u
-#define F_PACED 0x00400000u	/* pace.c decides when */
-#define F_PACE_WAIT 0x00800000u /* data waits for pace_ns */
-#define F_PERSIST 0x01000000u	/* rtx_ns is the persist timer's */
-#define F_PINGPONG 0x02000000u	/* interactive: answers carry the ACKs */
-#define F_KNOWN 0x04000000u	/* the socket layer opened it, or took it */
-#define F_PUSH_NOW 0x08000000u	/* send what Nagle, cork and the window would hold back */
-#define F_URG_WAIT 0x10000000u	/* pub.urg is ANNOUNCED: its byte has not come */
-#define F_ECN 0x80000000u	/* both sides can (ecn.c); before that: we asked */
-#define F_ENDED 0x20000000u	/* the socket was told of the end */
-#define F_SND_URG 0x40000000u	/* pub.snd_urg is ahead of snd_una, as far as looked at */
+#define F_FIN_SEEN 0x00000040u	   /* the peer's FIN came, at peer_fin; reached when rx_eof */
+#define F_DETACHED 0x00000080u	   /* the socket let go */
+#define F_SND_MAPPED 0x00000100u   /* snd_base is set */
+#define F_EXPLICIT 0x00000200u	   /* bound by tcp_bind() */
+#define F_HASHED 0x00000400u	   /* in the table of connections */
+#define F_BOUND 0x00000800u	   /* in the bind table */
+#define F_RTT_TIMED 0x00001000u	   /* rtt_seq is being timed */
+#define F_DSACK 0x00002000u	   /* dsack is to be told */
+#define F_ACK_NOW 0x00004000u	   /* due at the end of the burst */
+#define F_ACK_LATER 0x00008000u	   /* due at ack_ns at the latest */
+#define F_OUTPUT 0x00010000u	   /* look whether something may be sent */
+#define F_READABLE 0x00020000u	   /* upcall due */
+#define F_ACKED 0x00040000u	   /* upcall due */
+#define F_LISTED 0x00080000u	   /* on the flush list */
+#define F_DEAD 0x00100000u	   /* memory goes back at the outermost tcp_leave() */
+#define F_CWND_LIMITED 0x00200000u /* cwnd was full in this window: tcp_cwnd_used() */
+#define F_PACED 0x00400000u	   /* pace.c decides when */
+#define F_PACE_WAIT 0x00800000u	   /* data waits for pace_ns */
+#define F_PERSIST 0x01000000u	   /* rtx_ns is the persist timer's */
+#define F_PINGPONG 0x02000000u	   /* interactive: answers carry the ACKs */
+#define F_KNOWN 0x04000000u	   /* the socket layer opened it, or took it */
+#define F_PUSH_NOW 0x08000000u	   /* send what Nagle, cork and the window would hold back */
+#define F_URG_WAIT 0x10000000u	   /* pub.urg is ANNOUNCED: its byte has not come */
+#define F_ECN 0x80000000u	   /* both sides can (ecn.c); before that: we asked */
+#define F_ENDED 0x20000000u	   /* the socket was told of the end */
+#define F_SND_URG 0x40000000u	   /* pub.snd_urg is ahead of snd_una, as far as looked at */
 
 /* pcb->ecn */
 #define ECN_CWR_DUE 0x01u /* the next new data says that the window was cut [TCP_ECN_QUEUE_CWR] */
@@ -280,6 +280,7 @@ struct tcp_pcb {
 	uint32_t undo_rxt_bytes; /* resent since and not known to have arrived twice */
 	uint32_t rxt_ts;	 /* our time stamp at the first retransmission since */
 	uint32_t prior_ssthresh, prr_delivered, prr_out;
+	uint32_t out_max; /* most on the way in this window: tcp_cwnd_used() */
 
 	/* the congestion controller (cc.h), and what rate.c measures for it */
 	uint64_t pacing_rate;	  /* bytes a second, set by controllers that are TCP_CC_PACED */
@@ -298,6 +299,7 @@ struct tcp_pcb {
 	uint32_t delivered_ce; /* segments that ACKs with ECE told of */
 	uint32_t tlp_probes, undone;
 	uint32_t prior_cwnd; /* before the last congestion event, to be undone */
+	uint32_t out_seq;    /* out_max holds till this is acknowledged */
 	uint64_t cc_state[TCP_CC_STATE_BYTES / 8];
 
 	/* connection */
