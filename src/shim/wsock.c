@@ -139,6 +139,15 @@ static bool holder_gone(uint32_t tid)
 	return R(syscall)(SYS_kill, (long)tid, 0L) < 0 && errno == ESRCH;
 }
 
+/* Nobody may be sleeping on the session, to see that it ended. */
+static void engine_check(void)
+{
+	struct pollfd fd = { .fd = session.fd, .events = POLLRDHUP };
+
+	if (R(poll)(&fd, 1, 0) > 0 && fd.revents)
+		session_died();
+}
+
 int shared_lock(_Atomic uint32_t *word)
 {
 	uint32_t self = thread_tls.tid;
@@ -152,6 +161,8 @@ int shared_lock(_Atomic uint32_t *word)
 	for (unsigned int spins = 1;; spins++) {
 		/* The engine gives it back at once, while there is an engine. */
 		if (unlikely(seen == ABI_LOCK_ENGINE)) {
+			if (spins % LOCK_SPINS_BEFORE_CHECK == 0)
+				engine_check();
 			if (session_is_dead())
 				return -ENETDOWN;
 			seen = 0;
