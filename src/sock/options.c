@@ -327,6 +327,8 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 		return tcp_option_set(s, name, data, len);
 	if (level != SOL_SOCKET)
 		return NOT_MINE;
+	if (len < sizeof(value) && name != SO_BINDTODEVICE)
+		return -EINVAL; /* even where there is no such option, as in Linux */
 	if (options_own(s) == NULL)
 		return -ENOBUFS;
 	switch (name) {
