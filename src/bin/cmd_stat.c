@@ -138,6 +138,74 @@ static void part_workers(const json_t *stat)
 
 /* ---- sockets ---- */
 
+/* A word as ss(8) has it, where there is something to say. */
+static void detail(const json_t *tcp, const char *member, const char *word, double divide)
+{
+	json_int_t value = cli_int(tcp, member);
+
+	if (value && divide <= 1)
+		printf(" %s:%.0f", word, (double)value / divide);
+	else if (value)
+		printf(" %s:%g", word, (double)value / divide);
+}
+
+/* As `ss -ti`: bytes, packets, milliseconds, bits a second. */
+static void print_detail(const json_t *tcp)
+{
+	char options[128];
+
+	cli_join(json_object_get(tcp, "options"), " ", options, sizeof(options));
+	printf("\t %s%s%s wscale:%lld,%lld", options, options[0] ? " " : "",
+	       cli_string(tcp, "congestion"), (long long)cli_int(tcp, "snd_wscale"),
+	       (long long)cli_int(tcp, "rcv_wscale"));
+	detail(tcp, "rto", "rto", 1000);
+	printf(" rtt:%g/%g", (double)cli_int(tcp, "rtt") / 1000,
+	       (double)cli_int(tcp, "rttvar") / 1000);
+	detail(tcp, "snd_mss", "mss", 1);
+	detail(tcp, "pmtu", "pmtu", 1);
+	detail(tcp, "snd_cwnd", "cwnd", 1);
+	if (cli_int(tcp, "snd_ssthresh") < 0x7fffffff)
+		detail(tcp, "snd_ssthresh", "ssthresh", 1);
+	detail(tcp, "bytes_sent", "bytes_sent", 1);
+	detail(tcp, "bytes_retrans", "bytes_retrans", 1);
+	detail(tcp, "bytes_acked", "bytes_acked", 1);
+	detail(tcp, "bytes_received", "bytes_received", 1);
+	detail(tcp, "segs_out", "segs_out", 1);
+	detail(tcp, "segs_in", "segs_in", 1);
+	detail(tcp, "unacked", "unacked", 1);
+	detail(tcp, "lost", "lost", 1);
+	detail(tcp, "sacked", "sacked", 1);
+	detail(tcp, "backoff", "backoff", 1);
+	if (cli_int(tcp, "total_retrans"))
+		printf(" retrans:%lld/%lld", (long long)cli_int(tcp, "retrans"),
+		       (long long)cli_int(tcp, "total_retrans"));
+	detail(tcp, "delivery_rate", "delivery_rate", 1.0 / 8);
+	detail(tcp, "notsent_bytes", "notsent", 1);
+	detail(tcp, "busy_time", "busy_ms", 1000);
+	detail(tcp, "rwnd_limited", "rwnd_limited_ms", 1000);
+	detail(tcp, "sndbuf_limited", "sndbuf_limited_ms", 1000);
+	detail(tcp, "min_rtt", "minrtt", 1000);
+	printf(" snd_wnd:%lld rcv_wnd:%lld\n", (long long)cli_int(tcp, "snd_wnd"),
+	       (long long)cli_int(tcp, "rcv_wnd"));
+}
+
+static void part_details(const json_t *stat)
+{
+	const json_t *sock, *tcp;
+	size_t i;
+
+	json_array_foreach(json_object_get(stat, "sockets"), i, sock)
+	{
+		printf("  %s %s %lld %lld %s %s\n", cli_string(sock, "proto"),
+		       cli_string(sock, "state"), (long long)cli_int(sock, "recv_q"),
+		       (long long)cli_int(sock, "send_q"), cli_string(sock, "local"),
+		       cli_string(sock, "remote"));
+		tcp = json_object_get(sock, "tcp");
+		if (tcp)
+			print_detail(tcp);
+	}
+}
+
 static void part_sockets(const json_t *stat)
 {
 	static const char *const heads[] = { "proto", "state", "recv-q", "send-q",
@@ -197,9 +265,22 @@ static int stat_json(json_t *stat, const struct part *part)
 	return cli_print_json(only);
 }
 
+/* -i: is it there? It is taken out. */
+static bool wants_details(int *argc, char **argv)
+{
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], "-i"))
+			continue;
+		memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof(*argv));
+		--*argc;
+		return true;
+	}
+	return false;
+}
+
 int cmd_stat(const struct cli_command *command, int argc, char **argv)
 {
-	bool as_json = false;
+	bool as_json = false, details = wants_details(&argc, argv);
 	int status, at = cli_options(command, argc, argv, &as_json, &status);
 	const struct part *part = NULL;
 	json_t *stat;
@@ -211,11 +292,18 @@ int cmd_stat(const struct cli_command *command, int argc, char **argv)
 		if (!part || at + 1 < argc)
 			return cli_misuse(command, "what is '%s'?", part ? argv[at + 1] : argv[at]);
 	}
-	stat = cli_ask(json_pack("{s:s}", "cmd", "stat"));
+	if (details && (!part || part->print != part_sockets))
+		return cli_misuse(command, "-i is for sockets: weir stat sockets -i");
+	stat = cli_ask(json_pack("{s:s, s:b}", "cmd", "stat", "tcp", (int)details));
 	if (!stat)
 		return CLI_FAILED;
 	if (as_json)
 		return stat_json(stat, part);
+	if (details) {
+		part_details(stat);
+		json_decref(stat);
+		return CLI_OK;
+	}
 	for (size_t i = 0; i < PARTS; i++) {
 		if (part && part != &parts[i])
 			continue;

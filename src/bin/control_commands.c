@@ -145,35 +145,46 @@ static json_t *workers_answer(struct engine *engine)
 	return list;
 }
 
+struct sockets {
+	json_t *list;
+	struct engine *engine;
+	bool tcp; /* with report_tcp()'s object as member "tcp" */
+};
+
 static void socket_append(const struct sock_info *info, void *arg)
 {
 	char local[REPORT_ADDR_BYTES], remote[REPORT_ADDR_BYTES];
+	struct sockets *all = arg;
+	json_t *sock, *tcp = NULL;
 
-	json_array_append_new(
-		arg,
-		json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i}", "proto", info->proto,
-			  "state", info->state, "local", report_endpoint(&info->local, local),
-			  "remote", report_endpoint(&info->remote, remote), "recv_q",
-			  (json_int_t)info->rx_queue_bytes, "send_q",
-			  (json_int_t)info->tx_queue_bytes, "pid", (json_int_t)info->pid, "program",
-			  info->program ? info->program : "", "worker", (int)info->worker));
+	sock = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i}", "proto", info->proto,
+			 "state", info->state, "local", report_endpoint(&info->local, local),
+			 "remote", report_endpoint(&info->remote, remote), "recv_q",
+			 (json_int_t)info->rx_queue_bytes, "send_q",
+			 (json_int_t)info->tx_queue_bytes, "pid", (json_int_t)info->pid, "program",
+			 info->program ? info->program : "", "worker", (int)info->worker);
+	if (all->tcp)
+		tcp = report_tcp(all->engine->worker[info->worker], info->tcp);
+	if (tcp)
+		json_object_set_new(sock, "tcp", tcp);
+	json_array_append_new(all->list, sock);
 }
 
-static json_t *sockets_answer(struct engine *engine)
+static json_t *sockets_answer(struct engine *engine, bool tcp)
 {
-	json_t *list = json_array();
+	struct sockets all = { json_array(), engine, tcp };
 
-	for (unsigned int i = 0; list && i < engine->worker_count; i++)
-		sock_for_each(engine->worker[i], socket_append, list);
-	return list;
+	for (unsigned int i = 0; all.list && i < engine->worker_count; i++)
+		sock_for_each(engine->worker[i], socket_append, &all);
+	return all.list;
 }
 
 static json_t *control_stat(struct engine *engine, const json_t *request)
 {
-	(void)request;
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "version", WEIR_VERSION, "stages",
 			 ledger_answer(engine, report_stages), "ports", ports_answer(engine),
-			 "workers", workers_answer(engine), "sockets", sockets_answer(engine),
+			 "workers", workers_answer(engine), "sockets",
+			 sockets_answer(engine, json_is_true(json_object_get(request, "tcp"))),
 			 "ledger", ledger_answer(engine, report_ledger));
 }
 

@@ -24,10 +24,12 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
 const struct cli_command cli_commands[] = {
 	{ "run", "[--] PROGRAM [ARGUMENT...]", "run a program, unchanged, on weir's network", NULL,
 	  run_command },
-	{ "stat", "[stages|ports|workers|sockets] [--json]", "stages, ports, workers and sockets",
+	{ "stat", "[stages|ports|workers|sockets] [-i] [--json]",
+	  "stages, ports, workers and sockets",
 	  "  stages, ports, workers, sockets   print that part only\n"
+	  "  -i                                with sockets: what TCP knows of each, as ss -ti\n"
 	  "  --json                            print one JSON object\n\n"
-	  "example:\n  weir stat sockets\n"
+	  "example:\n  weir stat sockets -i\n"
 	  "  weir stat --json | jq '.ports[].rx_packets'\n",
 	  cmd_stat },
 	{ "path", "[--json]", "the way of packets, stage by stage, with drops and Linux's names",

@@ -19,6 +19,8 @@
 #include "dev/port.h"
 #include "wire/ipaddr.h"
 
+struct tcp_pcb;
+
 /*
  * {entered, originated, delivered, transmitted, forwarded, absorbed, dropped, held, balance,
  *  alloc_failed, drops: [...]}; drops as report_drops(). balance is 0 when every packet is
@@ -69,6 +71,12 @@ json_t *report_params(struct worker *w, const char *name);
 /* TCP's counters (inet/tcp/mib.h), TCP_MIB_MAX of them: [{name: "TcpExtTCPTimeouts", value, text}].
  */
 json_t *report_counters(const uint64_t *counters);
+
+/*
+ * What `ss -ti` shows of a connection: {congestion, options: [...], snd_wscale, rcv_wscale, rto_us,
+ * ...}, the members of struct tcp_info by their names. NULL: it is none, or only listens.
+ */
+json_t *report_tcp(struct worker *w, const struct tcp_pcb *pcb);
 
 #define REPORT_ADDR_BYTES 56
 

@@ -77,6 +77,7 @@ static void info_stream(struct sock *s, struct sock_info *info)
 	const struct tcp_public *pub = s->tcp != NULL ? tcp_public(s->tcp) : NULL;
 
 	info->proto = "tcp";
+	info->tcp = s->tcp;
 	info->state = tcp_state_name(pub != NULL ? pub->state : TCP_CLOSED);
 	if (s->state & ABI_S_LISTEN) {
 		uint32_t head = atomic_load_explicit(&s->abi->rx_head, memory_order_relaxed);
@@ -108,7 +109,9 @@ static void info_orphan(const struct tcp_pcb *pcb, void *arg)
 {
 	const struct tcp_public *pub = (const struct tcp_public *)pcb;
 	struct info_visit *visit = arg;
-	struct sock_info info = { .worker = visit->w->id, .program = "", .proto = "tcp" };
+	struct sock_info info = {
+		.worker = visit->w->id, .program = "", .proto = "tcp", .tcp = pcb
+	};
 
 	if (pub->user != NULL)
 		return;

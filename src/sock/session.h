@@ -66,6 +66,7 @@ struct sock_info {
 	const char *state;
 	struct endpoint local, remote;
 	uint32_t rx_queue_bytes, tx_queue_bytes; /* for a listener: waiting connections, backlog */
+	const struct tcp_pcb *tcp;		 /* NULL: none, or TCP has done with it */
 };
 void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, void *arg),
 		   void *arg);

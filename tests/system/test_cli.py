@@ -308,6 +308,25 @@ def test_counters(weir):
     assert "no counter" in weir.cli("nstat", "nosuch").stdout
 
 
+def test_what_tcp_knows(weir):
+    """weir stat sockets -i: as ss -ti."""
+    weir.nginx()
+    with socket.create_connection((WEIR_ADDR, 80), timeout=5) as s:
+        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = len(s.recv(65536))
+        mine = [x for x in weir.json("stat", "sockets", "-i")["sockets"]
+                if x["remote"].endswith(":%d" % s.getsockname()[1])]
+        assert len(mine) == 1
+        tcp = mine[0]["tcp"]
+        assert tcp["congestion"] == "cubic" and "ts" in tcp["options"]
+        assert tcp["bytes_sent"] >= got and tcp["snd_cwnd"] >= 10 and tcp["rtt"] > 0
+        text = weir.cli("stat", "sockets", "-i").stdout
+        assert re.search(r"ts sack cubic wscale:\d+,\d+ rto:[\d.]+ rtt:.* cwnd:\d+", text), text
+    assert "tcp" not in weir.json("stat", "sockets")["sockets"][0]
+    out = weir.cli("stat", "ports", "-i")
+    assert out.returncode == 2 and "stat sockets -i" in out.stderr
+
+
 def test_port_is_added(weir):
     assert weir.cli("port", "add", "tap,name=weir1,addr=198.18.1.1/24").returncode == 0
     assert weir.cli("addr", "add", "198.18.1.2/24", "dev", "weir1").returncode == 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Socket options of TCP: one program asks the kernel and weir the same questions, and the answers must be
-the same: which values are taken, with which error the others are refused, what is given back."""
+"""Socket options of TCP: one program asks the kernel and weir the same questions, and the answers
+must be the same: which values are taken, with which error the others are refused, what is given
+back."""
 import subprocess
 
 import pytest
@@ -12,12 +13,14 @@ T, S, I = socket.IPPROTO_TCP, socket.SOL_SOCKET, socket.IPPROTO_IP
 OPTIONS = [
     ("TCP_NODELAY", T, 1, [0, 1, 2, -1]), ("TCP_CORK", T, 3, [0, 1, 5]),
     ("TCP_MAXSEG", T, 2, [0, 1, 87, 88, 1000, 32767, 32768, -1]),
-    ("TCP_KEEPIDLE", T, 4, [0, 1, 32767, 32768, -1]), ("TCP_KEEPINTVL", T, 5, [0, 1, 32767, 32768]),
+    ("TCP_KEEPIDLE", T, 4, [0, 1, 32767, 32768, -1]),
+    ("TCP_KEEPINTVL", T, 5, [0, 1, 32767, 32768]),
     ("TCP_KEEPCNT", T, 6, [0, 1, 127, 128]), ("TCP_SYNCNT", T, 7, [0, 1, 127, 128]),
     ("TCP_LINGER2", T, 8, [-5, 0, 30, 60, 119, 120, 121, 100000]),
     ("TCP_DEFER_ACCEPT", T, 9, [-1, 0, 1, 2, 3, 5, 10, 100, 300, 100000]),
     ("TCP_WINDOW_CLAMP", T, 10, [1, 1152, 2000, 65536]), ("TCP_QUICKACK", T, 12, [0, 1]),
-    ("TCP_USER_TIMEOUT", T, 18, [0, 1, 1000, -1]), ("TCP_THIN_LINEAR_TIMEOUTS", T, 16, [0, 1, 2, -1]),
+    ("TCP_USER_TIMEOUT", T, 18, [0, 1, 1000, -1]),
+    ("TCP_THIN_LINEAR_TIMEOUTS", T, 16, [0, 1, 2, -1]),
     ("TCP_THIN_DUPACK", T, 17, [0, 1, 2]), ("TCP_REPAIR_QUEUE", T, 20, [0, 1]),
     ("TCP_QUEUE_SEQ", T, 21, [1]), ("TCP_REPAIR_OPTIONS", T, 22, [1]),
     ("TCP_NOTSENT_LOWAT", T, 25, [0, 1, 16384, -1]),
