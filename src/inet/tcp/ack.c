@@ -40,8 +40,10 @@ static void fin_acked(struct worker *w, struct tcp_pcb *pcb)
 		tcp_set_state(w, pcb, TCP_FIN_WAIT_2);
 		tcp_chrono(w, pcb);
 		pcb->rtx_ns = 0;
-		if (pcb->flags & F_DETACHED) {
-			pcb->long_ns = w->now_ns + tcp_fin_wait2_ns(w);
+		if ((pcb->flags & F_DETACHED) && pcb->pub.linger2_s < 0) {
+			tcp_pcb_free(w, pcb); /* TCP_LINGER2: no FIN_WAIT_2 */
+		} else if (pcb->flags & F_DETACHED) {
+			pcb->long_ns = w->now_ns + tcp_fin_wait2_ns(w, pcb);
 			tcp_timer_arm(w, pcb, pcb->long_ns);
 		}
 		break;

@@ -80,8 +80,10 @@ static void close_synchronised(struct worker *w, struct tcp_pcb *pcb)
 	pcb->long_ns = 0; /* keepalive is the socket's */
 	if (pcb->pub.state == TCP_ESTABLISHED || pcb->pub.state == TCP_CLOSE_WAIT) {
 		tcp_fin_queue(w, pcb);
+	} else if (pcb->pub.state == TCP_FIN_WAIT_2 && pcb->pub.linger2_s < 0) {
+		reset_now(w, pcb); /* TCP_LINGER2: not without the program */
 	} else if (pcb->pub.state == TCP_FIN_WAIT_2) {
-		pcb->long_ns = w->now_ns + tcp_fin_wait2_ns(w);
+		pcb->long_ns = w->now_ns + tcp_fin_wait2_ns(w, pcb);
 		tcp_timer_arm(w, pcb, pcb->long_ns);
 	}
 }

@@ -191,6 +191,15 @@ const struct tcp_range *tcp_range_with(const struct tcp_ranges *s, uint32_t seq)
 void tcp_range_below(struct tcp_ranges *s, uint32_t seq); /* forget what is below seq */
 bool tcp_range_prune(struct tcp_ranges *s, uint32_t seq); /* the highest, if it is above seq */
 
+/* retries.c: is it time to give up? At a time-out, and at a probe of a closed window. */
+bool tcp_retries_over(const struct worker *w, const struct tcp_pcb *pcb);
+bool tcp_probes_over(const struct worker *w, const struct tcp_pcb *pcb);
+/* As long as `count` time-outs take there was no answer. */
+bool tcp_path_doubted(const struct worker *w, const struct tcp_pcb *pcb, unsigned int count);
+/* An RTO that does not reach beyond TCP_USER_TIMEOUT. */
+uint64_t tcp_user_timeout_clamp(const struct worker *w, const struct tcp_pcb *pcb, uint64_t rto_ns);
+uint64_t tcp_fin_wait2_ns(const struct worker *w, const struct tcp_pcb *pcb);
+
 /* mtu_probe.c: for pcbs that have pcb->mtu_probe, but where it says otherwise */
 enum tcp_mtu_probe_step {
 	TCP_MTU_PROBE_NOT,  /* no case for a probe */
@@ -358,11 +367,6 @@ static inline bool tcp_may_receive(const struct tcp_pcb *pcb)
 static inline bool tcp_endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->port_be == b->port_be && ipaddr_equal(&a->addr, &b->addr);
-}
-
-static inline uint64_t tcp_fin_wait2_ns(const struct worker *w)
-{
-	return (uint64_t)w->tcp->params.tcp_fin_timeout * TCP_S_NS;
 }
 
 static inline uint64_t tcp_rto_max_ns(const struct worker *w)

@@ -9,8 +9,6 @@
 
 #include "inet/tcp/recovery.h"
 
-#define RETRY_RTO_NS (200ull * TCP_MS_NS) /* [TCP_RTO_MIN], whatever tcp_rto_min_us is */
-
 void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns)
 {
 	if (!timer_armed(&pcb->timer) || pcb->timer.expires_ns > at_ns)
@@ -19,7 +17,11 @@ void tcp_timer_arm(struct worker *w, struct tcp_pcb *pcb, uint64_t at_ns)
 
 void tcp_rtx_start(struct worker *w, struct tcp_pcb *pcb)
 {
-	tcp_rtx_kind(w, pcb, TCP_RTX_RTO, tcp_rto_ns(w, pcb));
+	uint64_t rto_ns = tcp_rto_ns(w, pcb);
+
+	if (unlikely(pcb->retries))
+		rto_ns = tcp_user_timeout_clamp(w, pcb, rto_ns);
+	tcp_rtx_kind(w, pcb, TCP_RTX_RTO, rto_ns);
 }
 
 void tcp_rtx_kind(struct worker *w, struct tcp_pcb *pcb, enum tcp_rtx_kind kind, uint64_t after_ns)
@@ -36,20 +38,20 @@ void tcp_persist_start(struct worker *w, struct tcp_pcb *pcb)
 	pcb->flags |= F_PERSIST;
 }
 
-/* The socket's own, or else the parameter: [tcp_keepalive_time], [_intvl], [_probes]. */
-static uint64_t or_param_ns(uint32_t own_s, int64_t param_s)
+/* A socket's own value, or else the parameter. */
+static uint32_t or_param(uint32_t own, int32_t param)
 {
-	return (own_s ? own_s : (uint64_t)param_s) * TCP_S_NS;
+	return own ? own : (uint32_t)param;
 }
 
 static uint64_t keep_idle_ns(const struct worker *w, const struct tcp_pcb *pcb)
 {
-	return or_param_ns(pcb->pub.keep_idle_s, w->tcp->params.tcp_keepalive_time);
+	return or_param(pcb->pub.keep_idle_s, w->tcp->params.tcp_keepalive_time) * TCP_S_NS;
 }
 
 static uint64_t keep_interval_ns(const struct worker *w, const struct tcp_pcb *pcb)
 {
-	return or_param_ns(pcb->pub.keep_interval_s, w->tcp->params.tcp_keepalive_intvl);
+	return or_param(pcb->pub.keep_interval_s, w->tcp->params.tcp_keepalive_intvl) * TCP_S_NS;
 }
 
 static bool keepalive_runs(const struct tcp_pcb *pcb)
@@ -104,8 +106,7 @@ static void time_out(struct worker *w, struct tcp_pcb *pcb)
 static void keepalive_fired(struct worker *w, struct tcp_pcb *pcb)
 {
 	uint64_t idle_ns = w->now_ns - pcb->last_rcv_ns;
-	uint32_t count = pcb->pub.keep_count ? pcb->pub.keep_count
-					     : (uint32_t)w->tcp->params.tcp_keepalive_probes;
+	uint32_t count = or_param(pcb->pub.keep_count, w->tcp->params.tcp_keepalive_probes);
 
 	if (!keepalive_runs(pcb))
 		return;
@@ -176,77 +177,6 @@ void tcp_syn_timer(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigne
 	tcp_rtx_start(w, pcb);
 }
 
-/* Time-outs that end the connection. One that no program holds gets fewer, and none where the wait
- * has reached its limit and the path is said to be broken [tcp_orphan_retries]. */
-static unsigned int retries_max(const struct worker *w, const struct tcp_pcb *pcb)
-{
-	bool alive = tcp_rto_ns(w, pcb) < tcp_rto_max_ns(w);
-	unsigned int orphan = (unsigned int)w->tcp->params.tcp_orphan_retries;
-
-	if (!(pcb->flags & F_DETACHED))
-		return (unsigned int)w->tcp->params.tcp_retries2;
-	if (pcb->soft_error && !alive)
-		return 0;
-	return orphan == 0 && alive ? TCP_ORPHAN_RETRIES : orphan;
-}
-
-/* How long so many time-outs would take, were the first RTO the least there is
- * [tcp_model_timeout]: 924.6 s for 15. */
-static uint64_t model_ns(const struct worker *w, unsigned int count)
-{
-	uint64_t rto_ns = RETRY_RTO_NS, sum_ns = rto_ns;
-
-	while (count-- > 0) {
-		rto_ns = tcp_min64(rto_ns * 2, tcp_rto_max_ns(w));
-		sum_ns += rto_ns;
-	}
-	return sum_ns;
-}
-
-/* Since the first retransmission, or, where none could be sent, since what waits began to. */
-static uint64_t retried_ns(const struct worker *w, const struct tcp_pcb *pcb)
-{
-	if (pcb->rxt_ts_set)
-		return (tcp_ts_now(w, pcb->ts_offset) - pcb->rxt_ts) * TCP_MS_NS;
-	return w->now_ns - pcb->unacked_since_ns;
-}
-
-/* Limits on retries are times: a long RTO does not make them longer [retransmits_timed_out]. */
-static bool timed_out_for(const struct worker *w, const struct tcp_pcb *pcb, unsigned int count)
-{
-	return pcb->retries && retried_ns(w, pcb) >= model_ns(w, count);
-}
-
-static bool user_timed_out(const struct worker *w, const struct tcp_pcb *pcb)
-{
-	return w->now_ns - pcb->unacked_since_ns >= user_timeout_ns(pcb);
-}
-
-static bool too_long(const struct worker *w, const struct tcp_pcb *pcb)
-{
-	if (user_timeout_ns(pcb) && pcb->unacked_since_ns)
-		return user_timed_out(w, pcb);
-	/* A peer that took its window back is waited for as long as it says anything
-	 * [tcp_rtx_probe0_timed_out]. */
-	if (pcb->snd_wnd == 0 && !(pcb->flags & F_DETACHED))
-		return w->now_ns - pcb->last_rcv_ns > 2 * tcp_rto_max_ns(w);
-	return pcb->retries >= retries_max(w, pcb);
-}
-
-/* Each answer begins the count anew, but an orphan is not kept by answers alone
- * [tcp_probe_timer]. */
-static bool persisted_too_long(const struct worker *w, const struct tcp_pcb *pcb)
-{
-	unsigned int max = retries_max(w, pcb);
-
-	if (user_timeout_ns(pcb) && pcb->unacked_since_ns)
-		return user_timed_out(w, pcb);
-	if ((pcb->flags & F_DETACHED) && tcp_rto_ns(w, pcb) >= tcp_rto_max_ns(w) &&
-	    pcb->backoff >= max)
-		return true;
-	return pcb->retries >= max;
-}
-
 static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 {
 	int32_t window = (int32_t)(pcb->snd_una + pcb->snd_wnd - pcb->snd_nxt);
@@ -262,7 +192,7 @@ static void persist_fired(struct worker *w, struct tcp_pcb *pcb)
 		tcp_list(w, pcb);
 		return;
 	}
-	if (persisted_too_long(w, pcb)) {
+	if (tcp_probes_over(w, pcb)) {
 		time_out(w, pcb);
 		return;
 	}
@@ -285,8 +215,8 @@ static bool stays_linear(const struct tcp_pcb *pcb)
 static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->pub.state == TCP_SYN_SENT) {
-		tcp_syn_timer(w, pcb, TCP_F_SYN, (unsigned int)w->tcp->params.tcp_syn_retries,
-			      true);
+		tcp_syn_timer(w, pcb, TCP_F_SYN,
+			      or_param(pcb->pub.syn_count, w->tcp->params.tcp_syn_retries), true);
 		return;
 	}
 	if (pcb->pub.state == TCP_SYN_RECEIVED) {
@@ -310,11 +240,11 @@ static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 		tcp_rack_timer(w, pcb);
 		return;
 	}
-	if (too_long(w, pcb)) {
+	if (tcp_retries_over(w, pcb)) {
 		time_out(w, pcb);
 		return;
 	}
-	if (timed_out_for(w, pcb, tcp_mtu_doubt(w, pcb)))
+	if (tcp_path_doubted(w, pcb, tcp_mtu_doubt(w, pcb)))
 		tcp_mtu_black_hole(w, pcb);
 	rto_account(w, pcb);
 	tcp_recovery_timeout(w, pcb);
