@@ -265,6 +265,7 @@ int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags
 	got->family = ws->family;
 	got->type = ws->type;
 	got->protocol = ws->protocol;
+	atomic_store(&got->linger_s, atomic_load(&ws->linger_s));
 	fd = fdtab_placeholder(got, flags);
 	if (fd < 0) {
 		obj_put(&got->obj);

@@ -9,8 +9,22 @@
 #include <linux/close_range.h>
 #include <unistd.h>
 
+/* The last descriptor of a stream with SO_LINGER: wait till what was written has arrived, also
+ * where the socket does not block otherwise, as Linux has it. */
+static void linger(struct wsock *ws)
+{
+	struct ctl_args args = { .op = ABI_CTL_LINGER };
+	int64_t linger_s = atomic_load(&ws->linger_s);
+
+	if (atomic_load(&ws->obj.refs) != 1 || !ws->shm || session_is_dead() ||
+	    ctl_call(ws, &args) != 0)
+		return;
+	sock_wait_sent(ws, deadline_after(linger_s * 1000000000));
+}
+
 int call_close(int fd)
 {
+	struct wsock *ws = fd_sock(fd);
 	struct obj *o;
 
 	if (fd_private(fd))
@@ -18,6 +32,13 @@ int call_close(int fd)
 	o = fdtab_take(fd);
 	/* The table first: the number may be another thread's the moment the kernel has closed it.
 	 */
+	if (ws && o == &ws->obj && atomic_load(&ws->linger_s) > 0) {
+		int r = R(close)(fd) < 0 ? -errno : 0;
+
+		linger(ws);
+		obj_put(o);
+		return r;
+	}
 	if (o)
 		obj_put(o);
 	return R(close)(fd) < 0 ? -errno : 0;

@@ -80,6 +80,7 @@ struct wsock {
 	_Atomic uint32_t opts;
 	_Atomic uint32_t file_flags; /* O_NONBLOCK, until shm has it */
 	_Atomic uint32_t watched;    /* how often it is in an epoll set */
+	_Atomic int32_t linger_s;    /* SO_LINGER: close() waits so long; 0: not */
 	int64_t rcv_timeout_ns;	     /* 0: none */
 	int64_t snd_timeout_ns;
 	struct lock create_lock;
@@ -247,6 +248,8 @@ int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
 /* Till so many bytes can be read, or no more will come. More than one: give a deadline, for the
  * engine tells of the first only. */
 int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns);
+/* Until everything that was written is acknowledged, or can never be. */
+int sock_wait_sent(struct wsock *ws, int64_t deadline_ns);
 int sock_wait_connected(struct wsock *ws, int64_t deadline_ns);
 
 /* ---- sockets ---- */

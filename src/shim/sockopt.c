@@ -86,6 +86,15 @@ static int set_known(struct wsock *ws, const struct option *o, const void *value
 	return submit_sock(ws, ABI_OP_SETINT, (uint16_t)(o->level << 8 | o->name), (uint32_t)on);
 }
 
+/* What close() has to know. The engine has checked the length. */
+static void note_linger(struct wsock *ws, const void *value)
+{
+	struct linger linger;
+
+	memcpy(&linger, value, sizeof(linger));
+	atomic_store(&ws->linger_s, linger.l_onoff ? linger.l_linger : 0);
+}
+
 int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len)
 {
 	struct ctl_args args = { .op = ABI_CTL_SETSOCKOPT };
@@ -114,6 +123,8 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 	err = ctl_create(ws);
 	if (!err)
 		err = ctl_call(ws, &args);
+	if (!err && level == SOL_SOCKET && name == SO_LINGER)
+		note_linger(ws, value);
 	/* What it does not know at all (ENOPROTOOPT) the engine names in the log itself. */
 	if (err == -EOPNOTSUPP)
 		session_notef("setsockopt(level %d, option %d): weir has no such option", level,

@@ -343,6 +343,31 @@ int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns)
 	return run(&s, data_ready, bytes > 1 ? NULL : sock_arm, deadline_ns);
 }
 
+static bool all_sent(const struct abi_sock *shm)
+{
+	return atomic_load_explicit(&shm->tx_head, memory_order_acquire) ==
+	       atomic_load_explicit(&shm->tx_tail, memory_order_relaxed);
+}
+
+static bool sent_ready(void *arg)
+{
+	struct sock_waiter *s = arg;
+	struct abi_sock *shm = s->ws->shm;
+
+	if (all_sent(shm) || session_is_dead() ||
+	    (atomic_load(&shm->state) & (ABI_S_RESET | ABI_S_DEAD)))
+		return true;
+	atomic_fetch_or(&shm->want, ABI_WANT_TX);
+	return all_sent(shm);
+}
+
+int sock_wait_sent(struct wsock *ws, int64_t deadline_ns)
+{
+	struct sock_waiter s = { .ws = ws, .events = ABI_EV_OUT };
+
+	return run(&s, sent_ready, sock_arm, deadline_ns);
+}
+
 static bool connected_ready(void *arg)
 {
 	struct sock_waiter *s = arg;

@@ -108,6 +108,9 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 	case ABI_CTL_RING:
 		ret = stream_need_tx(s);
 		break;
+	case ABI_CTL_LINGER:
+		ret = s->use == SLOT_STREAM ? stream_linger(s) : -EOPNOTSUPP;
+		break;
 	default:
 		sock_broken(ch->part, "a control request's operation is unknown");
 		ret = -EINVAL;

@@ -282,6 +282,7 @@ int stream_bind(struct sock *s, const struct endpoint *local);
 int stream_connect(struct sock *s, const struct endpoint *remote);
 int stream_listen(struct sock *s, uint32_t backlog);
 int stream_shutdown(struct sock *s, int how);
+int stream_linger(struct sock *s); /* ABI_CTL_LINGER */
 void stream_close(struct sock *s, bool abort);
 void stream_tx(struct sock *s);
 void stream_rx(struct sock *s);

@@ -299,6 +299,17 @@ int stream_shutdown(struct sock *s, int how)
 	return ret;
 }
 
+int stream_linger(struct sock *s)
+{
+	if (s->refs != 1 || s->tcp == NULL || !(s->state & ABI_S_CONNECTED) ||
+	    s->state & (ABI_S_RESET | ABI_S_LISTEN))
+		return -ENOTCONN;
+	stream_sync_rx(s);
+	if (byte_ring_used(rx_ring(s)) != 0)
+		return -ENOTCONN;
+	return stream_shutdown(s, SHUT_WR);
+}
+
 /* Part with the pcb. What it still needs after this call (unacknowledged data) is an orphan's. */
 static void stream_let_go(struct sock *s, struct tcp_pcb *pcb, bool abort)
 {

@@ -111,6 +111,9 @@ enum abi_ctl_op {
 	ABI_CTL_SETSOCKOPT, /* level, optname, data[len] */
 	ABI_CTL_GETSOCKOPT, /* level, optname, len in: room, out: length; data */
 	ABI_CTL_RING,	    /* a stream's send ring, which was taken back while it was idle */
+	/* The last descriptor of a stream with SO_LINGER is about to go: SHUT_WR, or an error where
+	 * there is nothing to wait for (others have the socket, or close() will reset it). */
+	ABI_CTL_LINGER,
 	ABI_CTL_MAX
 };
 
