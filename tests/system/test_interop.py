@@ -168,8 +168,16 @@ class Link:
         out = sh("nft", "list", "chain", "netdev", "loss", chain, stdout=subprocess.PIPE, text=True)
         return int(re.search(r"counter packets (\d+)", out.stdout).group(1))
 
+    @staticmethod
+    def overflowed(device, way):
+        """Packets that found a queue of the router full: on a busy machine that happens, too."""
+        out = sh("ip", "-s", "-j", "link", "show", "dev", device, stdout=subprocess.PIPE)
+        return json.loads(out.stdout)[0]["stats64"][way]["dropped"]
+
     def losses(self):
-        return {self.on_weir: self.lost("from_weir"), self.on_kernel: self.lost("from_kernel")}
+        return {self.on_weir: self.lost("from_weir") + self.overflowed("weir0", "rx") +
+                self.overflowed("vroute", "tx"),
+                self.on_kernel: self.lost("from_kernel") + self.overflowed("weir0", "tx")}
 
     def infos(self):
         """struct tcp_info of both ends, when nothing moves on either."""
