@@ -142,11 +142,16 @@ static inline void siphash_word(struct siphash *s, uint64_t word)
 
 uint64_t worker_hash(const struct worker *w, const void *data, uint32_t len)
 {
+	return secret_hash(w->secret, data, len);
+}
+
+uint64_t secret_hash(const uint8_t secret[16], const void *data, uint32_t len)
+{
 	const uint8_t *at = data;
 	uint64_t key[2], word, last = (uint64_t)len << 56;
 	struct siphash s;
 
-	memcpy(key, w->secret, sizeof(key));
+	memcpy(key, secret, sizeof(key));
 	s.v0 = key[0] ^ 0x736f6d6570736575ull;
 	s.v1 = key[1] ^ 0x646f72616e646f6dull;
 	s.v2 = key[0] ^ 0x6c7967656e657261ull;

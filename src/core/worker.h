@@ -50,7 +50,8 @@ bool worker_pool_is_full(const struct worker *w);
 
 uint32_t worker_random(struct worker *w);
 
-/* SipHash-2-4 keyed with the worker's secret. */
+/* SipHash-2-4, keyed with a secret, or with the worker's. */
+uint64_t secret_hash(const uint8_t secret[16], const void *data, uint32_t len);
 uint64_t worker_hash(const struct worker *w, const void *data, uint32_t len);
 
 /* A stage begins with n packets: counts packets and the burst, marks each packet's path. */

@@ -48,6 +48,9 @@ void direct_submit(struct weir *weir, uint8_t op, const struct direct_fd *d);
 /* A control call: 0 or a negative errno. */
 int direct_ctl(struct weir *weir, struct abi_ctl *ctl);
 
+/* connect(), with data to come: MSG_FASTOPEN. 0, or -1 and errno. */
+int direct_fastopen(struct weir *weir, int fd, const struct sockaddr *addr, socklen_t len);
+
 /* sockaddr to ours: 0, -EINVAL, -EAFNOSUPPORT. */
 int direct_addr_in(const struct sockaddr *addr, socklen_t len, struct ipaddr *ip,
 		   uint16_t *port_be);

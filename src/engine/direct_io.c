@@ -8,7 +8,7 @@
 #include "engine/direct.h"
 #include "sock/sock.h"
 
-#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_OOB)
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_OOB | MSG_FASTOPEN)
 #define RECV_FLAGS (MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_OOB)
 #define DGRAM_MAX_BYTES 65507u
 
@@ -56,9 +56,9 @@ static ssize_t stream_send(struct weir *weir, struct direct_fd *d, const void *d
 
 	if (error != 0)
 		return direct_fail(error);
-	if (state & ABI_S_CONNECTING)
+	if ((state & (ABI_S_CONNECTING | ABI_S_SYN_WAITS)) == ABI_S_CONNECTING)
 		return direct_fail(EAGAIN);
-	if (!(state & ABI_S_CONNECTED) || state & (ABI_S_TX_SHUT | ABI_S_RESET))
+	if (!(state & (ABI_S_CONNECTED | ABI_S_SYN_WAITS)) || state & (ABI_S_TX_SHUT | ABI_S_RESET))
 		return direct_fail(EPIPE);
 	if (len == 0)
 		return 0;
@@ -124,8 +124,11 @@ ssize_t weir_sendto(struct weir *weir, int fd, const void *data, size_t len, int
 		return -1;
 	if (flags & ~SEND_FLAGS)
 		return direct_fail(EOPNOTSUPP);
-	if (d->type == SOCK_STREAM)
+	if (d->type == SOCK_STREAM) {
+		if ((flags & MSG_FASTOPEN) && direct_fastopen(weir, fd, addr, addr_len) != 0)
+			return -1;
 		return stream_send(weir, d, data, len, flags);
+	}
 	return dgram_send(weir, d, data, len, flags, addr, addr_len);
 }
 

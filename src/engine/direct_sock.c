@@ -178,10 +178,11 @@ int weir_listen(struct weir *weir, int fd, int backlog)
 	return d != NULL ? call(weir, d, &ctl) : -1;
 }
 
-int weir_connect(struct weir *weir, int fd, const struct sockaddr *addr, socklen_t len)
+static int connect_to(struct weir *weir, int fd, const struct sockaddr *addr, socklen_t len,
+		      uint16_t flags)
 {
 	struct direct_fd *d = direct_fd_get(weir, fd);
-	struct abi_ctl ctl = { .op = ABI_CTL_CONNECT };
+	struct abi_ctl ctl = { .op = ABI_CTL_CONNECT, .flags = flags };
 	int ret;
 
 	if (d == NULL)
@@ -193,6 +194,18 @@ int weir_connect(struct weir *weir, int fd, const struct sockaddr *addr, socklen
 	}
 	ret = direct_addr_in(addr, len, &ctl.addr, &ctl.port_be);
 	return ret == 0 ? call(weir, d, &ctl) : direct_fail(-ret);
+}
+
+int weir_connect(struct weir *weir, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return connect_to(weir, fd, addr, len, 0);
+}
+
+int direct_fastopen(struct weir *weir, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	if (addr == NULL)
+		return direct_fail(EINVAL);
+	return connect_to(weir, fd, addr, len, ABI_CONNECT_FASTOPEN);
 }
 
 int weir_accept(struct weir *weir, int fd, struct sockaddr *addr, socklen_t *len)

@@ -78,6 +78,8 @@ static int worker_start(struct engine *engine, const struct engine_config *confi
 		steer_upcalls(&upcalls);
 	err = inet_init(w, &upcalls);
 	if (!err)
+		tcp_fastopen_share(w, engine->worker[0]);
+	if (!err)
 		err = sock_layer_init(w);
 	if (!err)
 		err = loop_new(engine, w, &engine->loop[id]);

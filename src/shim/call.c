@@ -100,6 +100,8 @@ static int connect_again(struct wsock *ws)
 	uint32_t pending = atomic_fetch_and(&ws->opts, ~WS_CONNECT_PENDING) & WS_CONNECT_PENDING;
 	int err;
 
+	if (state & ABI_S_SYN_WAITS)
+		return -EISCONN;
 	if (state & ABI_S_CONNECTING) {
 		if (pending)
 			atomic_fetch_or(&ws->opts, WS_CONNECT_PENDING);
@@ -113,7 +115,7 @@ static int connect_again(struct wsock *ws)
 	return pending ? -ECONNABORTED : 1;
 }
 
-static int connect_finish(struct wsock *ws)
+int call_connect_finish(struct wsock *ws)
 {
 	int err = sock_wait_connected(ws, deadline_after(ws->snd_timeout_ns));
 
@@ -134,9 +136,10 @@ static bool is_disconnect(const struct wsock *ws, const struct sockaddr *sa, soc
 	return sa && len >= sizeof(sa->sa_family) && sa->sa_family == AF_UNSPEC;
 }
 
-int call_connect(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
+static int connect_to(struct wsock *ws, const struct sockaddr *sa, socklen_t len, uint16_t flags,
+		      bool nonblock)
 {
-	struct ctl_args args = { .op = ABI_CTL_CONNECT };
+	struct ctl_args args = { .op = ABI_CTL_CONNECT, .flags = flags };
 	int err;
 
 	if (is_disconnect(ws, sa, len)) {
@@ -160,11 +163,25 @@ int call_connect(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
 	err = ctl_call(ws, &args);
 	if (err != -EINPROGRESS)
 		return err;
-	if (wsock_nonblock(ws)) {
+	if (nonblock) {
 		atomic_fetch_or(&ws->opts, WS_CONNECT_PENDING);
 		return -EINPROGRESS;
 	}
-	return connect_finish(ws);
+	return call_connect_finish(ws);
+}
+
+int call_connect(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
+{
+	return connect_to(ws, sa, len, 0, wsock_nonblock(ws));
+}
+
+int call_connect_fastopen(struct wsock *ws, const struct sockaddr *sa, socklen_t len, bool nonblock)
+{
+	if (!sa)
+		return -EINVAL;
+	if (is_disconnect(ws, sa, len))
+		return -EOPNOTSUPP;
+	return connect_to(ws, sa, len, ABI_CONNECT_FASTOPEN, nonblock);
 }
 
 int call_listen(struct wsock *ws, int backlog)

@@ -28,7 +28,7 @@ static void fill(struct abi_ctl *ctl, const struct wsock *ws, const struct ctl_a
 	ctl->optname = args->optname;
 	ctl->port_be = args->port_be;
 	ctl->addr = args->addr;
-	ctl->flags = 0;
+	ctl->flags = args->flags;
 	ctl->create_type = ws->type;
 	ctl->create_proto = ws->protocol;
 	ctl->len = 0;

@@ -294,7 +294,7 @@ static inline void shared_unlock(_Atomic uint32_t *word)
 
 struct ctl_args {
 	uint32_t op, level, optname;
-	uint16_t port_be;
+	uint16_t port_be, flags;
 	struct ipaddr addr;
 	const void *in;
 	uint32_t in_len;
@@ -317,6 +317,9 @@ bool call_socket_ours(int domain, int type, int protocol, int *error);
 int call_socket(int domain, int type, int protocol);
 int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
 int call_connect(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
+int call_connect_fastopen(struct wsock *ws, const struct sockaddr *sa, socklen_t len,
+			  bool nonblock);
+int call_connect_finish(struct wsock *ws); /* wait for the handshake: 0 or -errno */
 int call_listen(struct wsock *ws, int backlog);
 int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags);
 int call_shutdown(struct wsock *ws, int how);

@@ -68,7 +68,7 @@ ssize_t stream_send_ready(struct wsock *ws, int flags)
 		return -ENETDOWN;
 	if (state & (ABI_S_TX_SHUT | ABI_S_RESET))
 		return epipe(ws, flags);
-	if (likely(state & ABI_S_CONNECTED))
+	if (likely(state & (ABI_S_CONNECTED | ABI_S_SYN_WAITS)))
 		return 0;
 	if (!(state & ABI_S_CONNECTING))
 		return epipe(ws, flags);

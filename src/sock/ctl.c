@@ -43,7 +43,7 @@ static int ctl_bind(struct sock *s, const struct endpoint *at)
 	return s->use == SLOT_STREAM ? stream_bind(s, at) : dgram_bind(s, at);
 }
 
-static int ctl_connect(struct sock *s, struct endpoint *to)
+static int ctl_connect(struct sock *s, struct endpoint *to, bool fastopen)
 {
 	if (s->use == SLOT_DGRAM)
 		return dgram_connect(s, to);
@@ -54,7 +54,7 @@ static int ctl_connect(struct sock *s, struct endpoint *to)
 		to->addr = ipaddr_from_ip4(htobe32(0x7f000001));
 	if (!ipaddr_is_ip4(&to->addr))
 		return -ENETUNREACH;
-	return stream_connect(s, to);
+	return stream_connect(s, to, fastopen);
 }
 
 static int ctl_shutdown(struct sock *s, uint32_t how)
@@ -81,7 +81,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			ret = shard_request(s, ch, SHARD_BIND, &at);
 		break;
 	case ABI_CTL_CONNECT:
-		ret = ctl_connect(s, &at);
+		ret = ctl_connect(s, &at, ctl->flags & ABI_CONNECT_FASTOPEN);
 		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
 			ret = shard_request(s, ch, SHARD_CONNECT, &at);
 		break;

@@ -65,6 +65,7 @@ static const struct int_option int_options[] = {
 	OPT(IPPROTO_TCP, TCP_DEFER_ACCEPT, defer_accept, OPT_STREAM, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_FASTOPEN, fastopen, OPT_STREAM, 0, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, fastopen_connect, OPT_STREAM, 0, 1, 0),
+	OPT(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, fastopen_no_cookie, OPT_STREAM, 0, 1, 0),
 	OPT(IPPROTO_TCP, TCP_SYNCNT, syncnt, OPT_STREAM, 1, 127, 0),
 	OPT(IPPROTO_TCP, TCP_LINGER2, linger2, OPT_STREAM, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT, notsent_lowat, OPT_STREAM, INT_MIN, INT_MAX, 0),
@@ -197,6 +198,8 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	if (pub->rcv_locked)
 		pub->rcv_space_bytes = s->rx_want_bytes;
 	pub->pmtudisc = (uint8_t)o->mtu_discover;
+	pub->fastopen = (uint16_t)tcp_backlog_limit(s->part->w, (uint32_t)o->fastopen);
+	pub->fastopen_no_cookie = o->fastopen_no_cookie;
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
 	if (o->congestion[0] != '\0')

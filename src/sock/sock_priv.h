@@ -93,8 +93,8 @@ struct sock_options {
 	int32_t linger, linger_s, rcvbuf, sndbuf, mark, busy_poll, timestamp, passcred,
 		incoming_cpu;
 	int32_t nodelay, cork, keep_idle, keep_interval, keep_count, user_timeout, max_seg;
-	int32_t defer_accept, fastopen, fastopen_connect, syncnt, linger2, notsent_lowat,
-		window_clamp, thin_linear, thin_dupack;
+	int32_t defer_accept, fastopen, fastopen_connect, fastopen_no_cookie, syncnt, linger2,
+		notsent_lowat, window_clamp, thin_linear, thin_dupack;
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
 		freebind;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
@@ -279,7 +279,7 @@ void options_apply(struct sock *s);
 /* stream.c */
 int stream_open(struct sock *s);
 int stream_bind(struct sock *s, const struct endpoint *local);
-int stream_connect(struct sock *s, const struct endpoint *remote);
+int stream_connect(struct sock *s, const struct endpoint *remote, bool fastopen);
 int stream_listen(struct sock *s, uint32_t backlog);
 int stream_shutdown(struct sock *s, int how);
 int stream_linger(struct sock *s); /* ABI_CTL_LINGER */

@@ -87,8 +87,13 @@ void stream_tx(struct sock *s)
 	/* An exchange is a full fence: whoever sees 0 after it has its tx_tail seen by the next
 	 * look. */
 	atomic_exchange_explicit(&s->abi->tx_kick, 0, memory_order_seq_cst);
-	if (stream_sync_tx(s))
-		tcp_push(s->part->w, s->tcp);
+	if (!stream_sync_tx(s))
+		return;
+	tcp_push(s->part->w, s->tcp);
+	if (unlikely(s->state & ABI_S_SYN_WAITS)) {
+		s->state &= ~ABI_S_SYN_WAITS;
+		sock_mark(s, 0);
+	}
 }
 
 void stream_rx(struct sock *s)
@@ -210,7 +215,8 @@ static int send_ring_make(struct sock *s)
 	return 0;
 }
 
-int stream_connect(struct sock *s, const struct endpoint *remote)
+/* fastopen: MSG_FASTOPEN. */
+int stream_connect(struct sock *s, const struct endpoint *remote, bool fastopen)
 {
 	int ret;
 
@@ -223,8 +229,11 @@ int stream_connect(struct sock *s, const struct endpoint *remote)
 		if (ret != 0)
 			return ret;
 	}
+	if (fastopen && !(tcp_params(s->part->w)->tcp_fastopen & 1))
+		return -EOPNOTSUPP;
 	if (send_ring_make(s) != 0)
 		return -ENOBUFS;
+	tcp_public(s->tcp)->fastopen_connect = fastopen || s->opt->fastopen_connect;
 	s->state |= ABI_S_CONNECTING;
 	ret = tcp_connect(s->part->w, s->tcp, remote);
 	if (ret != 0) {
@@ -232,6 +241,10 @@ int stream_connect(struct sock *s, const struct endpoint *remote)
 		return ret;
 	}
 	sock_set_addrs(s);
+	if (s->tcp != NULL && tcp_public(s->tcp)->syn_waits) {
+		s->state |= ABI_S_SYN_WAITS;
+		return 0;
+	}
 	return s->state & ABI_S_CONNECTED ? 0 : -EINPROGRESS;
 }
 

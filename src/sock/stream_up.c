@@ -18,7 +18,7 @@ static void up_connected(struct worker *w, struct tcp_pcb *pcb)
 
 	if (s == NULL)
 		return;
-	s->state = (s->state & ~ABI_S_CONNECTING) | ABI_S_CONNECTED;
+	s->state = (s->state & ~(ABI_S_CONNECTING | ABI_S_SYN_WAITS)) | ABI_S_CONNECTED;
 	sock_set_addrs(s);
 	stream_idle_watch(s);
 	sock_mark(s, ABI_EV_OUT);
@@ -220,7 +220,8 @@ static void up_error(struct worker *w, struct tcp_pcb *pcb, int error, bool soft
 		sock_mark(s, events);
 		return;
 	}
-	s->state = (s->state & ~ABI_S_CONNECTING) | ABI_S_RESET | ABI_S_RX_EOF | ABI_S_TX_SHUT;
+	s->state = (s->state & ~(ABI_S_CONNECTING | ABI_S_SYN_WAITS)) | ABI_S_RESET | ABI_S_RX_EOF |
+		   ABI_S_TX_SHUT;
 	sock_set_error(s, error);
 	sock_mark(s, events);
 }

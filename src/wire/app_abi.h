@@ -105,7 +105,9 @@ struct abi_cqe {
 enum abi_ctl_op {
 	ABI_CTL_OPEN = 1, /* only create: level = family, optname = type, len = protocol */
 	ABI_CTL_BIND,
-	ABI_CTL_CONNECT,    /* result -EINPROGRESS for TCP: watch the state */
+	/* Result -EINPROGRESS for TCP: watch the state; 0 with ABI_S_SYN_WAITS: write something.
+	 * flags: ABI_CONNECT_FASTOPEN. */
+	ABI_CTL_CONNECT,
 	ABI_CTL_LISTEN,	    /* optname = backlog */
 	ABI_CTL_SHUTDOWN,   /* optname = SHUT_RD, SHUT_WR, SHUT_RDWR */
 	ABI_CTL_SETSOCKOPT, /* level, optname, data[len] */
@@ -116,6 +118,8 @@ enum abi_ctl_op {
 	ABI_CTL_LINGER,
 	ABI_CTL_MAX
 };
+
+#define ABI_CONNECT_FASTOPEN 1u /* MSG_FASTOPEN, TCP_FASTOPEN_CONNECT: data may go with the SYN */
 
 /*
  * If sock is ABI_SOCK_NONE, the call first creates a socket (create_type SOCK_STREAM or SOCK_DGRAM,
@@ -170,6 +174,9 @@ struct abi_channel {
 #define ABI_S_RX_KICK 0x080u /* tell the engine (ABI_OP_RX) when receive space is freed */
 #define ABI_S_STREAM 0x100u
 #define ABI_S_DGRAM 0x200u
+#define ABI_S_SYN_WAITS                                                                            \
+	0x1000u		    /* with CONNECTING: the SYN goes with the first bytes (Fast Open)      \
+			     */
 #define ABI_S_DEAD 0x400u   /* the engine took the slot back; every call answers ENETDOWN */
 #define ABI_S_URGENT 0x800u /* stream: abi_sock.urg means something, see app_urgent.h */
 

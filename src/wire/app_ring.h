@@ -223,7 +223,7 @@ static inline uint32_t app_sock_events(const struct abi_sock *s)
 	if (state & ABI_S_RESET)
 		return events | ABI_EV_IN | ABI_EV_OUT | ABI_EV_HUP | ABI_EV_RDHUP;
 	if (state & ABI_S_CONNECTING)
-		return events;
+		return events | (state & ABI_S_SYN_WAITS ? ABI_EV_OUT : 0);
 	if (!(state & ABI_S_CONNECTED))
 		return events | ABI_EV_OUT | ABI_EV_HUP;
 	if ((state & (ABI_S_RX_EOF | ABI_S_TX_SHUT)) == (ABI_S_RX_EOF | ABI_S_TX_SHUT))

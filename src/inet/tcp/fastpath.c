@@ -10,11 +10,11 @@ static bool predicted(const struct worker *w, const struct tcp_pcb *pcb, const s
 {
 	const uint32_t never = F_FIN_SEEN | F_DETACHED | F_URG_WAIT;
 
-	return pcb->pub.state == TCP_ESTABLISHED && (seg->flags & ~TCP_F_PSH) == TCP_F_ACK &&
-	       seg->seq == pcb->rcv_nxt && !(pcb->flags & never) && !pcb->ooo &&
-	       !pcb->sacked_bytes && pcb->recovery == TCP_OPEN && seg->sack_n == 0 &&
-	       !pcb->tlp_end && seg->ack - pcb->snd_una <= pcb->snd_nxt - pcb->snd_una &&
-	       !tcp_paws_old(w, pcb, seg);
+	return pcb->pub.state == TCP_ESTABLISHED && !pcb->syn_unacked &&
+	       (seg->flags & ~TCP_F_PSH) == TCP_F_ACK && seg->seq == pcb->rcv_nxt &&
+	       !(pcb->flags & never) && !pcb->ooo && !pcb->sacked_bytes &&
+	       pcb->recovery == TCP_OPEN && seg->sack_n == 0 && !pcb->tlp_end &&
+	       seg->ack - pcb->snd_una <= pcb->snd_nxt - pcb->snd_una && !tcp_paws_old(w, pcb, seg);
 }
 
 bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)

@@ -35,6 +35,8 @@ static void info_options(const struct tcp_pcb *pcb, struct tcp_info *i)
 {
 	if (pcb->flags & F_TS_OK)
 		i->tcpi_options |= TCPI_OPT_TIMESTAMPS;
+	if (pcb->fo_data)
+		i->tcpi_options |= TCPI_OPT_SYN_DATA;
 	if (pcb->flags & F_SACK_OK)
 		i->tcpi_options |= TCPI_OPT_SACK;
 	if (pcb->flags & F_ECN)
@@ -144,7 +146,10 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 	struct tcp_info_full i;
 
 	memset(&i, 0, sizeof(i));
-	i.known.tcpi_state = linux_state[pcb->pub.state];
+	i.known.tcpi_state =
+		linux_state[pcb->syn_unacked && pcb->pub.state == TCP_ESTABLISHED ? TCP_SYN_RECEIVED
+										  : pcb->pub.state];
+	i.known.tcpi_fastopen_client_fail = pcb->fo_fail & 3u;
 	i.known.tcpi_ca_state = pcb->recovery; /* the same numbers: TCP_CA_Open to TCP_CA_Loss */
 	if (pcb->pub.state == TCP_LISTEN) {
 		i.known.tcpi_reordering = pcb->reordering;

@@ -70,7 +70,7 @@ static bool parse(struct worker *w, struct pkt *p, struct tcp_seg *seg)
 	p->l7 = seg->payload;
 	seg->has_ts = seg->has_wscale = seg->sack_ok = false;
 	seg->sack_n = 0;
-	seg->signature = false;
+	seg->signature = seg->has_fo = false;
 	seg->mss = 0;
 	if (hdr_bytes > TCP_HDR_BYTES &&
 	    !tcp_options_parse(seg, (const uint8_t *)(h + 1), hdr_bytes - TCP_HDR_BYTES))

@@ -45,33 +45,46 @@ void tcp_listener_free(struct worker *w, struct tcp_pcb *listener)
 	listener->listen = NULL;
 }
 
-static void half_open_add(struct tcp_pcb *listener, struct tcp_pcb *child)
+void tcp_half_open_add(struct tcp_pcb *listener, struct tcp_pcb *child)
 {
 	struct tcp_listener *l = listener->listen;
+	struct tcp_pcb **list = child->syn_unacked ? &l->fo_open : &l->half_open;
 
 	child->parent = listener;
-	child->ho_next = l->half_open;
-	child->ho_pprev = &l->half_open;
+	child->ho_next = *list;
+	child->ho_pprev = list;
 	if (child->ho_next)
 		child->ho_next->ho_pprev = &child->ho_next;
-	l->half_open = child;
-	l->half_open_n++;
+	*list = child;
+	if (child->syn_unacked)
+		l->fo_n++;
+	else
+		l->half_open_n++;
 }
 
 void tcp_half_open_remove(struct tcp_pcb *child)
 {
+	struct tcp_listener *l = child->parent->listen;
+
 	*child->ho_pprev = child->ho_next;
 	if (child->ho_next)
 		child->ho_next->ho_pprev = child->ho_pprev;
-	child->parent->listen->half_open_n--;
+	if (child->syn_unacked)
+		l->fo_n--;
+	else
+		l->half_open_n--;
 	child->parent = NULL;
+	child->ho_next = NULL;
 }
 
-/* The listener goes: those that are not established yet go with it, without a word, as in Linux. */
+/* The listener goes: those that are not established yet go with it, without a word, as in Linux;
+ * but not those that a program has. */
 void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener)
 {
 	while (listener->listen->half_open)
 		tcp_pcb_free(w, listener->listen->half_open);
+	while (listener->listen->fo_open)
+		tcp_half_open_remove(listener->listen->fo_open);
 }
 
 void tcp_child_fill(struct tcp_pcb *child, const struct tcp_pcb *listener,
@@ -97,7 +110,7 @@ struct tcp_pcb *tcp_child_new(struct worker *w, struct tcp_pcb *listener, const 
 	tcp_hash_insert(w, &child->node, tcp_tuple_hash(w, &seg->local, &seg->remote));
 	child->flags |= F_HASHED | F_BOUND;
 	tcp_port_link(w, &child->node, seg->local.port_be);
-	half_open_add(listener, child);
+	tcp_half_open_add(listener, child);
 	return child;
 }
 
@@ -177,6 +190,8 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 		return;
 	}
 	tcp_child_syn(w, child, seg, iss ? iss : tcp_isn(w, &seg->local, &seg->remote));
+	if (tcp_fo_syn(w, listener, child, seg))
+		return;
 	answer_syn(w, child);
 	pkt_consume(w, seg->p, FATE_ABSORBED);
 }

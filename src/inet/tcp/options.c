@@ -21,6 +21,19 @@ static void sack_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
 	}
 }
 
+/* RFC 7413 section 4.1.1: none, or 4 to 16 bytes, an even number. */
+static void fastopen_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
+{
+	uint32_t cookie = len - 2;
+
+	if (!(seg->flags & TCP_F_SYN) || cookie > TCP_FO_COOKIE_MAX || (cookie && cookie < 4) ||
+	    cookie % 2)
+		return;
+	seg->has_fo = true;
+	seg->fo_len = (uint8_t)cookie;
+	seg->fo = at + 2;
+}
+
 static void option_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
 {
 	bool syn = seg->flags & TCP_F_SYN;
@@ -50,6 +63,9 @@ static void option_parse(struct tcp_seg *seg, const uint8_t *at, uint32_t len)
 			seg->ts_val = be32_load(at + 2);
 			seg->ts_ecr = be32_load(at + 6);
 		}
+		break;
+	case TCP_OPT_FASTOPEN:
+		fastopen_parse(seg, at, len);
 		break;
 	case TCP_OPT_MD5:
 		seg->signature = true;
@@ -122,6 +138,8 @@ static uint32_t syn_options(const struct worker *w, struct tcp_pcb *pcb, uint8_t
 		opt[n++] = TCP_OPT_WSCALE_BYTES;
 		opt[n++] = pcb->rcv_wscale;
 	}
+	if (tcp_fo_of(pcb))
+		n += tcp_fo_option(pcb, opt + n);
 	return n;
 }
 

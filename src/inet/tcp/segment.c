@@ -44,6 +44,8 @@ static void rst_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	int error = pcb->pub.state == TCP_CLOSE_WAIT ? EPIPE : ECONNRESET;
 
 	if (seg->seq == pcb->rcv_nxt || after_fin) {
+		if (pcb->syn_unacked)
+			tcp_fo_reset(w, pcb);
 		pkt_consume(w, seg->p, FATE_ABSORBED);
 		tcp_fail(w, pcb, error);
 		return;
@@ -160,6 +162,11 @@ void tcp_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		rst_input(w, pcb, seg);
 		return;
 	}
+	if (pcb->syn_unacked && (seg->flags & (TCP_F_SYN | TCP_F_ACK)) == TCP_F_SYN &&
+	    seg->seq == pcb->irs) {
+		tcp_fo_syn_again(w, pcb, seg);
+		return;
+	}
 	if (seg->flags & TCP_F_SYN) {
 		/* RFC 5961 section 4.2, whatever its number */
 		tcp_mib(w, TCPSYNChallenge);
@@ -178,5 +185,7 @@ void tcp_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		return;
 	}
 	tcp_ts_update(w, pcb, seg);
+	if (pcb->syn_unacked)
+		tcp_fo_acked(w, pcb, seg);
 	tcp_segment_rest(w, pcb, seg);
 }

@@ -57,6 +57,8 @@ int tcp_init(struct worker *w)
 	w->tcp = s;
 	err = tcp_demux_init(s);
 	if (!err)
+		err = tcp_fo_init(w);
+	if (!err)
 		err = tcp_slab_reserve(&s->pcbs, 64);
 	if (!err)
 		err = tcp_slab_reserve(&s->tws, 256);
@@ -123,6 +125,7 @@ void tcp_free(struct worker *w)
 	timer_cancel(&w->timers, &s->sent_timer);
 	tcp_slab_free(&s->sent);
 	tcp_slab_free(&s->ranges);
+	tcp_fo_free(w);
 	tcp_slab_free(&s->rcvqs);
 	tcp_slab_free(&s->mtu_probes);
 	free(s);
@@ -277,6 +280,7 @@ void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
 	}
 	if (pcb->parent)
 		tcp_half_open_remove(pcb);
+	pcb->syn_unacked = false;
 	if (pcb->flags & F_HASHED)
 		tcp_hash_remove(w, &pcb->node);
 	if (pcb->pub.state == TCP_TIME_WAIT) {
@@ -292,6 +296,7 @@ void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)
 	tcp_mtu_probe_free(w, pcb);
 	tcp_ranges_free(w, &pcb->ooo);
 	tcp_rcvq_free(w, pcb);
+	tcp_fo_end(w, pcb);
 	tcp_sent_clear(w, pcb);
 	pcb->flags &= ~(F_HASHED | F_ACK_NOW | F_ACK_LATER | F_OUTPUT | F_PACE_WAIT);
 	tcp_set_state(w, pcb, TCP_CLOSED);

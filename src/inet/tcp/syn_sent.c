@@ -56,6 +56,7 @@ void tcp_established(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 	const struct inet_upcalls *up = w->tcp->up;
 	struct tcp_pcb *parent = pcb->parent;
 
+	tcp_fo_end(w, pcb);
 	pcb->snd_una = seg->ack;
 	pcb->rtx_ns = 0;
 	pcb->retries = 0;
@@ -117,6 +118,7 @@ static void syn_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	tcp_take_syn(w, pcb, seg);
 	tcp_ecn_syn_sent(pcb, seg);
+	tcp_fo_syn_ack(w, pcb, seg);
 	tcp_established(w, pcb, seg);
 	if (!tcp_synchronised(pcb)) {
 		pkt_consume(w, seg->p, FATE_ABSORBED);
@@ -131,8 +133,9 @@ static void syn_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 
 void tcp_syn_sent(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
+	uint32_t data = pcb->fo ? pcb->fo->data : 0;
 	bool good_ack = (seg->flags & TCP_F_ACK) && tcp_seq_gt(seg->ack, pcb->iss) &&
-			tcp_seq_leq(seg->ack, pcb->snd_nxt);
+			tcp_seq_leq(seg->ack, pcb->snd_nxt + data) && !pcb->pub.syn_waits;
 
 	if ((seg->flags & TCP_F_ACK) && !good_ack) {
 		if (seg->flags & TCP_F_RST) {

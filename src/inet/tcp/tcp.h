@@ -55,6 +55,7 @@ struct tcp_public {
 	uint32_t window_clamp;		       /* TCP_WINDOW_CLAMP, 0: none */
 	uint16_t keep_idle_s, keep_interval_s; /* 0: tcp_keepalive_time, _intvl */
 	uint16_t max_seg;		       /* TCP_MAXSEG, 0: from the MTU */
+	uint16_t fastopen;    /* TCP_FASTOPEN: a listener's queue of them, 0: none */
 	int16_t linger2_s;    /* TCP_LINGER2, 0: tcp_fin_timeout, -1: no FIN_WAIT_2 */
 	uint8_t keep_count;   /* 0: tcp_keepalive_probes */
 	uint8_t syn_count;    /* TCP_SYNCNT, 0: tcp_syn_retries */
@@ -62,11 +63,14 @@ struct tcp_public {
 	uint8_t ttl, tos;
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER: IP_PMTUDISC_* */
 	bool nodelay : 1, cork : 1, keepalive : 1, reuse_addr : 1, reuse_port : 1;
-	bool thin_linear : 1; /* TCP_THIN_LINEAR_TIMEOUTS */
-	bool linger : 1;      /* SO_LINGER on */
-	bool rcv_locked : 1;  /* SO_RCVBUF was set: the buffer does not grow by itself */
-	bool tell_sent : 1;   /* tcp_acked() also where only tcp_unsent() changed */
-	bool rx_eof : 1;      /* no option: the peer's FIN was reached */
+	bool thin_linear : 1;	     /* TCP_THIN_LINEAR_TIMEOUTS */
+	bool linger : 1;	     /* SO_LINGER on */
+	bool rcv_locked : 1;	     /* SO_RCVBUF was set: the buffer does not grow by itself */
+	bool tell_sent : 1;	     /* tcp_acked() also where only tcp_unsent() changed */
+	bool rx_eof : 1;	     /* no option: the peer's FIN was reached */
+	bool fastopen_connect : 1;   /* tcp_connect() may wait for data to send in the SYN */
+	bool fastopen_no_cookie : 1; /* TCP_FASTOPEN_NO_COOKIE */
+	bool syn_waits : 1; /* no option: it does: the SYN goes with the first tcp_push() */
 	/* urgent data: see urgent.c. Positions are the rings'. */
 	bool urg_has_hole : 1;
 	uint8_t urg; /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */
@@ -171,6 +175,9 @@ void tcp_for_each(struct worker *w, void (*fn)(const struct tcp_pcb *pcb, void *
 
 /* TCP_TIMESTAMP: the clock that our time stamps show, of this connection (NULL: of none). */
 uint32_t tcp_timestamp(const struct worker *w, const struct tcp_pcb *pcb);
+
+/* Fast Open cookies (RFC 7413) of `from` are good for this worker, too. */
+void tcp_fastopen_share(struct worker *w, const struct worker *from);
 
 /* The parameters of this worker's TCP: see params.h. */
 const struct tcp_params *tcp_params(const struct worker *w);

@@ -189,6 +189,12 @@ static void check_listener(const struct worker *w, const struct tcp_pcb *pcb)
 		MUST(child->pub.state == TCP_SYN_RECEIVED);
 	}
 	MUST(pcb->listen->half_open_n == n);
+	n = 0;
+	for (const struct tcp_pcb *child = pcb->listen->fo_open; child; child = child->ho_next) {
+		n++;
+		MUST(child->parent == pcb && child->syn_unacked);
+	}
+	MUST(pcb->listen->fo_n == n);
 }
 
 static void check_time_wait(struct worker *w, const struct tcp_pcb *pcb)
@@ -251,7 +257,9 @@ void tcp_check_step(struct worker *w, struct tcp_pcb *pcb)
 		MUST(pcb->pub.state == TCP_SYN_SENT || pcb->parent || any(pcb, F_KNOWN));
 		break;
 	default:
-		MUST(any(pcb, F_HASHED) && !pcb->parent);
+		MUST(any(pcb, F_HASHED));
+		IF_THEN(pcb->parent, pcb->syn_unacked);
+		IF_THEN(pcb->syn_unacked, pcb->rtx_ns || any(pcb, F_LISTED));
 		check_sending(w, pcb);
 		check_receiving(w, pcb);
 		check_ends(w, pcb);
@@ -279,7 +287,9 @@ static void check_deadlines(const struct worker *w, const struct tcp_pcb *pcb)
 	for (unsigned int i = 0; i < 4; i++)
 		IF_THEN(deadline[i],
 			timer_armed(&pcb->timer) && pcb->timer.expires_ns <= deadline[i]);
-	IF_THEN(pcb->pub.state == TCP_SYN_SENT || pcb->pub.state == TCP_SYN_RECEIVED, pcb->rtx_ns);
+	IF_THEN((pcb->pub.state == TCP_SYN_SENT && !pcb->pub.syn_waits) ||
+			pcb->pub.state == TCP_SYN_RECEIVED,
+		pcb->rtx_ns);
 	IF_THEN(tcp_may_transmit(pcb) && pcb->snd_una != pcb->snd_nxt, pcb->rtx_ns);
 	IF_THEN(pcb->pub.state == TCP_FIN_WAIT_2 && any(pcb, F_DETACHED), pcb->long_ns);
 	IF_THEN(tcp_synchronised(pcb) && any(pcb, F_ACK_NOW | F_ACK_LATER), pcb->ack_ns);

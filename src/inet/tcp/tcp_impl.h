@@ -43,7 +43,13 @@ struct tcp_stack {
 	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
 	/* memory */
 	struct tcp_slab pcbs, tws, ranges, rcvqs, sent, mtu_probes;
-	struct timer sent_timer;	   /* makes more blocks for sent.c */
+	struct timer sent_timer; /* makes more blocks for sent.c */
+	/* Fast Open (fastopen.c) */
+	struct tcp_slab fos;
+	struct tcp_fo_peer *fo_peer;
+	uint8_t fo_key[16];
+	uint64_t fo_off_ns; /* not before */
+	uint32_t fo_off_times;
 	struct tcp_limit challenge, reset; /* challenge ACKs, RSTs to strangers */
 };
 
@@ -147,10 +153,36 @@ struct tcp_pcb *tcp_child_new(struct worker *w, struct tcp_pcb *listener,
 			      const struct tcp_seg *seg);
 void tcp_child_syn(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg,
 		   uint32_t iss);
+void tcp_half_open_add(struct tcp_pcb *listener, struct tcp_pcb *child); /* or fo_open */
 void tcp_half_open_remove(struct tcp_pcb *child);
 void tcp_syn_ack_timer(struct worker *w, struct tcp_pcb *pcb); /* SYN_RECEIVED: rtx_ns is over */
 /* The last ACK of a handshake, which was found good. Takes the packet. */
 void tcp_last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+
+/* fastopen.c */
+int tcp_fo_init(struct worker *w); /* 0, -ENOMEM */
+void tcp_fo_free(struct worker *w);
+void tcp_fo_end(struct worker *w, struct tcp_pcb *pcb);
+/* A child's SYN. True: the program has the connection, and the packet is taken. */
+bool tcp_fo_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *child,
+		struct tcp_seg *seg);
+/* While pcb->syn_unacked: an ACK came, the SYN again (taken), a RST that is good. */
+void tcp_fo_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_fo_syn_again(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+void tcp_fo_reset(struct worker *w, struct tcp_pcb *pcb);
+/* tcp_connect(). True: the SYN waits for tcp_fo_send(), with data in the send ring. */
+bool tcp_fo_connect(struct worker *w, struct tcp_pcb *pcb);
+void tcp_fo_send(struct worker *w, struct tcp_pcb *pcb);
+void tcp_fo_timeout(struct worker *w, struct tcp_pcb *pcb);
+/* A good SYN,ACK: what it acknowledges beyond the SYN, and its cookie. */
+void tcp_fo_syn_ack(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
+/* Once there is a connection its place is that of what was sent. */
+static inline struct tcp_fo *tcp_fo_of(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.state == TCP_SYN_SENT || pcb->pub.state == TCP_SYN_RECEIVED ? pcb->fo
+										    : NULL;
+}
+uint32_t tcp_fo_option(struct tcp_pcb *pcb, uint8_t *opt); /* its bytes, 0: none */
 
 /* syncookie.c */
 void tcp_cookie_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg); /* takes it */

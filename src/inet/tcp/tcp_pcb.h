@@ -241,12 +241,17 @@ struct tcp_pcb {
 	uint8_t retries;
 	uint8_t keep_probes;
 	bool full_arrived; /* the path carries snd_mss: as much was acknowledged at once */
+	bool syn_unacked; /* Fast Open: ESTABLISHED or later, but our SYN,ACK is not acknowledged */
 	struct tcp_pcb *flush_next;
 	struct tcp_ranges *ooo;		 /* received out of order */
 	struct tcp_rcvq *rcvq;		 /* NULL: no data yet */
 	struct tcp_mtu_probe *mtu_probe; /* the path's size is searched for: mtu_probe.c */
 	/* what was sent and is not acknowledged (sent.h) */
-	struct tcp_sent_block *sent_head, *sent_tail;
+	struct tcp_sent_block *sent_head;
+	union {
+		struct tcp_sent_block *sent_tail;
+		struct tcp_fo *fo; /* SYN_SENT, SYN_RECEIVED: Fast Open, or NULL; see tcp_fo_of() */
+	};
 	uint32_t sent_blocks;
 	uint32_t flight_bytes, sacked_bytes, lost_bytes;
 	const struct tcp_cc_ops *cc;
@@ -273,6 +278,8 @@ struct tcp_pcb {
 	bool frto, frto_new;		/* F-RTO is on; its new data is to be sent now */
 	bool tlp_rxt;			/* the probe was a retransmission */
 	bool undo_rxt, rxt_ts_set;
+	bool fo_data;			    /* Fast Open: the SYN's data was acknowledged */
+	uint8_t fo_fail;		    /* TCP_FO_*, for TCP_INFO */
 	uint64_t rack_sent_ns, rack_rtt_ns; /* of the newest that arrived; 0: none yet */
 	uint32_t rack_end, dsack_round;
 	uint32_t tlp_end;	 /* snd_nxt after the probe, 0: none is out */
@@ -333,12 +340,29 @@ struct tcp_pcb {
 #endif
 };
 
+#define TCP_FO_COOKIE_MAX 16u
+
+/* Fast Open before the connection is there (fastopen.c). From a slab. */
+struct tcp_fo {
+	uint32_t data; /* bytes of the send ring that the SYN carried */
+	uint16_t mss;  /* the peer's, when it gave the cookie; 0: not known */
+	bool put;      /* the next SYN (or SYN,ACK) carries the option */
+	uint8_t cookie_len;
+	uint8_t cookie[TCP_FO_COOKIE_MAX];
+};
+
+/* Why a Fast Open was none: tcpi_fastopen_client_fail [TFO_*]. */
+enum { TCP_FO_COOKIE_UNAVAILABLE = 1, TCP_FO_DATA_NOT_ACKED, TCP_FO_SYN_RETRANSMITTED };
+
 /* A listener's own. */
 struct tcp_listener {
 	struct tcp_pcb *half_open; /* children in SYN_RECEIVED */
 	uint32_t half_open_n;
-	uint32_t backlog;    /* of listen(), somaxconn at most: children in SYN_RECEIVED */
-	uint64_t cookie_ns;  /* when the last SYN cookie was sent, 0: never */
+	uint32_t backlog;	   /* of listen(), somaxconn at most: children in SYN_RECEIVED */
+	uint64_t cookie_ns;	   /* when the last SYN cookie was sent, 0: never */
+	struct tcp_pcb *fo_open;   /* children in use whose SYN,ACK is not acknowledged yet */
+	uint32_t fo_n, fo_reset_n; /* of them; of those that a RST ended in the last minute */
+	uint64_t fo_reset_ns;
 	struct timer notice; /* tells people, once, that a flood has begun */
 	uint16_t port_be;
 	bool flood_told;
@@ -357,6 +381,9 @@ struct tcp_seg {
 	uint8_t ecn;	  /* IP_ECN_* */
 	uint8_t wscale;
 	bool has_ts, has_wscale, sack_ok;
+	bool has_fo; /* Fast Open: fo_len bytes at fo, in the packet; 0: it asks for a cookie */
+	uint8_t fo_len;
+	const uint8_t *fo;
 	bool ack_done; /* ack_segment() has seen it */
 	uint8_t sack_n;
 	bool signature; /* the option of RFC 2385 */

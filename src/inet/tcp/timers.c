@@ -168,6 +168,7 @@ void tcp_syn_timer(struct worker *w, struct tcp_pcb *pcb, uint8_t flags, unsigne
 	pcb->retries++;
 	pcb->backoff++;
 	pcb->flags &= ~F_RTT_TIMED;
+	tcp_fo_timeout(w, pcb);
 	if (send) {
 		pcb->total_retrans++;
 		tcp_mib(w, TCPSynRetrans);
@@ -221,6 +222,12 @@ static void rtx_fired(struct worker *w, struct tcp_pcb *pcb)
 	}
 	if (pcb->pub.state == TCP_SYN_RECEIVED) {
 		tcp_syn_ack_timer(w, pcb);
+		return;
+	}
+	if (pcb->syn_unacked) {
+		/* Nothing else is sent again before it is acknowledged, as in Linux. */
+		tcp_syn_timer(w, pcb, TCP_F_SYN | TCP_F_ACK,
+			      (unsigned int)w->tcp->params.tcp_synack_retries, true);
 		return;
 	}
 	if (!tcp_may_transmit(pcb))

@@ -50,6 +50,8 @@ static void connect_start(struct worker *w, struct tcp_pcb *pcb)
 	tcp_set_state(w, pcb, TCP_SYN_SENT);
 	tcp_mib(w, ActiveOpens);
 	tcp_ecn_connect(w, pcb);
+	if (pcb->pub.fastopen_connect && tcp_fo_connect(w, pcb))
+		return;
 	tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN);
 	tcp_rtx_start(w, pcb);
 }
@@ -122,6 +124,12 @@ uint32_t tcp_snd_space(const struct worker *w, const struct tcp_pcb *pcb)
 
 void tcp_push(struct worker *w, struct tcp_pcb *pcb)
 {
+	if (pcb->pub.syn_waits) {
+		tcp_enter(w);
+		tcp_fo_send(w, pcb);
+		tcp_leave(w);
+		return;
+	}
 	if (!tcp_may_transmit(pcb) || (pcb->flags & F_FIN_QUEUED))
 		return;
 	tcp_enter(w);

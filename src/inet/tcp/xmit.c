@@ -147,7 +147,8 @@ int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, 
 	stage_enter_one(w, STAGE_TCP_OUTPUT, p);
 	opt_len = tcp_options_build(w, pcb, flags, opt);
 	hdr_bytes = TCP_HDR_BYTES + opt_len;
-	if (payload_append(w, pcb, p, seq, len) != 0 || !(h = pkt_push(p, (uint16_t)hdr_bytes))) {
+	if (payload_append(w, pcb, p, seq + !!(flags & TCP_F_SYN), len) != 0 ||
+	    !(h = pkt_push(p, (uint16_t)hdr_bytes))) {
 		pkt_drop(w, p, DROP_NOMEM);
 		return -ENOBUFS;
 	}
