@@ -272,12 +272,12 @@ bool tcp_fo_connect(struct worker *w, struct tcp_pcb *pcb)
 	return true;
 }
 
-/* What a SYN has room for: the options may need all of theirs. */
+/* What a SYN has room for: the options may need all of theirs. The peer may have said anything. */
 static uint32_t syn_room(const struct tcp_pcb *pcb)
 {
 	uint32_t mss = pcb->fo->mss ? pcb->fo->mss : TCP_DEFAULT_MSS;
 
-	return tcp_min(mss, pcb->adv_mss) - TCP_OPTIONS_MAX_BYTES;
+	return tcp_max(tcp_min(mss, pcb->adv_mss), TCP_MIN_SND_MSS) - TCP_OPTIONS_MAX_BYTES;
 }
 
 void tcp_fo_send(struct worker *w, struct tcp_pcb *pcb)
@@ -335,17 +335,16 @@ void tcp_fo_syn_ack(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg 
 
 /* ---- the option ---- */
 
-uint32_t tcp_fo_option(struct tcp_pcb *pcb, uint8_t *opt)
+uint32_t tcp_fo_option(struct tcp_pcb *pcb, uint8_t *opt, uint32_t room)
 {
-	uint32_t n = 2u + pcb->fo->cookie_len;
+	uint32_t n = 2u + pcb->fo->cookie_len, bytes = (n + 3) & ~3u;
 
-	if (!pcb->fo->put)
+	if (!pcb->fo->put || bytes > room)
 		return 0;
 	pcb->fo->put = false;
 	opt[0] = TCP_OPT_FASTOPEN;
 	opt[1] = (uint8_t)n;
 	memcpy(opt + 2, pcb->fo->cookie, pcb->fo->cookie_len);
-	while (n % 4)
-		opt[n++] = TCP_OPT_NOP;
-	return n;
+	memset(opt + n, TCP_OPT_NOP, bytes - n);
+	return bytes;
 }

@@ -3,6 +3,8 @@
  * TCP options, read and written: MSS (RFC 9293), window scale and time stamps (RFC 7323), SACK
  * (RFC 2018), D-SACK (RFC 2883). What is not known is skipped by its length (RFC 9293 MUST-6).
  */
+#include <string.h>
+
 #include "inet/tcp/tcp_impl.h"
 
 #define TS_WORD                                                                                    \
@@ -113,25 +115,31 @@ static uint32_t put_ts(const struct worker *w, struct tcp_pcb *pcb, uint8_t *opt
 	return 12;
 }
 
-/* On a SYN we offer what the parameters say; on a SYN,ACK what the peer offered too. */
+/* On a SYN we offer what the parameters say; on a SYN,ACK what the peer offered too. As in Linux
+ * SACK-permitted is where the padding before a time stamp would be: with all options that leaves 20
+ * bytes, which the longest Fast Open cookie fills. */
 static uint32_t syn_options(const struct worker *w, struct tcp_pcb *pcb, uint8_t flags,
 			    uint8_t *opt)
 {
 	const struct tcp_params *params = &w->tcp->params;
 	bool offer = !(flags & TCP_F_ACK);
+	bool sack = offer ? params->tcp_sack : (pcb->flags & F_SACK_OK) != 0;
+	bool stamps = offer ? params->tcp_timestamps : (pcb->flags & F_TS_OK) != 0;
 	uint32_t n = TCP_OPT_MSS_BYTES;
 
 	opt[0] = TCP_OPT_MSS;
 	opt[1] = TCP_OPT_MSS_BYTES;
 	be16_store(opt + 2, pcb->adv_mss);
-	if (offer ? params->tcp_sack : (pcb->flags & F_SACK_OK) != 0) {
-		opt[n++] = TCP_OPT_NOP;
-		opt[n++] = TCP_OPT_NOP;
-		opt[n++] = TCP_OPT_SACK_OK;
-		opt[n++] = TCP_OPT_SACK_OK_BYTES;
-	}
-	if (offer ? params->tcp_timestamps : (pcb->flags & F_TS_OK) != 0)
+	if (stamps) {
 		n += put_ts(w, pcb, opt + n);
+	} else if (sack) {
+		memset(opt + n, TCP_OPT_NOP, 4);
+		n += 4;
+	}
+	if (sack) {
+		opt[TCP_OPT_MSS_BYTES] = TCP_OPT_SACK_OK;
+		opt[TCP_OPT_MSS_BYTES + 1] = TCP_OPT_SACK_OK_BYTES;
+	}
 	if (offer ? params->tcp_window_scaling : (pcb->flags & F_WSCALE_OK) != 0) {
 		opt[n++] = TCP_OPT_NOP;
 		opt[n++] = TCP_OPT_WSCALE;
@@ -139,7 +147,7 @@ static uint32_t syn_options(const struct worker *w, struct tcp_pcb *pcb, uint8_t
 		opt[n++] = pcb->rcv_wscale;
 	}
 	if (tcp_fo_of(pcb))
-		n += tcp_fo_option(pcb, opt + n);
+		n += tcp_fo_option(pcb, opt + n, TCP_OPTIONS_MAX_BYTES - n);
 	return n;
 }
 

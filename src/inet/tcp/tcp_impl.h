@@ -182,7 +182,8 @@ static inline struct tcp_fo *tcp_fo_of(const struct tcp_pcb *pcb)
 	return pcb->pub.state == TCP_SYN_SENT || pcb->pub.state == TCP_SYN_RECEIVED ? pcb->fo
 										    : NULL;
 }
-uint32_t tcp_fo_option(struct tcp_pcb *pcb, uint8_t *opt); /* its bytes, 0: none */
+/* Its bytes; 0: none, or no room. */
+uint32_t tcp_fo_option(struct tcp_pcb *pcb, uint8_t *opt, uint32_t room);
 
 /* syncookie.c */
 void tcp_cookie_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg); /* takes it */
