@@ -13,6 +13,7 @@
 #include "common/testing.h"
 #include "dev/wire.h"
 #include "engine/engine.h"
+#include "inet/tcp/tcp_impl.h"
 #include "sock/session.h"
 
 #define US FRAME_IP(198, 18, 0, 2)
@@ -263,6 +264,47 @@ static void test_listener(void **state)
 	end();
 }
 
+/* Nothing is kept of a SYN that got a cookie: who sent it finds that it is good, wherever the ACK
+ * comes, and has the connection. One that is nobody's is refused by all. */
+static void test_syn_cookie(void **state)
+{
+	struct app_sock listener = NONE, s;
+	struct frame_tcp t = { .sport = 5000, .dport = 80, .seq = 7, .window = 65535 };
+	struct frame_info info;
+	char bytes[8];
+
+	start(2, 2048);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(tcp_param_set(net.engine->worker[i], "tcp_syncookies", "2"), 0);
+	assert_int_equal(app_bind(&net.app[0], &listener, SOCK_STREAM, US, 80), 0);
+	assert_int_equal(app_listen(&net.app[0], listener, 16), 0);
+	t.flags = TCP_F_SYN;
+	put_tcp(0, &t, NULL, 0);
+	assert_true(take_ip(&info, 0));
+	assert_int_equal(info.flags, TCP_F_SYN | TCP_F_ACK);
+	assert_int_equal(net.engine->worker[0]->tcp->mib[TCP_MIB_SyncookiesSent], 1);
+	t.seq++;
+	t.ack = info.seq + 1;
+	t.flags = TCP_F_ACK;
+	put_tcp(1, &t, NULL, 0);
+	put_tcp(1, &t, "hello", 5);
+	settle();
+	assert_int_equal(steered(), 2);
+	assert_int_equal(net.engine->worker[0]->tcp->mib[TCP_MIB_SyncookiesRecv], 1);
+	assert_int_equal(net.engine->worker[1]->tcp->mib[TCP_MIB_SyncookiesRecv], 0);
+	assert_true(app_accept(&net.app[0], listener, &s));
+	assert_int_equal(app_slot(&net.app[0], s)->worker, 0);
+	assert_int_equal(app_read(&net.app[0], s, bytes, sizeof(bytes)), 5);
+	t.sport++;
+	put_tcp(1, &t, NULL, 0);
+	do
+		assert_true(take_ip(&info, 1));
+	while (!(info.flags & TCP_F_RST));
+	assert_int_equal(steered(), 3);
+	assert_false(app_accept(&net.app[0], listener, &s));
+	end();
+}
+
 /* Who is known to nobody is told so once, by the last worker that looked. */
 static void test_nobody(void **state)
 {
@@ -449,11 +491,11 @@ static void test_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connection), cmocka_unit_test(test_listener),
-		cmocka_unit_test(test_nobody),	   cmocka_unit_test(test_datagram),
-		cmocka_unit_test(test_fragments),  cmocka_unit_test(test_overflow),
-		cmocka_unit_test(test_no_buffers), cmocka_unit_test(test_close_with_mail),
-		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_connection),	cmocka_unit_test(test_listener),
+		cmocka_unit_test(test_syn_cookie),	cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_datagram),	cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_overflow),	cmocka_unit_test(test_no_buffers),
+		cmocka_unit_test(test_close_with_mail), cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
