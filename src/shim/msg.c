@@ -19,12 +19,6 @@ static int check_iov(const struct msghdr *msg)
 	return 0;
 }
 
-static bool syn_waits(struct wsock *ws)
-{
-	return ws->shm &&
-	       (atomic_load_explicit(&ws->shm->state, memory_order_relaxed) & ABI_S_SYN_WAITS);
-}
-
 /* MSG_FASTOPEN: connect() and send() in one. Who may block waits for the handshake in it, as in
  * Linux: only then can the socket be shut or closed after it. */
 static ssize_t send_fastopen(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags,
@@ -34,13 +28,13 @@ static ssize_t send_fastopen(struct wsock *ws, const struct iovec *iov, int iovc
 	ssize_t n;
 	int err;
 
-	if ((flags & MSG_FASTOPEN) && (!syn_waits(ws) || sa)) {
+	if ((flags & MSG_FASTOPEN) && (!sock_syn_waits(ws) || sa)) {
 		err = call_connect_fastopen(ws, sa, sa_len, nonblock);
 		if (err)
 			return err;
 	}
 	flags &= ~MSG_FASTOPEN;
-	if (!syn_waits(ws))
+	if (!sock_syn_waits(ws))
 		return stream_send(ws, iov, iovcnt, flags);
 	n = stream_send(ws, iov, iovcnt, flags);
 	if (n < 0 || nonblock)
@@ -55,7 +49,7 @@ ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags)
 
 	if (err)
 		return err;
-	if (ws->type == SOCK_STREAM && ((flags & MSG_FASTOPEN) || unlikely(syn_waits(ws))))
+	if (ws->type == SOCK_STREAM && ((flags & MSG_FASTOPEN) || unlikely(sock_syn_waits(ws))))
 		return send_fastopen(ws, msg->msg_iov, (int)msg->msg_iovlen, flags, msg->msg_name,
 				     msg->msg_namelen);
 	if (ws->type == SOCK_STREAM)
@@ -88,7 +82,7 @@ ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 
 	if (likely(ws->type == SOCK_STREAM)) {
-		if (unlikely((flags & MSG_FASTOPEN) || syn_waits(ws)))
+		if (unlikely((flags & MSG_FASTOPEN) || sock_syn_waits(ws)))
 			return send_fastopen(ws, &iov, 1, flags, sa, sa_len);
 		return stream_send(ws, &iov, 1, flags);
 	}

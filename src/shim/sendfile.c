@@ -72,8 +72,8 @@ static int wait_space(struct wsock *ws, bool nonblock, int64_t *deadline)
 	return sock_wait_space(ws, atomic_load(&ws->shm->tx_size_bytes) / 3, *deadline);
 }
 
-static ssize_t send_from(struct wsock *ws, int in_fd, off64_t *offset, size_t count, bool once,
-			 bool nonblock)
+static ssize_t send_all_from(struct wsock *ws, int in_fd, off64_t *offset, size_t count, bool once,
+			     bool nonblock)
 {
 	int64_t deadline = 0;
 	size_t done = 0;
@@ -97,6 +97,20 @@ static ssize_t send_from(struct wsock *ws, int in_fd, off64_t *offset, size_t co
 			break;
 	}
 	return done ? (ssize_t)done : n;
+}
+
+/* As send() (msg.c), who may block and sends the SYN with it waits for the handshake. */
+static ssize_t send_from(struct wsock *ws, int in_fd, off64_t *offset, size_t count, bool once,
+			 bool nonblock)
+{
+	bool syn = sock_syn_waits(ws);
+	ssize_t n = send_all_from(ws, in_fd, offset, count, once, nonblock);
+	int err;
+
+	if (likely(!syn) || n <= 0 || nonblock)
+		return n;
+	err = call_connect_finish(ws);
+	return err ? err : n;
 }
 
 ssize_t call_sendfile(struct wsock *ws, int in_fd, off64_t *offset, size_t count)

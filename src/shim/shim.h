@@ -319,6 +319,12 @@ int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
 int call_connect(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
 int call_connect_fastopen(struct wsock *ws, const struct sockaddr *sa, socklen_t len,
 			  bool nonblock);
+/* The SYN waits for the first write (TCP_FASTOPEN_CONNECT). */
+static inline bool sock_syn_waits(const struct wsock *ws)
+{
+	return ws->shm &&
+	       (atomic_load_explicit(&ws->shm->state, memory_order_relaxed) & ABI_S_SYN_WAITS);
+}
 int call_connect_finish(struct wsock *ws); /* wait for the handshake: 0 or -errno */
 int call_listen(struct wsock *ws, int backlog);
 int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags);

@@ -51,6 +51,40 @@ for i in range(3):
     s.close()
 """
 
+# The same with the calls that have no flags: from a file, from a pipe.
+CLIENT_FILE = """
+import os, socket, sys, tempfile
+TCP_FASTOPEN_CONNECT = 30
+to = (sys.argv[1], 7000)
+for i in range(3):
+    s = socket.socket()
+    question = b"question %d" % i
+    if i == 0:
+        sent = s.sendto(question, socket.MSG_FASTOPEN, to)
+    else:
+        s.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+        s.connect(to)
+    if i == 1:
+        with tempfile.TemporaryFile() as f:
+            f.write(question)
+            f.flush()
+            sent = os.sendfile(s.fileno(), f.fileno(), 0, 100)
+    elif i == 2:
+        r, w = os.pipe()
+        os.write(w, question)
+        sent = os.splice(r, s.fileno(), 100)
+    s.shutdown(socket.SHUT_WR)
+    answer = b""
+    while True:
+        got = s.recv(1000)
+        if not got:
+            break
+        answer += got
+    options = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[5]
+    print(sent, answer.decode(), "in the SYN" if options & 32 else "after it", flush=True)
+    s.close()
+"""
+
 SEEN = """10 QUESTION 0 after it
 10 QUESTION 1 in the SYN
 10 QUESTION 2 in the SYN
@@ -87,11 +121,11 @@ def fast_fixture(weir):
     return weir
 
 
-def run(server_start, client_start, listening, server_addr):
+def run(server_start, client_start, listening, server_addr, client=CLIENT):
     server = server_start(PYTHON, "-c", SERVER, server_addr)
     wait_until(listening, "the server listens")
-    client = client_start(PYTHON, "-c", CLIENT, server_addr)
-    assert client.done(30) == SEEN
+    asks = client_start(PYTHON, "-c", client, server_addr)
+    assert asks.done(30) == SEEN
     assert server.done(30) == "served\n"
 
 
@@ -113,3 +147,8 @@ def test_on_weir(fast):
     run(fast.on_weir, fast.on_weir, weir_listens(fast), WEIR_ADDR)
     assert weir_count(fast, "TCPFastOpenActive") == 2
     assert weir_count(fast, "TCPFastOpenPassive") == 2
+
+
+def test_from_a_file(fast):
+    run(fast.on_kernel, fast.on_weir, kernel_listens, KERNEL_ADDR, CLIENT_FILE)
+    assert weir_count(fast, "TCPFastOpenActive") == 2
