@@ -119,6 +119,7 @@ static void op_param(uint8_t what)
 		{ "tcp_sack", "0" },
 		{ "tcp_dsack", "0" },
 		{ "tcp_fin_timeout", "1" },
+		{ "tcp_fastopen", "1543" }, /* both sides, all listeners, no cookies */
 	};
 	const char *const *one = set[what % (sizeof(set) / sizeof(set[0]))];
 
