@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sets of sequence ranges: sorted, disjoint, bounded. Used for what came out of order (reass.c) and
- * for what the peer has (board.c).
+ * Sets of sequence ranges: sorted, disjoint, bounded. Used for what came out of order (reass.c).
  */
 #include <string.h>
 
