@@ -99,7 +99,7 @@ def check_reasons(found):
     """Each reason for which TCP drops is provoked by a script or a unit test."""
     tests = "".join(read(p) for p in files_of("tests/pkt/scripts", "tests/unit")
                     if p.endswith((".pkt", ".c")))
-    named = set(re.findall(r"(?:^drop |DROP_)(TCP_\w+)", tests, re.MULTILINE))
+    named = set(re.findall(r"(?:^drop |DROP_|drops_of\(\w+, )(TCP_\w+)", tests, re.MULTILINE))
     path = "src/core/drop.def"
     for number, line in enumerate(read(path).split("\n"), 1):
         reason = re.match(r"DROP\((TCP_\w+),", line)

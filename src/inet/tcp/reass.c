@@ -148,11 +148,33 @@ static void ranges_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t seq)
 		tcp_ack_send(w, pcb);
 }
 
+static enum tcp_range_result range_add(struct worker *w, struct tcp_pcb *pcb, uint32_t start,
+				       uint32_t end)
+{
+	enum tcp_range_result result;
+
+	if (!pcb->ooo)
+		pcb->ooo = tcp_ranges_new(w);
+	if (!pcb->ooo)
+		return TCP_RANGE_FULL;
+	result = tcp_range_add(pcb->ooo, start, end);
+	if (result != TCP_RANGE_FULL)
+		return result;
+	if (tcp_ranges_grow(w, &pcb->ooo))
+		return tcp_range_add(pcb->ooo, start, end);
+	/* What is nearer to the hole is worth more: the highest goes, though the peer was told that
+	 * we have it (RFC 2018 section 8) [tcp_prune_ofo_queue]. */
+	if (!tcp_range_prune(pcb->ooo, start))
+		return TCP_RANGE_FULL;
+	tcp_mib(w, OfoPruned);
+	return tcp_range_add(pcb->ooo, start, end);
+}
+
 /* Text behind a hole, within the window. */
 static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	uint32_t ahead = seg->seq - pcb->rcv_nxt, space = room(pcb), len;
-	enum tcp_range_result result = TCP_RANGE_FULL;
+	enum tcp_range_result result;
 
 	pcb->ooo_packets++;
 	ranges_tell(w, pcb, seg->seq);
@@ -170,16 +192,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 		return;
 	}
 	overlap_tell(w, pcb, seg->seq, seg->seq + len);
-	if (!pcb->ooo)
-		pcb->ooo = tcp_ranges_new(w);
-	if (pcb->ooo)
-		result = tcp_range_add(pcb->ooo, seg->seq, seg->seq + len);
-	/* What is nearer to the hole is worth more: the highest goes, though the peer was told that
-	 * we have it (RFC 2018 section 8) [tcp_prune_ofo_queue]. */
-	if (result == TCP_RANGE_FULL && pcb->ooo && tcp_range_prune(pcb->ooo, seg->seq)) {
-		tcp_mib(w, OfoPruned);
-		result = tcp_range_add(pcb->ooo, seg->seq, seg->seq + len);
-	}
+	result = range_add(w, pcb, seg->seq, seg->seq + len);
 	if (result == TCP_RANGE_FULL) {
 		tcp_mib(w, TCPOFODrop);
 		pkt_drop(w, seg->p, DROP_TCP_OFO_QUEUE_PRUNE);

@@ -27,12 +27,13 @@ const char *tcp_state_name(enum tcp_state state)
 	return (unsigned int)state < TCP_STATE_MAX ? state_names[state] : "?";
 }
 
-/* The slab is half empty: more blocks, before they are wanted. */
-static void sent_reserve(struct worker *w, struct timer *t)
+/* A slab is half empty: more blocks, before they are wanted. */
+static void spare_reserve(struct worker *w, struct timer *t)
 {
 	struct tcp_slab *sent = &w->tcp->sent;
 
 	tcp_slab_reserve(sent, tcp_min(TCP_SENT_SPARE + sent->used / 2, 4096));
+	tcp_slab_reserve(&w->tcp->ranges_many, TCP_RANGES_MANY_SPARE);
 }
 
 int tcp_init(struct worker *w)
@@ -50,9 +51,11 @@ int tcp_init(struct worker *w)
 	tcp_slab_init(&s->pcbs, sizeof(struct tcp_pcb), 64, TCP_MAX_PCBS);
 	tcp_slab_init(&s->tws, sizeof(struct tcp_tw), 256, TCP_MAX_TIME_WAIT);
 	tcp_slab_init(&s->sent, sizeof(struct tcp_sent_block), 32, TCP_MAX_SENT_BLOCKS);
-	s->sent_timer.fn = sent_reserve;
+	s->spare_timer.fn = spare_reserve;
 	tcp_slab_init(&s->mtu_probes, tcp_mtu_probe_object_bytes, 64, TCP_MAX_PCBS);
-	tcp_slab_init(&s->ranges, sizeof(struct tcp_ranges), 128, TCP_MAX_PCBS);
+	tcp_slab_init(&s->ranges, tcp_ranges_bytes(TCP_RANGES_FEW), 128, TCP_MAX_PCBS);
+	tcp_slab_init(&s->ranges_many, tcp_ranges_bytes(TCP_RANGES_MAX), TCP_RANGES_MANY_SPARE,
+		      TCP_RANGES_MANY_BLOCKS);
 	tcp_slab_init(&s->rcvqs, sizeof(struct tcp_rcvq), 64, TCP_MAX_PCBS);
 	w->tcp = s;
 	err = tcp_demux_init(s);
@@ -64,6 +67,8 @@ int tcp_init(struct worker *w)
 		err = tcp_slab_reserve(&s->tws, 256);
 	if (!err)
 		err = tcp_slab_reserve(&s->ranges, 256);
+	if (!err)
+		err = tcp_slab_reserve(&s->ranges_many, TCP_RANGES_MANY_SPARE);
 	if (!err)
 		err = tcp_slab_reserve(&s->rcvqs, 64);
 	if (!err)
@@ -122,9 +127,10 @@ void tcp_free(struct worker *w)
 	tcp_demux_free(w);
 	tcp_slab_free(&s->pcbs);
 	tcp_slab_free(&s->tws);
-	timer_cancel(&w->timers, &s->sent_timer);
+	timer_cancel(&w->timers, &s->spare_timer);
 	tcp_slab_free(&s->sent);
 	tcp_slab_free(&s->ranges);
+	tcp_slab_free(&s->ranges_many);
 	tcp_fo_free(w);
 	tcp_slab_free(&s->rcvqs);
 	tcp_slab_free(&s->mtu_probes);
@@ -170,6 +176,11 @@ static void flush_pcb(struct worker *w, struct tcp_pcb *pcb)
 		tcp_ack_flush(w, pcb);
 }
 
+static bool runs_out(const struct tcp_slab *slab, uint32_t least)
+{
+	return slab->total - slab->used < least && slab->total < slab->limit;
+}
+
 void tcp_leave(struct worker *w)
 {
 	struct tcp_stack *s = w->tcp;
@@ -189,9 +200,10 @@ void tcp_leave(struct worker *w)
 		else
 			flush_pcb(w, pcb);
 	}
-	if (s->sent.total - s->sent.used < TCP_SENT_SPARE / 2 && !timer_armed(&s->sent_timer) &&
-	    s->sent.total < s->sent.limit)
-		timer_set(&w->timers, &s->sent_timer, w->now_ns);
+	if ((runs_out(&s->sent, TCP_SENT_SPARE / 2) ||
+	     runs_out(&s->ranges_many, TCP_RANGES_MANY_SPARE / 2)) &&
+	    !timer_armed(&s->spare_timer))
+		timer_set(&w->timers, &s->spare_timer, w->now_ns);
 	while ((pcb = s->dead)) {
 		s->dead = pcb->flush_next;
 		pcb->node.in_use = false;
@@ -254,18 +266,6 @@ void tcp_set_state(struct worker *w, struct tcp_pcb *pcb, enum tcp_state state)
 		tcp_mib(w, EstabResets);
 	if (before)
 		tcp_mib(w, AttemptFails);
-}
-
-struct tcp_ranges *tcp_ranges_new(struct worker *w)
-{
-	return tcp_slab_get(&w->tcp->ranges);
-}
-
-void tcp_ranges_free(struct worker *w, struct tcp_ranges **ranges)
-{
-	if (*ranges)
-		tcp_slab_put(&w->tcp->ranges, *ranges);
-	*ranges = NULL;
 }
 
 void tcp_pcb_end(struct worker *w, struct tcp_pcb *pcb)

@@ -124,7 +124,7 @@ static void check_ooo(const struct worker *w, const struct tcp_pcb *pcb)
 
 	if (!pcb->ooo)
 		return;
-	MUST(pcb->ooo->n > 0 && pcb->ooo->n <= TCP_RANGES_MAX);
+	MUST(pcb->ooo->n > 0 && pcb->ooo->n <= pcb->ooo->max);
 	MUST(pcb->pub.rcv.data);
 	for (uint32_t i = 0; i < pcb->ooo->n; i++) {
 		const struct tcp_range *r = &pcb->ooo->r[i];

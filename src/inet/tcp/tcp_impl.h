@@ -42,8 +42,8 @@ struct tcp_stack {
 	struct tcp_node *bind[TCP_BIND_BUCKETS];
 	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
 	/* memory */
-	struct tcp_slab pcbs, tws, ranges, rcvqs, sent, mtu_probes;
-	struct timer sent_timer; /* makes more blocks for sent.c */
+	struct tcp_slab pcbs, tws, ranges, ranges_many, rcvqs, sent, mtu_probes;
+	struct timer spare_timer; /* makes more blocks for sent.c and ranges.c */
 	/* Fast Open (fastopen.c) */
 	struct tcp_slab fos;
 	struct tcp_fo_peer *fo_peer;
@@ -76,8 +76,6 @@ void tcp_pcb_end(struct worker *w,
 		 struct tcp_pcb *pcb); /* unlinks; CLOSED; what is left is memory */
 void tcp_pcb_free(struct worker *w, struct tcp_pcb *pcb); /* tcp_pcb_end(), tcp_gone, memory */
 void tcp_set_state(struct worker *w, struct tcp_pcb *pcb, enum tcp_state state);
-struct tcp_ranges *tcp_ranges_new(struct worker *w); /* NULL: none left */
-void tcp_ranges_free(struct worker *w, struct tcp_ranges **ranges);
 /* The connection failed: the socket is told error, the pcb is CLOSED (free where nobody holds it).
  */
 void tcp_fail(struct worker *w, struct tcp_pcb *pcb, int error);
@@ -216,6 +214,11 @@ void tcp_recovery_smaller(struct worker *w, struct tcp_pcb *pcb);
 /* reass.c; ranges.c */
 void tcp_data(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg); /* takes the packet */
 void tcp_data_copy(struct tcp_pcb *pcb, const struct tcp_seg *seg, uint32_t skip, uint32_t len);
+struct tcp_ranges *tcp_ranges_new(struct worker *w); /* NULL: none left */
+/* A larger one in its place. False: it is the largest, or none is left. */
+bool tcp_ranges_grow(struct worker *w, struct tcp_ranges **ranges);
+void tcp_ranges_free(struct worker *w, struct tcp_ranges **ranges);
+size_t tcp_ranges_bytes(uint32_t max);
 enum tcp_range_result { TCP_RANGE_NEW, TCP_RANGE_KNOWN, TCP_RANGE_FULL };
 enum tcp_range_result tcp_range_add(struct tcp_ranges *s, uint32_t start, uint32_t end);
 /* The range with seq is the one that changed last. */

@@ -102,7 +102,10 @@
 /* Limits and times; Linux's names are in brackets. */
 #define TCP_MAX_TIME_WAIT (1u << 20) /* what tcp_max_tw_buckets may be */
 #define TCP_MAX_PCBS (1u << 20)
-#define TCP_RANGES_MAX 61u
+#define TCP_RANGES_FEW 61u
+#define TCP_RANGES_MAX 1021u
+#define TCP_RANGES_MANY_BLOCKS 2048u	    /* of TCP_RANGES_MAX, of a worker */
+#define TCP_RANGES_MANY_SPARE 16u	    /* of these, kept ready */
 #define TCP_MAX_SENT_BLOCKS 65536u	    /* of 2 KB, for all connections of a worker */
 #define TCP_SENT_SPARE 128u		    /* blocks kept ready */
 #define TCP_INIT_CWND_SEGMENTS 10u	    /* RFC 6928 */
@@ -162,13 +165,14 @@ struct tcp_range {
 	uint32_t start, end; /* end is behind the last */
 };
 
-/* Sorted, disjoint, not touching. From a slab: most connections never need one. */
+/* Sorted, disjoint, not touching. From a slab: most connections never need one. It begins with
+ * TCP_RANGES_FEW; the few that have more holes get a block of TCP_RANGES_MAX in its place. */
 struct tcp_ranges {
-	uint32_t n;
+	uint32_t n, max;
 	uint32_t recent[3]; /* a number in each of the ranges that changed last, newest first */
 	uint32_t recent_n;
 	uint32_t untold; /* of these: changed since the last ACK */
-	struct tcp_range r[TCP_RANGES_MAX];
+	struct tcp_range r[];
 };
 
 /* How fast the program reads (window.c). From a slab, with the first data. */

@@ -138,6 +138,7 @@ static void test_fifty_thousand(void **state)
 		assert_int_equal(tcp->tws.used, 0);
 		assert_int_equal(tcp->sent.used, 0);
 		assert_int_equal(tcp->ranges.used, 0);
+		assert_int_equal(tcp->ranges_many.used, 0);
 		/* The second time takes the memory of the first. */
 		assert_true(round == 0 || tcp->pcbs.total == total);
 		total = tcp->pcbs.total;
