@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""TCP Fast Open (RFC 7413) between weir and the kernel, each way: the second connection's question is
-in its SYN, and the server has it before the handshake is over; both sides' counters say so."""
+"""TCP Fast Open (RFC 7413) between weir and the kernel, each way: the second connection's question
+is in its SYN, and the server has it before the handshake is over; both sides' counters say so."""
 import pytest
 from weirtest import KERNEL_ADDR, PYTHON, WEIR_ADDR, wait_until
 
@@ -24,7 +24,7 @@ for i in range(3):
 print("served")
 """
 
-# The first asks for a cookie, the second sends its question in the SYN, and so does the third, which
+# The first asks for a cookie, the second sends its question in the SYN, and so does the third, that
 # connects by option.
 CLIENT = """
 import socket, sys

@@ -108,6 +108,10 @@ static bool sequence_check(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg
 {
 	uint32_t end = seg_end(seg), window = offered(pcb);
 
+	/* Overtaken by data that came since our last ACK: what it acknowledges is good
+	 * [tcp_sequence, rcv_wup]. */
+	if (end == seg->seq && tcp_seq_lt(end, pcb->rcv_nxt) && tcp_seq_geq(end, pcb->rcv_acked))
+		return true;
 	if (tcp_seq_lt(end, pcb->rcv_nxt) || (end == pcb->rcv_nxt && end != seg->seq)) {
 		old_input(w, pcb, seg);
 		return false;
