@@ -155,7 +155,8 @@ void tcp_syn_sent(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		tcp_fail(w, pcb, ECONNREFUSED);
 		return;
 	}
-	if (!(seg->flags & TCP_F_SYN) || (seg->flags & TCP_F_FIN)) {
+	/* Where our SYN waits (Fast Open) theirs comes again, and crosses it when it goes. */
+	if (!(seg->flags & TCP_F_SYN) || (seg->flags & TCP_F_FIN) || pcb->pub.syn_waits) {
 		pkt_drop(w, seg->p, DROP_TCP_FLAGS);
 		return;
 	}
