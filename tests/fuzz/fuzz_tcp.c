@@ -7,6 +7,8 @@
  *
  * An input: state, options of our SYN, then operations.
  */
+#include <string.h>
+
 #include "inet/tcp/cc.h"
 #include "tcp_peer.h"
 
@@ -124,6 +126,7 @@ static void op_param(uint8_t what)
 	const char *const *one = set[what % (sizeof(set) / sizeof(set[0]))];
 
 	FUZZ_CHECK(tcp_param_set(&host.w, one[0], one[1]) == 0);
+	peer.fastopen |= !strcmp(one[0], "tcp_fastopen");
 }
 
 static void op_congestion(uint8_t what)

@@ -40,7 +40,7 @@ static void watch_syn(const struct tcp_hdr *t, uint32_t end)
 	peer.host_port = be16_to_host(t->src_port_be);
 	peer.host_iss = peer.host_una = iss;
 	peer.host_nxt = end;
-	peer.right_edge = end;
+	peer.right_edge = end + (peer.fastopen ? peer.syn_window : 0);
 }
 
 static void watch_data(const struct tcp_hdr *t, const uint8_t *data, uint32_t len)
@@ -152,7 +152,9 @@ static void right_edge(const struct peer_seg *seg)
 {
 	uint32_t window = (uint32_t)seg->window << (peer.wscale_ok ? 7 : 0);
 
-	if (tcp_seq_leq(seg->ack, peer.host_nxt + HOST_RING_BYTES) &&
+	if ((seg->flags & TCP_F_SYN) && seg->window > peer.syn_window)
+		peer.syn_window = seg->window;
+	if (seg->ack - peer.host_iss <= peer.host_nxt - peer.host_iss + HOST_RING_BYTES &&
 	    tcp_seq_gt(seg->ack + window, peer.right_edge))
 		peer.right_edge = seg->ack + window;
 }

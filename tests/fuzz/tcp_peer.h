@@ -23,8 +23,10 @@ struct tcp_peer {
 	uint32_t host_una;   /* the oldest byte of the host's that we have not acknowledged */
 	uint32_t host_nxt;   /* behind the newest that it sent */
 	uint32_t right_edge; /* the furthest that we ever let it send */
-	uint32_t host_ack;   /* its newest acknowledgment */
-	uint32_t ts_recent;  /* its newest time stamp */
+	uint32_t syn_window; /* the widest of a SYN: Fast Open sends into it before any ACK */
+	bool fastopen;
+	uint32_t host_ack;  /* its newest acknowledgment */
+	uint32_t ts_recent; /* its newest time stamp */
 	bool syn_seen, acked, ts_ok, sack_ok, wscale_ok;
 	bool hold; /* frames are put on the wire, and not yet received */
 };
