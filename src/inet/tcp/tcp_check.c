@@ -297,7 +297,7 @@ static void check_deadlines(const struct worker *w, const struct tcp_pcb *pcb)
 
 struct walk {
 	struct worker *w;
-	uint32_t pcbs, hashed, ranges, rcvqs, blocks;
+	uint32_t pcbs, hashed, ranges, many, rcvqs, blocks;
 };
 
 static void check_one(void *object, void *arg)
@@ -310,7 +310,8 @@ static void check_one(void *object, void *arg)
 		return;
 	walk->pcbs++;
 	walk->hashed += any(pcb, F_HASHED);
-	walk->ranges += pcb->ooo != NULL;
+	walk->ranges += pcb->ooo && pcb->ooo->max == TCP_RANGES_FEW;
+	walk->many += pcb->ooo && pcb->ooo->max == TCP_RANGES_MAX;
 	walk->rcvqs += pcb->rcvq != NULL;
 	walk->blocks += pcb->sent_blocks;
 	MUST(!any(pcb, F_DEAD | F_LISTED));
@@ -333,14 +334,14 @@ void tcp_check_settled(struct worker *w)
 		return;
 	tcp_slab_each(&s->pcbs, check_one, &walk);
 	if (walk.pcbs == s->pcbs.used && walk.hashed + s->tws.used == s->connections &&
-	    walk.ranges == s->ranges.used && walk.rcvqs == s->rcvqs.used &&
-	    walk.blocks == s->sent.used)
+	    walk.ranges == s->ranges.used && walk.many == s->ranges_many.used &&
+	    walk.rcvqs == s->rcvqs.used && walk.blocks == s->sent.used)
 		return;
 	fprintf(stderr,
 		"tcp_check.c: pcbs %u of %u, connections %u of %u, ranges %u of %u, "
-		"blocks of records %u of %u\n",
+		"large %u of %u, blocks of records %u of %u\n",
 		walk.pcbs, s->pcbs.used, walk.hashed + s->tws.used, s->connections, walk.ranges,
-		s->ranges.used, walk.blocks, s->sent.used);
+		s->ranges.used, walk.many, s->ranges_many.used, walk.blocks, s->sent.used);
 	abort();
 }
 #endif
