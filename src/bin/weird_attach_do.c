@@ -108,6 +108,15 @@ static bool is_eventfd(int fd)
 	       strcmp(target, "anon_inode:[eventfd]") == 0;
 }
 
+static bool is_unix_socket(int fd, int wanted)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == wanted;
+}
+
 /* Owns bell_fd. */
 static bool do_channel(struct attach *a, const struct abi_msg *msg, int bell_fd)
 {
@@ -115,7 +124,7 @@ static bool do_channel(struct attach *a, const struct abi_msg *msg, int bell_fd)
 	uint64_t offset = 0;
 	uint32_t index = 0;
 
-	if (!is_eventfd(bell_fd)) {
+	if (!is_eventfd(bell_fd) && !is_unix_socket(bell_fd, SOCK_DGRAM)) {
 		close(bell_fd);
 		return false;
 	}
@@ -131,15 +140,6 @@ static bool do_channel(struct attach *a, const struct abi_msg *msg, int bell_fd)
 	return answer(a, &reply, NULL, 0);
 }
 
-static bool is_control_socket(int fd)
-{
-	int domain = 0, type = 0;
-	socklen_t len = sizeof(int);
-
-	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
-	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
-}
-
 /* Owns child_fd. The child's process id is what the parent says: it is for people only. */
 static bool do_fork(struct attach *a, const struct abi_msg *msg, int child_fd)
 {
@@ -147,7 +147,7 @@ static bool do_fork(struct attach *a, const struct abi_msg *msg, int child_fd)
 	struct session *child = NULL;
 	struct peer peer = a->peer;
 
-	if (!is_control_socket(child_fd)) {
+	if (!is_unix_socket(child_fd, SOCK_SEQPACKET)) {
 		close(child_fd);
 		return false;
 	}

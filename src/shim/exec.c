@@ -201,8 +201,10 @@ static void adopt_all(const char *list)
 	while ((list = next_handed(list, &h)) != NULL) {
 		struct wsock *ws = h.fd < FD_MAX ? adopt_one(&h) : NULL;
 
-		if (ws)
-			fdtab_set((int)h.fd, &ws->obj);
+		if (!ws)
+			continue;
+		fdtab_set((int)h.fd, &ws->obj);
+		owner_adopt(ws, (int)h.fd);
 	}
 }
 

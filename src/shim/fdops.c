@@ -156,5 +156,7 @@ int call_fcntl(struct obj *o, int fd, int cmd, unsigned long arg)
 	}
 	/* Descriptor flags, owners and the like are the placeholder's. */
 	r = R(fcntl64)(fd, cmd, arg);
+	if (ws && r >= 0 && (cmd == F_SETOWN || cmd == F_SETOWN_EX))
+		owner_changed(ws, fd);
 	return r < 0 ? -errno : r;
 }

@@ -97,6 +97,8 @@ static void wsock_free(struct wsock *ws)
 {
 	if (atomic_load(&ws->watched))
 		epset_sock_closed(ws);
+	if (ws->owner)
+		owner_gone(ws);
 	if (ws->shm && !session_is_dead())
 		submit_sock(ws, ABI_OP_RELEASE, 0, 0);
 	lock_take(&free_lock);

@@ -45,6 +45,7 @@ static void locks(bool take)
 {
 	if (take) {
 		epset_lock_all(true);
+		owners_lock(true);
 		lock_take(&session.lock);
 		channels_lock(true);
 		epset_items_lock(true);
@@ -56,6 +57,7 @@ static void locks(bool take)
 		epset_items_lock(false);
 		channels_lock(false);
 		lock_drop(&session.lock);
+		owners_lock(false);
 		epset_lock_all(false);
 	}
 }
@@ -90,6 +92,7 @@ static void child(void)
 		if (child_fd < 0)
 			session_died();
 		epset_forked();
+		owners_after_fork();
 		channels_after_fork();
 	}
 	child_fd = -1;

@@ -84,6 +84,7 @@ struct wsock {
 	int64_t rcv_timeout_ns;	     /* 0: none */
 	int64_t snd_timeout_ns;
 	struct lock create_lock;
+	struct owner *owner; /* who gets SIGURG; of this process's making */
 };
 
 extern _Atomic(struct obj *) fdtab[FD_MAX];
@@ -346,6 +347,14 @@ ssize_t epipe(const struct wsock *ws, int flags);
 /* urgent.c: recv(MSG_OOB); and, under rx_lock, what a read of `used` bytes at *head may take */
 ssize_t urgent_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 uint32_t urgent_limit(struct wsock *ws, uint32_t *head, uint32_t used, int flags);
+/* owner.c: SIGURG for the owner that the placeholder fd has now */
+void owner_changed(struct wsock *ws, int fd);
+void owner_adopt(struct wsock *ws, int fd); /* behind exec */
+void owner_gone(struct wsock *ws);
+void owner_hears(struct owner *owner); /* what comes from now on is news */
+void owners_signalled(void);	       /* in a handler of SIGURG */
+void owners_lock(bool take);
+void owners_after_fork(void);
 ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags);
 ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags);
 void dgram_control_out(const struct wsock *ws, struct msghdr *msg, const struct abi_dgram *d);

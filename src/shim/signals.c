@@ -31,6 +31,8 @@ static void trampoline(int sig, siginfo_t *info, void *context)
 
 		(void)!R(write)(t->waiting_bell, &one, sizeof(one));
 	}
+	if (sig == SIGURG)
+		owners_signalled();
 	errno = saved;
 	if (func != (uintptr_t)SIG_DFL && func != (uintptr_t)SIG_IGN)
 		((void (*)(int, siginfo_t *, void *))func)(sig, info, context);

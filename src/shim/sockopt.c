@@ -272,8 +272,16 @@ int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 			return -EINVAL;
 		*(int *)arg = ws->shm && app_sock_at_mark(ws->shm);
 		return 0;
+	case FIOSETOWN:
+	case SIOCSPGRP:
+		if (R(ioctl)(fd, request, arg) < 0)
+			return -errno;
+		owner_changed(ws, fd);
+		return 0;
 	case FIOCLEX:
 	case FIONCLEX:
+	case FIOGETOWN:
+	case SIOCGPGRP:
 		return R(ioctl)(fd, request, arg) < 0 ? -errno : 0;
 	case FIOASYNC:
 		return *(int *)arg ? -EOPNOTSUPP : 0;

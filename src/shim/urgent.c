@@ -10,6 +10,8 @@ ssize_t urgent_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 		return -ECONNRESET;
 	if (!ws->shm)
 		return -EINVAL;
+	if (ws->owner)
+		owner_hears(ws->owner);
 	byte = app_urgent_recv(ws->shm, flags & MSG_PEEK);
 	if (byte == -ENODATA)
 		return 0;
@@ -28,8 +30,11 @@ ssize_t urgent_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 
 uint32_t urgent_limit(struct wsock *ws, uint32_t *head, uint32_t used, int flags)
 {
-	uint32_t from = *head, n = app_mark_limit(ws->shm, head, used);
+	uint32_t from = *head, n;
 
+	if (ws->owner)
+		owner_hears(ws->owner);
+	n = app_mark_limit(ws->shm, head, used);
 	/* What is stepped over is gone, though there is nothing to give behind it. */
 	if (n == 0 && *head != from && !(flags & MSG_PEEK))
 		stream_taken(ws, *head);

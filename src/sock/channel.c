@@ -5,11 +5,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sock/sock_priv.h"
 
 #define CQ_ENTRIES_MAX 65536u
+
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
 
 int channel_open(struct session *session, struct part *part, int bell_fd, uint32_t cq_entries,
 		 struct channel **channel)
@@ -42,6 +50,7 @@ int channel_open(struct session *session, struct part *part, int bell_fd, uint32
 	ch->cq_entries = cq_entries;
 	ch->index = (uint16_t)index;
 	ch->bell_fd = bell_fd;
+	ch->bell_is_sock = is_socket(bell_fd);
 	part->channel[index] = ch;
 	if (part->channel_words < index / 64 + 1)
 		part->channel_words = index / 64 + 1;

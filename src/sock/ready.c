@@ -18,6 +18,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "sock/sock_priv.h"
@@ -132,7 +133,9 @@ static void watch_post(struct watch *watch)
 
 static bool watch_wants(const struct watch *watch, uint32_t events)
 {
-	return events & (watch->interest | ABI_EV_ERR | ABI_EV_HUP);
+	uint32_t always = watch->interest & ABI_EV_URG ? 0 : ABI_EV_ERR | ABI_EV_HUP;
+
+	return events & (watch->interest | always);
 }
 
 /* How good a choice the watch is for waking one: an awake one without an entry it has not looked
@@ -302,6 +305,18 @@ static void flush_dirty(struct sock_layer *l)
 	}
 }
 
+/* What is full (EAGAIN) rings already. */
+static void ring(const struct channel *ch)
+{
+	uint64_t one = 1;
+
+	/* The program could make its socket a blocking one. */
+	if (ch->bell_is_sock)
+		(void)!send(ch->bell_fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL);
+	else
+		(void)!write(ch->bell_fd, &one, sizeof(one));
+}
+
 void sock_flush(struct worker *w)
 {
 	struct sock_layer *l = w->socks;
@@ -313,17 +328,14 @@ void sock_flush(struct worker *w)
 		return;
 	atomic_thread_fence(memory_order_seq_cst);
 	for (ch = l->bells; ch != NULL; ch = next) {
-		uint64_t one = 1;
-
 		next = ch->bell_next;
 		ch->bell_listed = false;
 		if (!atomic_load_explicit(&ch->abi->sleeping, memory_order_relaxed) ||
 		    !atomic_exchange_explicit(&ch->abi->sleeping, 0, memory_order_relaxed))
 			continue;
 		l->bells_rung++;
-		/* A full counter (EAGAIN) is a bell that rings already. */
-		if (ch->bell_fd >= 0 && write(ch->bell_fd, &one, sizeof(one)) < 0)
-			continue;
+		if (ch->bell_fd >= 0)
+			ring(ch);
 	}
 	l->bells = NULL;
 }

@@ -44,8 +44,8 @@ void session_destroy(struct session *session);
 int session_arena_fd(const struct session *session);
 struct abi_arena *session_arena(const struct session *session);
 
-/* Make a channel. bell_fd: an eventfd that the session owns from now on, or -1 (direct placement).
- * 0, -EINVAL (cq_entries), -ENOSPC (512 channels). */
+/* Make a channel. bell_fd: an eventfd or a datagram socket that the session owns from now on, or -1
+ * (direct placement). 0, -EINVAL (cq_entries), -ENOSPC (512 channels). */
 int session_channel(struct session *session, unsigned int worker, int bell_fd, uint32_t cq_entries,
 		    uint32_t *index, uint64_t *offset);
 void session_channel_free(struct session *session, unsigned int worker, uint32_t index);

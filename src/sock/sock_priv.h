@@ -78,6 +78,7 @@ struct channel {
 	uint32_t ctl_seq; /* of that request */
 	uint16_t index;
 	int bell_fd; /* -1: none */
+	bool bell_is_sock;
 	struct watch *watches;
 };
 

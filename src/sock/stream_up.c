@@ -159,6 +159,7 @@ static void up_urgent(struct worker *w, struct tcp_pcb *pcb)
 	if (pub->urg == TCP_URG_ANNOUNCED) {
 		count = mark_count(s->abi);
 		atomic_store_explicit(&s->abi->urg_hole, pub->urg_hole, memory_order_relaxed);
+		sock_mark(s, ABI_EV_URG);
 	} else {
 		count = (uint16_t)(atomic_load_explicit(&s->abi->urg, memory_order_relaxed) >> 16);
 		flags |= ABI_URG_HERE;

@@ -17,9 +17,9 @@
  *   process of the family (one control connection; the kernel closes it when the process dies, so
  *   the engine always learns of it). Sockets are referenced by sessions; a socket whose last
  *   session lets go is closed.
- * - A *channel* is a submission queue, a completion queue, a control slot and a bell (eventfd).
- *   Each thread has one (it submits there, and sleeps on its bell); each epoll set has one (the
- *   engine tells there which sockets changed). Each queue has one producer and one consumer;
+ * - A *channel* is a submission queue, a completion queue, a control slot and a bell (eventfd or
+ * socket). Each thread has one (it submits there, and sleeps on its bell); each epoll set has one
+ * (the engine tells there which sockets changed). Each queue has one producer and one consumer;
  *   threads that share an epoll set take a lock of the program's own.
  * - With several workers a thread (an epoll set) has one channel with each worker it deals with,
  *   all with the same bell: a socket's submissions go to the channel of the socket's worker.
@@ -82,6 +82,9 @@ enum abi_op {
 #define ABI_EV_ERR 0x008u
 #define ABI_EV_HUP 0x010u
 #define ABI_EV_RDHUP 0x2000u
+/* Urgent data was announced: never in a socket's readiness, and a watch for it hears of nothing
+ * else, nor of what was before it. */
+#define ABI_EV_URG 0x4000u
 
 #define ABI_WATCH_ONCE 0x40000000u	/* one completion, then the watch is gone */
 #define ABI_WATCH_EXCLUSIVE 0x10000000u /* EPOLLEXCLUSIVE: wake one of those who said so */
@@ -305,8 +308,8 @@ enum abi_msg_type {
 	/* The first message after exec on an inherited connection. words[] = the sockets (index,
 	 * generation pairs) it keeps; the rest is released. Answer as HELLO's. */
 	ABI_MSG_RESUME,
-	/* With one eventfd, the bell. arg[0] = cq_entries, arg[1] = worker. Answer: arg[0] = index,
-	 * arg[1] = offset of struct abi_channel in the arena. */
+	/* With one eventfd, the bell, or a UNIX datagram socket. arg[0] = cq_entries, arg[1] =
+	 * worker. Answer: arg[0] = index, arg[1] = offset of struct abi_channel in the arena. */
 	ABI_MSG_CHANNEL,
 	ABI_MSG_CHANNEL_FREE, /* arg[0] = index, arg[1] = worker. No answer. */
 	/* With one descriptor, the engine's end of the child's connection. The child's session

@@ -149,3 +149,127 @@ def test_sent(weir):
 
 def test_on_weir(weir):
     run(weir.on_weir, weir.on_weir, weir_listens(weir), WEIR_ADDR)
+
+
+OWNER_SERVER = COMMON + """
+import os, struct
+FIOSETOWN, SIOCGPGRP = 0x8901, 0x8904
+
+signals = 0
+
+def handler(number, frame):
+    global signals
+    signals += 1
+    show("signal", number == signal.SIGURG, error_of(lambda: c.recv(1, socket.MSG_OOB)))
+
+signal.signal(signal.SIGURG, handler)
+signal.signal(signal.SIGALRM, lambda number, frame: sys.exit("no signal"))
+server = socket.create_server((sys.argv[1], 7000))
+c, peer = server.accept()
+
+def wait_signal(go):
+    before = signals
+    c.sendall(go)
+    signal.alarm(10)
+    while signals == before:
+        select.select([], [], [], 0.01)
+    signal.alarm(0)
+
+show("nobody", fcntl.fcntl(c, fcntl.F_GETOWN), ask(c, SIOCGPGRP))
+c.sendall(b"0")                                       # "a", not signalled
+select.select([], [], [c], 5)
+fcntl.fcntl(c, fcntl.F_SETOWN, os.getpid())
+show("owner", fcntl.fcntl(c, fcntl.F_GETOWN) == os.getpid(), ask(c, SIOCGPGRP) == os.getpid())
+show("before", c.recv(1, socket.MSG_OOB))
+for go in (b"1", b"2", b"3"):
+    wait_signal(go)
+show("none such", error_of(lambda: fcntl.fcntl(c, fcntl.F_SETOWN, 0x3ffffff)))
+
+# A copy that is closed changes nothing; a group; the same socket in the child's hands
+os.close(os.dup(c.fileno()))
+fcntl.ioctl(c, FIOSETOWN, struct.pack("i", -os.getpgrp()))
+show("group", ask(c, SIOCGPGRP) == -os.getpgrp())
+child = os.fork()
+if not child:
+    os._exit(ask(c, SIOCGPGRP) != -os.getpgrp())
+show("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+wait_signal(b"4")
+
+# Nobody again
+fcntl.fcntl(c, fcntl.F_SETOWN, 0)
+show("nobody", fcntl.fcntl(c, fcntl.F_GETOWN))
+c.sendall(b"5")
+select.select([], [], [c], 5)
+show("quiet", c.recv(1, socket.MSG_OOB))
+
+# A new image has the owner it had, and no handler: sigwait
+fcntl.fcntl(c, fcntl.F_SETOWN, os.getpid())
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+os.set_inheritable(c.fileno(), True)
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[2], str(c.fileno())])
+"""
+
+OWNER_IMAGE = COMMON + """
+import os
+c = socket.socket(fileno=int(sys.argv[1]))
+show("image", fcntl.fcntl(c, fcntl.F_GETOWN) == os.getpid())
+for go in (b"6", b"7"):
+    c.sendall(go)
+    show("waited", signal.sigtimedwait([signal.SIGURG], 10) is not None,
+         c.recv(1, socket.MSG_OOB))
+# The end of the connection is no urgent data.
+c.sendall(b"8")
+end = select.poll()
+end.register(c, select.POLLRDHUP)
+show("end", [event for fd, event in end.poll(5000)] == [select.POLLRDHUP])
+show("quiet", signal.sigtimedwait([signal.SIGURG], 0))
+"""
+
+OWNER_CLIENT = COMMON + """
+c = socket.create_connection((sys.argv[1], 7000))
+c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+for letter in b"abcdefgh":
+    c.recv(1)
+    c.send(bytes([letter]), socket.MSG_OOB)
+c.recv(1)
+"""
+
+OWNER_SEEN = """nobody 0 0
+owner True True
+before b'a'
+signal True b'b'
+signal True b'c'
+signal True b'd'
+none such ProcessLookupError 3
+group True
+child 0
+signal True b'e'
+nobody 0
+quiet b'f'
+image True
+waited True b'g'
+waited True b'h'
+end True
+quiet None
+"""
+
+
+def run_owner(server_start, client_start, listening, server_addr):
+    server = server_start(PYTHON, "-c", OWNER_SERVER, server_addr, OWNER_IMAGE)
+    wait_until(listening, "the server listens")
+    client = client_start(PYTHON, "-c", OWNER_CLIENT, server_addr)
+    assert server.done(60) == OWNER_SEEN
+    client.done(30)
+
+
+def test_owner_kernel(weir):
+    """What OWNER_SEEN holds is the kernel's."""
+    run_owner(weir.on_kernel, weir.on_kernel, kernel_listens, KERNEL_ADDR)
+
+
+def test_owner(weir):
+    run_owner(weir.on_weir, weir.on_kernel, weir_listens(weir), WEIR_ADDR)
+
+
+def test_owner_on_weir(weir):
+    run_owner(weir.on_weir, weir.on_weir, weir_listens(weir), WEIR_ADDR)

@@ -342,7 +342,8 @@ static void test_bad_messages(void **state)
 	expect_alive();
 }
 
-/* A bell that is no eventfd, or several: hung up, and the descriptor is closed. */
+/* A bell that is no eventfd and no datagram socket, or several: hung up, and the descriptor is
+ * closed. */
 static void test_bad_descriptors(void **state)
 {
 	struct abi_msg msg;
@@ -363,6 +364,13 @@ static void test_bad_descriptors(void **state)
 	msg.arg[0] = ABI_CQ_THREAD;
 	fds[1] = dup(fds[0]);
 	say(p.fd, &msg, fds, 2);
+	expect_hangup(p.fd);
+	detach(&p);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	attach(&p);
+	say(p.fd, &msg, &fds[1], 1);
 	expect_hangup(p.fd);
 	detach(&p);
 	close(fds[0]);

@@ -28,6 +28,10 @@ void epset_free(struct epset *ep)
 	sets_freed++;
 }
 
+void owner_gone(struct wsock *ws)
+{
+}
+
 void epset_sock_closed(struct wsock *ws)
 {
 	unwatched++;

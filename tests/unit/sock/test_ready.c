@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "prog.h"
@@ -229,6 +230,46 @@ static void test_bell(void **state)
 	close(mine);
 }
 
+/* A bell that is a socket, and a watch for urgent data, which hears of nothing else. */
+static void test_bell_socket(void **state)
+{
+	struct psock l, c, s;
+	struct abi_channel *ch;
+	uint64_t offset, one;
+	uint32_t index;
+	int pair[2];
+
+	/* A blocking one: the engine's calls do not wait all the same. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+	prog_pair(&p, 80, &l, &c, &s);
+	assert_int_equal(session_channel(p.session, 0, pair[0], 1, &index, &offset), 0);
+	ch = (struct abi_channel *)((uint8_t *)p.arena + offset);
+	prog_watch(&p, s, ch, ABI_EV_IN);
+	/* Completions that nobody takes: each time that it sleeps it is rung. */
+	for (int i = 0; i < 1000; i++) {
+		atomic_store(&ch->sleeping, 1);
+		prog_send(&p, c, "x", 1);
+		prog_run(&p);
+		assert_int_equal(atomic_load(&ch->sleeping), 0);
+		if (i < 2)
+			assert_int_equal(recv(pair[1], &one, sizeof(one), MSG_DONTWAIT), 8);
+	}
+	assert_int_equal(cqes(ch), 1);
+	prog_watch(&p, s, ch, ABI_EV_URG);
+	prog_run(&p);
+	atomic_store(&ch->sleeping, 1);
+	prog_send(&p, c, "x", 1);
+	prog_submit(&p, ABI_OP_RELEASE, c, 0, 0);
+	prog_run(&p);
+	assert_int_equal(atomic_load(&ch->sleeping), 1);
+	/* Nobody listens any more: no SIGPIPE. */
+	close(pair[1]);
+	prog_watch(&p, s, ch, ABI_EV_IN);
+	prog_run(&p);
+	assert_int_equal(atomic_load(&ch->sleeping), 0);
+	session_channel_free(p.session, 0, index);
+}
+
 static void test_channels_run_out(void **state)
 {
 	uint64_t offset;
@@ -258,6 +299,7 @@ int main(void)
 		T(test_overflow),
 		T(test_exclusive),
 		T(test_bell),
+		T(test_bell_socket),
 		T(test_channels_run_out),
 	};
 
