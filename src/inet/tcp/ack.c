@@ -119,6 +119,9 @@ static void advance(struct worker *w, struct tcp_pcb *pcb, struct tcp_ack *a)
 		tcp_mtu_probe_acked(w, pcb);
 	if (pcb->rto_since_ms)
 		tcp_rto_answered(w, pcb);
+	/* What was passed stays passed, for longer than 2 GB too. */
+	if (pcb->recovery < TCP_CWR && tcp_seq_gt(pcb->snd_una, pcb->recover))
+		pcb->recover = pcb->snd_una;
 	pcb->retries = 0;
 	pcb->soft_error = 0;
 	pcb->unacked_since_ns = w->now_ns;

@@ -153,7 +153,9 @@ static bool small_may_go(const struct tcp_pcb *pcb, uint32_t len, uint32_t avail
 		return false;
 	if (pcb->pub.nodelay || (pcb->flags & F_FIN_QUEUED))
 		return true;
-	return tcp_seq_leq(pcb->snd_small, pcb->snd_una); /* none such is on the way */
+	/* None such is on the way: acknowledged, or so long ago that the numbers went round. */
+	return tcp_seq_leq(pcb->snd_small, pcb->snd_una) ||
+	       tcp_seq_gt(pcb->snd_small, pcb->snd_nxt);
 }
 
 /* How many new bytes to put into the next packet: 0 for none. */

@@ -98,7 +98,6 @@ static void check_sending(const struct worker *w, const struct tcp_pcb *pcb)
 	uint32_t end = tcp_data_end(pcb);
 
 	MUST(tcp_seq_leq(pcb->snd_una, pcb->snd_nxt));
-	MUST(tcp_seq_gt(pcb->snd_una, pcb->iss));
 	IF_THEN(any(pcb, F_FIN_SENT), any(pcb, F_FIN_QUEUED) && pcb->snd_nxt == pcb->fin_seq + 1);
 	IF_THEN(!any(pcb, F_FIN_SENT), tcp_seq_leq(pcb->snd_nxt, end));
 	if (any(pcb, F_SND_MAPPED)) {

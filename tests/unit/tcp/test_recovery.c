@@ -112,6 +112,35 @@ static void test_fast_retransmit(void **state)
 	host_close(h);
 }
 
+/* The last loss, and the last small segment, were nearly 2 GB ago; what they left behind must not
+ * seem to lie ahead when the numbers have gone on. */
+static void test_long_without_loss(void **state)
+{
+	struct host *h = host_plain();
+	struct peer p = { 0 };
+	struct sock *s = open_mss(&p, h, false);
+	uint32_t base = p.ack;
+
+	s->pcb->recover = s->pcb->snd_small = base - INT32_MAX + 3 * MSS / 2;
+	for (unsigned int i = 0; i < 2; i++, base += MSS) {
+		sock_write(s, data, MSS);
+		expect_seq(&p, base);
+		peer_send_at(&p, p.seq, base + MSS, TCP_F_ACK, NULL, 0);
+	}
+	sock_write(s, data, 5 * MSS + 1);
+	for (unsigned int i = 0; i < 5; i++)
+		expect_seq(&p, base + i * MSS);
+	/* the small one, too: there is no other on the way */
+	assert_true(frame_take(h->wire, ETH_TYPE_IP4, h->frame, &h->info));
+	assert_int_equal(h->info.data_len, 1);
+	for (unsigned int i = 0; i < 3; i++)
+		peer_send_at(&p, p.seq, base, TCP_F_ACK, NULL, 0);
+	expect_seq(&p, base);
+	assert_int_equal(s->pcb->recovery, TCP_RECOVERY);
+	peer_send_at(&p, p.seq, s->pcb->snd_nxt, TCP_F_ACK, NULL, 0);
+	host_close(h);
+}
+
 static void test_sack_recovery(void **state)
 {
 	struct host *h = host_plain();
@@ -316,11 +345,11 @@ static void test_path_mtu(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slow_start),    cmocka_unit_test(test_fast_retransmit),
-		cmocka_unit_test(test_sack_recovery), cmocka_unit_test(test_reordering_timer),
-		cmocka_unit_test(test_tail_loss),     cmocka_unit_test(test_retransmission_lost),
-		cmocka_unit_test(test_timeout),	      cmocka_unit_test(test_sack_nonsense),
-		cmocka_unit_test(test_path_mtu),
+		cmocka_unit_test(test_slow_start),	    cmocka_unit_test(test_fast_retransmit),
+		cmocka_unit_test(test_long_without_loss),   cmocka_unit_test(test_sack_recovery),
+		cmocka_unit_test(test_reordering_timer),    cmocka_unit_test(test_tail_loss),
+		cmocka_unit_test(test_retransmission_lost), cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_sack_nonsense),	    cmocka_unit_test(test_path_mtu),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
