@@ -151,7 +151,7 @@ static void up_urgent(struct worker *w, struct tcp_pcb *pcb)
 {
 	const struct tcp_public *pub = tcp_public(pcb);
 	struct sock *s = sock_of(pcb);
-	uint8_t flags = pub->urg_has_hole ? ABI_URG_HOLE : 0;
+	uint8_t flags = pub->urg_hole_bytes ? ABI_URG_HOLE : 0;
 	uint16_t count;
 
 	if (s == NULL)
@@ -159,6 +159,8 @@ static void up_urgent(struct worker *w, struct tcp_pcb *pcb)
 	if (pub->urg == TCP_URG_ANNOUNCED) {
 		count = mark_count(s->abi);
 		atomic_store_explicit(&s->abi->urg_hole, pub->urg_hole, memory_order_relaxed);
+		atomic_store_explicit(&s->abi->urg_hole_end, pub->urg_hole + pub->urg_hole_bytes,
+				      memory_order_relaxed);
 		sock_mark(s, ABI_EV_URG);
 	} else {
 		count = (uint16_t)(atomic_load_explicit(&s->abi->urg, memory_order_relaxed) >> 16);

@@ -214,7 +214,8 @@ struct abi_sock {
 	_Atomic uint32_t rx_lowat_bytes; /* readable with so many; never more than can come */
 	uint32_t worker;		 /* whose bell to ring for this socket */
 	_Atomic uint64_t urg;		 /* stream: the urgent byte received, see app_urgent.h */
-	_Atomic uint32_t urg_hole; /* stream: and the one before it, where ABI_URG_HOLE is set */
+	/* stream: and those before it, where ABI_URG_HOLE is set */
+	_Atomic uint32_t urg_hole, urg_hole_end;
 	/* (d) send */
 	ABI_ALIGNED _Atomic uint32_t tx_head; /* bytes acknowledged, or datagrams sent */
 	/* What a stream may write, where it is not simply what there is room for: */

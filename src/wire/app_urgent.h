@@ -5,7 +5,8 @@
  * (MSG_OOB), its place is the mark: a read stops in front of it, the next one goes on behind it
  * (SIOCATMARK says when). With SO_OOBINLINE it stays in the stream, and the mark in front of it. A
  * newer mark replaces the older one, whose byte is then one like any other, unless the reader stood
- * in front of it just then: that one is skipped all the same (the "hole").
+ * in front of it just then: that one is skipped all the same (the "hole", of several where they
+ * follow each other).
  *
  * The byte lies in the receive ring like the others; the reader steps over it. The engine writes
  * abi_sock.urg: position << 32 | count << 16 | flags << 8 | byte. It is written, and ABI_S_URGENT
@@ -21,7 +22,7 @@
 #include "wire/app_abi.h"
 
 #define ABI_URG_HERE 0x1u	/* flags: the byte has come; else it is announced */
-#define ABI_URG_HOLE 0x2u	/* urg_hole is to be skipped */
+#define ABI_URG_HOLE 0x2u	/* urg_hole up to urg_hole_end is to be skipped */
 #define ABI_URG_INLINE 0x10000u /* in urg_seen: SO_OOBINLINE */
 
 struct app_mark {
@@ -56,6 +57,17 @@ static inline bool app_sock_urgent(const struct abi_sock *s)
 		atomic_load_explicit(&s->state, memory_order_relaxed) & ABI_S_URGENT, 0);
 }
 
+/* Behind the hole, for a reader at head. A newer hole than the mark's may reach behind it. */
+static inline uint32_t app_mark_skip(const struct abi_sock *s, uint32_t head, uint32_t pos)
+{
+	uint32_t hole = atomic_load_explicit(&s->urg_hole, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&s->urg_hole_end, memory_order_relaxed);
+
+	if (head - hole >= end - hole)
+		return head;
+	return end - head <= pos - head ? end : pos;
+}
+
 /* The mark for a reader at head. False: there is none, or it is behind the reader. */
 static inline bool app_mark_get(const struct abi_sock *s, uint32_t head, struct app_mark *m)
 {
@@ -69,10 +81,11 @@ static inline bool app_mark_get(const struct abi_sock *s, uint32_t head, struct 
 	m->flags = (uint8_t)(urg >> 8);
 	m->byte = (uint8_t)urg;
 	m->head = head;
-	if ((m->flags & ABI_URG_HOLE) && !app_oob_inline(s) &&
-	    atomic_load_explicit(&s->urg_hole, memory_order_relaxed) == head)
-		m->head++;
-	return (int32_t)(m->pos - m->head) >= 0;
+	if ((int32_t)(m->pos - head) < 0)
+		return false;
+	if ((m->flags & ABI_URG_HOLE) && !app_oob_inline(s))
+		m->head = app_mark_skip(s, head, m->pos);
+	return true;
 }
 
 /* The urgent byte has come, and nobody has read it with MSG_OOB. */
@@ -127,6 +140,10 @@ static inline uint32_t app_mark_limit(const struct abi_sock *s, uint32_t *head, 
 
 	if (used == 0 || !app_mark_get(s, *head, &m))
 		return used;
+	if (m.head - *head >= used) {
+		*head += used;
+		return 0;
+	}
 	used -= m.head - *head;
 	*head = m.head;
 	if (m.pos - m.head >= used)
@@ -156,6 +173,8 @@ static inline uint32_t app_urgent_readable(const struct abi_sock *s, uint32_t us
 
 	if (used == 0 || !app_mark_get(s, head, &m))
 		return used;
+	if (m.head - head >= used)
+		return 0;
 	used -= m.head - head;
 	return used && m.pos == m.head && !app_oob_inline(s) ? used - 1 : used;
 }
@@ -168,6 +187,8 @@ static inline uint32_t app_urgent_inq(const struct abi_sock *s, uint32_t used)
 
 	if (used == 0 || !app_mark_get(s, head, &m))
 		return used;
+	if (m.head - head >= used)
+		return 0;
 	used -= m.head - head;
 	return !app_oob_inline(s) && m.pos - m.head < used ? m.pos - m.head : used;
 }

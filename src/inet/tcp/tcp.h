@@ -72,12 +72,12 @@ struct tcp_public {
 	bool fastopen_no_cookie : 1; /* TCP_FASTOPEN_NO_COOKIE */
 	bool syn_waits : 1; /* no option: it does: the SYN goes with the first tcp_push() */
 	/* urgent data: see urgent.c. Positions are the rings'. */
-	bool urg_has_hole : 1;
-	uint8_t urg; /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */
+	uint8_t urg_hole_bytes : 6;
+	uint8_t urg : 2; /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */
 	uint8_t urg_byte;
 	uint32_t snd_urg;  /* behind the urgent byte to send: tcp_push_urgent() */
 	uint32_t urg_pos;  /* of the newest one that is received */
-	uint32_t urg_hole; /* and of one that is to be read by nobody, where urg_has_hole */
+	uint32_t urg_hole; /* of those before it that are to be read by nobody, if any */
 };
 
 static inline struct tcp_public *tcp_public(struct tcp_pcb *pcb)

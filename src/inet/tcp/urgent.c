@@ -14,6 +14,7 @@
 #include "inet/tcp/tcp_impl.h"
 
 #define URGENT_MAX 0xffffu
+#define HOLE_BYTES_MAX 63 /* as many bits as it has */
 
 /* Number behind our last urgent byte. */
 static uint32_t snd_up(const struct tcp_pcb *pcb)
@@ -60,6 +61,25 @@ static uint32_t rcv_up(const struct tcp_pcb *pcb)
 	return pcb->rcv_nxt + (pcb->pub.urg_pos - pcb->pub.rcv.tail);
 }
 
+/*
+ * The reader stands in front of the older mark, or in front of such that it will skip and then the
+ * older one: that is not to become data now, and is skipped as well.
+ */
+static void widen_hole(struct tcp_public *pub)
+{
+	uint32_t stands = pub->rcv.head;
+
+	if (stands - pub->urg_hole < pub->urg_hole_bytes)
+		stands = pub->urg_hole + pub->urg_hole_bytes;
+	else
+		pub->urg_hole_bytes = 0;
+	if (pub->urg == TCP_URG_NONE || pub->urg_pos != stands || pub->rcv.tail == stands ||
+	    pub->urg_hole_bytes == HOLE_BYTES_MAX)
+		return;
+	if (pub->urg_hole_bytes++ == 0)
+		pub->urg_hole = stands;
+}
+
 /* A pointer to something that has not come before [tcp_check_urg]. */
 static void announce(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
@@ -73,10 +93,7 @@ static void announce(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg
 		return;
 	if (pub->rcv.data)
 		w->tcp->up->tcp_sync_rcv(w, pcb);
-	/* The reader stands in front of the older one: it is not to become data now. */
-	pub->urg_has_hole = pub->urg != TCP_URG_NONE && pub->urg_pos == pub->rcv.head &&
-			    byte_ring_used(&pub->rcv);
-	pub->urg_hole = pub->urg_pos;
+	widen_hole(pub);
 	pub->urg_pos = pub->rcv.tail + (at - pcb->rcv_nxt);
 	pub->urg = TCP_URG_ANNOUNCED;
 	pcb->flags |= F_URG_WAIT;
