@@ -132,16 +132,15 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 	fin_check(w, pcb);
 }
 
-/* One ACK for a burst, but what each ACK of a receiver that does not wait would have told, ours
- * tell too: a range that no ACK named would be sent again. So before one more changes than fit,
- * tell. */
+/* One ACK for a burst, but not where several ranges change in it: each is to be the first of an ACK
+ * of its own, and is repeated by the next two, so that it takes the loss of three ACKs for it to
+ * be sent again in vain (RFC 2018 section 4). So before another one changes, tell. */
 static void ranges_tell(struct worker *w, struct tcp_pcb *pcb, uint32_t seq)
 {
 	const struct tcp_ranges *o = pcb->ooo;
-	uint32_t fit = (pcb->flags & F_TS_OK ? 3 : 4) - !!(pcb->flags & F_DSACK);
 	const struct tcp_range *last;
 
-	if (!o || o->untold < tcp_min(fit, 3) || !(pcb->flags & F_SACK_OK))
+	if (!o || !o->untold || !(pcb->flags & F_SACK_OK))
 		return;
 	last = tcp_range_with(o, o->recent[0]);
 	if (!last || last->end != seq)

@@ -448,15 +448,15 @@ static bool sacked(const struct host *h, const struct peer *p, uint32_t start, u
 	return false;
 }
 
-/* Ten holes in one burst: each range between them is told by some ACK, or it would be sent again
- * (RFC 2018 section 4). Segments that extend a range are no reason to forget the others. */
+/* Ten holes in one burst: each range between them is told by three ACKs, as long as as many follow,
+ * so that it is not sent again because an ACK was lost (RFC 2018 section 4). Segments that extend a
+ * range need no ACK of their own. */
 static void test_burst_with_holes(void **state)
 {
 	static const uint8_t opt[] = { 1, 1, 4, 2 };
 	struct host *h = host_plain();
 	struct peer p = { .opt_len = sizeof(opt) };
-	unsigned int told = 0, acks = 0;
-	bool seen[10] = { false };
+	unsigned int seen[10] = { 0 }, acks = 0;
 
 	memcpy(p.opt, opt, sizeof(opt));
 	peer_established(&p, h, NULL);
@@ -468,12 +468,11 @@ static void test_burst_with_holes(void **state)
 	for (; wire_waiting(h->wire); acks++) {
 		peer_expect(&p, TCP_F_ACK, 0);
 		for (unsigned int i = 0; i < 10; i++)
-			seen[i] |= sacked(h, &p, 600 * i + 100, 600 * i + 600);
+			seen[i] += sacked(h, &p, 600 * i + 100, 600 * i + 600);
 	}
 	for (unsigned int i = 0; i < 10; i++)
-		told += seen[i];
-	assert_int_equal(told, 10);
-	assert_in_range(acks, 3, 5);
+		assert_true(seen[i] >= (i < 8 ? 3 : 10 - i));
+	assert_int_equal(acks, 10);
 	host_close(h);
 }
 
