@@ -199,17 +199,6 @@ void tcp_fo_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *s
 	tcp_list(w, pcb);
 }
 
-void tcp_fo_syn_again(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
-{
-	pcb->flags &= ~F_RTT_TIMED;
-	pkt_consume(w, seg->p, FATE_ABSORBED);
-	if (tcp_route(w, pcb) != 0)
-		return;
-	pcb->total_retrans++;
-	tcp_mib(w, TCPSynRetrans);
-	tcp_xmit(w, pcb, pcb->iss, 0, TCP_F_SYN | TCP_F_ACK);
-}
-
 /* A SYN with a spoofed address costs its place for as long as one that nobody answers would. */
 void tcp_fo_reset(struct worker *w, struct tcp_pcb *pcb)
 {

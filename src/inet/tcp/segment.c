@@ -168,7 +168,7 @@ void tcp_segment(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 	}
 	if (pcb->syn_unacked && (seg->flags & (TCP_F_SYN | TCP_F_ACK)) == TCP_F_SYN &&
 	    seg->seq == pcb->irs) {
-		tcp_fo_syn_again(w, pcb, seg);
+		tcp_syn_repeated(w, pcb, seg);
 		return;
 	}
 	if (seg->flags & TCP_F_SYN) {

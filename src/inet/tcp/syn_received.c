@@ -23,7 +23,7 @@ static void rst_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 }
 
 /* Our SYN,ACK was lost, or theirs came twice: say it again. */
-static void syn_repeated(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
+void tcp_syn_repeated(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	pcb->flags &= ~F_RTT_TIMED;
 	pkt_consume(w, seg->p, FATE_ABSORBED);
@@ -107,7 +107,7 @@ void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	}
 	if ((seg->flags & TCP_F_SYN) && seg->seq == pcb->irs) {
 		if (!(seg->flags & TCP_F_ACK)) {
-			syn_repeated(w, pcb, seg);
+			tcp_syn_repeated(w, pcb, seg);
 			return;
 		}
 		/* Both opened: the other's SYN,ACK is its ACK of ours. */

@@ -132,6 +132,7 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 /* syn_sent.c, syn_received.c, listen.c, timewait.c: take the packet. */
 void tcp_syn_sent(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
 void tcp_syn_received(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+void tcp_syn_repeated(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
 void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg,
 		      uint32_t iss);
 void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener);
@@ -164,9 +165,8 @@ void tcp_fo_end(struct worker *w, struct tcp_pcb *pcb);
 /* A child's SYN. True: the program has the connection, and the packet is taken. */
 bool tcp_fo_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *child,
 		struct tcp_seg *seg);
-/* While pcb->syn_unacked: an ACK came, the SYN again (taken), a RST that is good. */
+/* While pcb->syn_unacked: an ACK came; a RST that is good. (The SYN again: tcp_syn_repeated().) */
 void tcp_fo_acked(struct worker *w, struct tcp_pcb *pcb, const struct tcp_seg *seg);
-void tcp_fo_syn_again(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
 void tcp_fo_reset(struct worker *w, struct tcp_pcb *pcb);
 /* tcp_connect(). True: the SYN waits for tcp_fo_send(), with data in the send ring. */
 bool tcp_fo_connect(struct worker *w, struct tcp_pcb *pcb);
