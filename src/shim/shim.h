@@ -2,7 +2,7 @@
 /*
  * The shim: what is preloaded into a program so that its sockets are weir's.
  *
- * Theory of operation. interpose_*.c define the names that programs call; each looks the descriptor
+ * Theory of operation. interpose/ defines the names that programs call; each looks the descriptor
  * up (one array load) and either calls the C library's function or the semantics here. A weir
  * socket's descriptor is a real kernel descriptor, a placeholder that is never read, so numbers,
  * dup, close-on-exec and fork behave. Its state is a struct wsock (of this process) that points to
@@ -10,7 +10,7 @@
  * alone; calls that need the engine's word go through the control slot of the thread's channel
  * (ctl.c). Whoever waits does it in one place (wait.c): spin and yield, then sleep on the bell.
  *
- * Every function here returns 0 or a count, or a negative errno; only interpose_*.c touch errno.
+ * Every function here returns 0 or a count, or a negative errno; only interpose/ touches errno.
  * Memory is from mmap'ed slabs that are never given back and never change their type: a descriptor
  * that one thread closes while another uses it stays memory-safe.
  */
@@ -29,7 +29,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "shim/real.h"
+#include "shim/interpose/real.h"
 #include "wire/app_abi.h"
 #include "wire/app_ring.h"
 
@@ -47,7 +47,7 @@ struct lock {
 void lock_take(struct lock *lock);
 void lock_drop(struct lock *lock);
 
-/* ---- fdtab.c: descriptors ---- */
+/* ---- fd/fdtab.c: descriptors ---- */
 
 enum obj_kind { OBJ_NONE, OBJ_SOCK, OBJ_EPOLL, OBJ_PRIVATE };
 
@@ -132,7 +132,7 @@ void fdtab_close_private(int fd);
 /* Highest descriptor number ever entered, plus one. */
 unsigned int fdtab_top(void);
 
-/* ---- session.c ---- */
+/* ---- link/session.c ---- */
 
 struct session {
 	int fd; /* control connection, -1 */
@@ -173,7 +173,7 @@ static inline bool session_is_dead(void)
 	return unlikely(atomic_load_explicit(&session.dead, memory_order_relaxed));
 }
 
-/* ---- channel.c: the calling thread's channels ---- */
+/* ---- link/channel.c: the calling thread's channels ---- */
 
 struct thread_state {
 	uint32_t tid;
@@ -208,7 +208,7 @@ static inline int submit_sock(struct wsock *ws, uint8_t op, uint16_t arg16, uint
 	return submit(ws->shm->worker, op, ws->index, ws->gen, arg16, arg32);
 }
 
-/* ---- wait.c ---- */
+/* ---- link/wait.c ---- */
 
 struct waiter {
 	bool (*ready)(void *arg);
@@ -291,7 +291,7 @@ static inline void shared_unlock(_Atomic uint32_t *word)
 	atomic_store_explicit(word, 0, memory_order_release);
 }
 
-/* ---- ctl.c ---- */
+/* ---- link/ctl.c ---- */
 
 struct ctl_args {
 	uint32_t op, level, optname;
@@ -313,7 +313,7 @@ void addr_out(const struct wsock *ws, const struct ipaddr *addr, uint16_t port_b
 	      struct sockaddr *sa, socklen_t *len);
 int wsock_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *len);
 
-/* ---- call.c: socket, bind, connect, listen, accept, shutdown ---- */
+/* ---- call/setup.c: socket, bind, connect, listen, accept, shutdown ---- */
 bool call_socket_ours(int domain, int type, int protocol, int *error);
 int call_socket(int domain, int type, int protocol);
 int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
@@ -331,12 +331,12 @@ int call_listen(struct wsock *ws, int backlog);
 int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags);
 int call_shutdown(struct wsock *ws, int how);
 
-/* ---- sockopt.c ---- */
+/* ---- call/sockopt.c ---- */
 int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len);
 int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len);
 int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg);
 
-/* ---- stream.c, urgent.c, dgram.c, msg.c, sendfile.c ---- */
+/* ---- call/: stream.c, urgent.c, dgram.c, msg.c, sendfile.c ---- */
 ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 ssize_t stream_send_ready(struct wsock *ws, int flags); /* errors a send meets before any data */
@@ -383,13 +383,13 @@ void epset_sock_sharded(struct wsock *ws);
 void epset_forked(void);
 void epset_lock_all(bool take);
 
-/* ---- poll.c ---- */
+/* ---- poll/poll.c ---- */
 int call_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask);
 bool poll_has_ours(const struct pollfd *fds, nfds_t n);
 int call_select(int n, fd_set *in, fd_set *out, fd_set *ex, int64_t timeout_ns,
 		const sigset_t *mask, bool *ours);
 
-/* ---- process.c, exec.c, signals.c ---- */
+/* ---- process/: fork.c, exec.c, signals.c ---- */
 
 /* Each part's locks, for fork(): a child begins with all of them free and the data whole. */
 void fdtab_lock(bool take);
@@ -411,7 +411,7 @@ int exec_env_make(char *const *envp, struct exec_env *env);
 void exec_env_undo(struct exec_env *env);
 int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
 
-/* fdops.c */
+/* fd/fdops.c */
 int call_close(int fd);
 int call_close_range(unsigned int first, unsigned int last, int flags);
 int call_dup_onto(int old, int new, int flags, bool dup3);

@@ -46,7 +46,7 @@
 #include "wire/ipaddr.h"
 
 #define ABI_MAGIC 0x72696577u /* "weir" */
-#define ABI_VERSION 4u
+#define ABI_VERSION 5u
 
 #define ABI_CACHE_LINE 64
 #define ABI_MAX_WORKERS 16u

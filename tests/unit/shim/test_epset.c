@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shim/epset.h"
+#include "shim/poll/epset.h"
 
 #define SOCKS 8u
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* syscall() by number: libuv and some language runtimes use it for calls on sockets. */
-#include "shim/names.h"
+#include "shim/interpose/names.h"
 
 #include <fcntl.h>
 #include <stdarg.h>

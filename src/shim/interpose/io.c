@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The names that move data. */
-#include "shim/names.h"
+#include "shim/interpose/names.h"
 
 #include <fcntl.h>
 #include <limits.h>

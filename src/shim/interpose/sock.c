@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The names that make, name and set sockets. */
-#include "shim/names.h"
+#include "shim/interpose/names.h"
 
 /* The C library declares these with a transparent union in place of struct sockaddr. */
 int __connect(int fd, const struct sockaddr *sa, socklen_t len);

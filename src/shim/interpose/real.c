@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "shim/real.h"
+#include "shim/interpose/real.h"
 
 #include <dlfcn.h>
 #include <stddef.h>

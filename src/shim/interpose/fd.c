@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The names that work on descriptors: close, dup, fcntl, ioctl. */
-#include "shim/names.h"
+#include "shim/interpose/names.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>

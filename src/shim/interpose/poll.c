@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The names that wait for descriptors. */
-#include "shim/names.h"
+#include "shim/interpose/names.h"
 
 #include <sys/time.h>
 

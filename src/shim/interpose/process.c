@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The names that start processes and images, and those of signal handlers. */
-#include "shim/names.h"
+#include "shim/interpose/names.h"
 
 #include <stdarg.h>
 #include <unistd.h>

@@ -6,7 +6,7 @@
  * looked at every KERNEL_LOOK_NS only, so a busy program makes no system call for each message;
  * before any sleep it always is, since the sleep is a ppoll() on it.
  */
-#include "shim/epset.h"
+#include "shim/poll/epset.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
