@@ -8,7 +8,8 @@ Every measurement is taken in turn: the kernel as it comes, the kernel in its be
 ends on one core, or spinning on non-blocking sockets), weir; then again, for at least five rounds.
 `kernel` in the JSON is the case with the better median, named in `kernel_case`; all cases are in
 `kernel_cases`. `ratio` is above 1 where weir is better. Programs are the same and unmodified:
-redis-server, redis-benchmark, nginx, wrk, iperf3, and pingpong.c beside this file. Everything runs
+redis-server, redis-benchmark, nginx, wrk, iperf3, and pingpong.c and calls.c beside this file.
+Everything runs
 on loopback addresses inside a network namespace that this program makes.
 
 tcp_segments.c and tcp_connections.c measure weir's TCP alone, in this process's namespace but on no
@@ -30,21 +31,26 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 HIGHER = {"redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close", "tcp_bulk",
-          "tcp_bulk_fault", "tcp_conn_per_s"}
+          "tcp_bulk_fault", "tcp_conn_per_s", "busy_alone", "busy_beside_idle", "accept_rate"}
 UNITS = {"redis_get": "requests/s", "redis_set": "requests/s", "redis_get_p16": "requests/s",
          "nginx_keepalive": "requests/s", "nginx_close": "requests/s", "tcp_bulk": "Gbit/s",
          "tcp_rtt_p50": "us", "tcp_rtt_p99": "us", "udp_rtt_p50": "us", "udp_rtt_p99": "us",
          "idle_cpu": "% of a core", "tcp_bulk_fault": "Gbit/s", "tcp_idle_conn_bytes": "bytes",
          "tcp_conn_per_s": "1/s", "tcp_rx_segment_ns": "ns", "tcp_rx_ack_ns": "ns",
-         "tcp_tx_segment_ns": "ns"}
+         "tcp_tx_segment_ns": "ns", "call_send_ns": "ns", "call_recv_ns": "ns",
+         "call_epoll_wait_ns": "ns", "call_epoll_wait_idle_ns": "ns",
+         "busy_alone": "round trips/s", "busy_beside_idle": "round trips/s",
+         "accept_rate": "1/s"}
 ORDER = ["redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close",
          "tcp_rtt_p50", "tcp_rtt_p99", "udp_rtt_p50", "udp_rtt_p99", "tcp_bulk", "idle_cpu",
-         "tcp_bulk_fault"]
+         "tcp_bulk_fault", "call_send_ns", "call_recv_ns", "call_epoll_wait_ns",
+         "call_epoll_wait_idle_ns", "busy_alone", "busy_beside_idle", "accept_rate"]
 TCP_ALONE = [("tcp_segments", [], ["tcp_rx_segment_ns", "tcp_rx_ack_ns", "tcp_tx_segment_ns"]),
              ("tcp_connections", ["rate"], ["tcp_conn_per_s"]),
              ("tcp_connections", ["idle", "1000000"], ["tcp_idle_conn_bytes"])]
 FAULT_PORT = "fault,loss=0:tap,name=wbench,addr=198.18.0.1/24"
 WEIR_ADDRESS = "127.0.0.1"
+IDLE_CONNECTIONS = 10000
 REDIS_PORT, HTTP_PORT, PING_PORT, BULK_PORT = 6399, 8099, 7099, 5299
 
 
@@ -210,6 +216,13 @@ http {
         finally:
             self.stop(server)
 
+    def calls(self, side):
+        program = os.path.join(self.options.build, "tests", "bench", "calls")
+        values = json.loads(self.run(side, [program, "cost", str(IDLE_CONNECTIONS)]))
+        seconds = "%g" % max(1, self.options.seconds)
+        values.update(json.loads(self.run(side, [program, "accept", seconds])))
+        return values
+
     def bulk(self, side):
         port = ["-p", str(BULK_PORT)]
         seconds = "%d" % max(1, round(self.options.seconds))
@@ -349,6 +362,7 @@ http {
         self.measure("bulk", self.bulk, ORDER[9:10])
         self.measure("idle", self.idle, ORDER[10:11])
         self.measure("bulk_fault", self.bulk_fault, ORDER[11:12])
+        self.measure("calls", self.calls, ORDER[12:19])
         self.stop(self.weird)
         return [self.summary(name) for name in ORDER if name in self.samples] + self.tcp_alone()
 
