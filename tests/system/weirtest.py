@@ -252,10 +252,10 @@ class Weir:
         self.programs.append(program)
         return program
 
-    def on_weir(self, *argv, env=None, wrap=()):
+    def on_weir(self, *argv, env=None, wrap=(), stdin=subprocess.DEVNULL):
         name = os.path.basename(argv[0])
         program = Program(name, list(wrap) + self.argv("run", "--", *argv), self.log_name(name),
-                          env=env)
+                          stdin=stdin, env=env)
         self.programs.append(program)
         return program
 
