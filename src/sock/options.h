@@ -24,6 +24,27 @@ static inline int give_int(void *data, uint32_t *len, int32_t value)
 	return give(data, len, &value, sizeof(value));
 }
 
+#define OPT_BOOL 1u /* any value but 0 is 1 */
+#define OPT_BYTE 2u /* one byte is enough */
+#define OPT_RO 4u   /* setsockopt: ENOPROTOOPT */
+#define OPT_STREAM 8u
+#define OPT_NOT_0 16u
+
+struct int_option {
+	uint16_t level, name;
+	uint16_t offset;
+	uint16_t flags;
+	int32_t min, max, initial;
+};
+
+static inline int32_t *option_int_at(struct sock_options *opt, const struct int_option *o)
+{
+	return (int32_t *)((uint8_t *)opt + o->offset);
+}
+
+/* options_table.c: the option, or NULL where there is none, or none for this kind of socket. */
+const struct int_option *int_option_find(const struct sock *s, uint32_t level, uint32_t name);
+
 /* The block to write to, of this socket alone, or NULL: no memory. */
 struct sock_options *options_own(struct sock *s);
 
@@ -33,5 +54,10 @@ void options_changed(struct sock *s);
 /* options_tcp.c: of a stream; NOT_MINE: options.c's table has it, or nobody. */
 int tcp_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
 int tcp_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
+
+/* options_socket.c, options_ip.c: those that are not one int. NOT_MINE: none of these. */
+int socket_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
+int socket_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
+int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
 
 #endif

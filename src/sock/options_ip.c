@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Options of the level IPPROTO_IP that are not one int of the table. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
+
+#include "sock/options.h"
+
+int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
+{
+	if (name == IP_TTL)
+		return give_int(data, len, s->opt->ttl == -1 ? 64 : s->opt->ttl);
+	if (name != IP_MTU)
+		return NOT_MINE;
+	if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
+		return -ENOTCONN;
+	if (s->use == SLOT_DGRAM)
+		return give_int(data, len, s->udp->flow.mtu_bytes);
+	struct tcp_info info = { 0 };
+
+	tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
+	return give_int(data, len, (int32_t)info.tcpi_pmtu);
+}
