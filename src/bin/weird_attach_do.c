@@ -155,6 +155,8 @@ static bool do_fork(struct attach *a, const struct abi_msg *msg, int child_fd)
 		peer.pid = (pid_t)msg->arg[0];
 	control_park();
 	reply.error = session_fork(a->session, peer.pid, &child);
+	if (!reply.error && msg->arg[1])
+		session_keep(child, msg->words, msg->word_count / 2);
 	if (reply.error) {
 		close(child_fd);
 	} else if (!attach_new(child_fd, child, &peer)) {
@@ -187,6 +189,9 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 {
 	bool ok = true;
 
+	/* A child's connection began with its parent's number. */
+	if (a->session && msg->pid > 0 && msg->pid <= INT32_MAX)
+		session_pid_set(a->session, (pid_t)msg->pid);
 	switch (msg->type) {
 	case ABI_MSG_HELLO:
 		ok = do_hello(engine, a, msg);

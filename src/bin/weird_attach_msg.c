@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+static bool takes_pairs(uint32_t type)
+{
+	return type == ABI_MSG_RESUME || type == ABI_MSG_FORK;
+}
+
 static const char *judge_shape(const struct abi_msg *msg, size_t len)
 {
 	if (len < sizeof(*msg))
@@ -16,7 +21,7 @@ static const char *judge_shape(const struct abi_msg *msg, size_t len)
 		return "a message of the wrong length";
 	if (!memchr(msg->text, '\0', sizeof(msg->text)))
 		return "a text without an end";
-	if (msg->word_count && (msg->type != ABI_MSG_RESUME || msg->word_count % 2))
+	if (msg->word_count && (!takes_pairs(msg->type) || msg->word_count % 2))
 		return "words where none belong";
 	return NULL;
 }

@@ -67,6 +67,7 @@ struct obj {
 #define WS_RECVTOS 0x40u
 #define WS_STAMP 0x80u
 #define WS_STAMPNS 0x100u
+#define WS_SPAWN_DUP 0x10000u /* named in a file action of posix_spawn(): see exec.c */
 
 struct wsock {
 	struct obj obj;
@@ -152,6 +153,8 @@ struct session {
 extern struct session session;
 
 int session_attach(void);
+/* Where the daemon answers; what fails is tried again, and told, at the first socket. */
+void session_attach_early(void);
 void session_died(void);
 /* Look whether the daemon is still there; a system call. */
 void session_check(void);
@@ -389,7 +392,7 @@ bool poll_has_ours(const struct pollfd *fds, nfds_t n);
 int call_select(int n, fd_set *in, fd_set *out, fd_set *ex, int64_t timeout_ns,
 		const sigset_t *mask, bool *ours);
 
-/* ---- process/: fork.c, exec.c, signals.c ---- */
+/* ---- process/: see process/process.h for what only its files need ---- */
 
 /* Each part's locks, for fork(): a child begins with all of them free and the data whole. */
 void fdtab_lock(bool take);
@@ -398,17 +401,9 @@ void signals_lock(bool take);
 void epset_items_lock(bool take);
 
 void process_init(void);
-/* The descriptors that exec handed over (WEIR_SESSION in the environment). */
+/* The sockets that exec handed over (WEIR_SESSION in the environment), process/adopt.c. */
 void exec_adopt(void);
 void exec_keep_names(void);
-/* The environment for a new image. NULL: no memory. The caller undoes it where exec fails. */
-struct exec_env {
-	char **envp;
-	void *memory;
-	size_t bytes;
-};
-int exec_env_make(char *const *envp, struct exec_env *env);
-void exec_env_undo(struct exec_env *env);
 int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
 
 /* fd/fdops.c */

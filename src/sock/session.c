@@ -112,18 +112,13 @@ static void channels_close(struct session *session)
 				channel_close(f->part[i]->channel[c]);
 }
 
-void session_resume(struct session *session, const uint32_t *pairs, unsigned int n)
+int session_keep(struct session *session, const uint32_t *pairs, unsigned int n)
 {
 	struct family *f = session->family;
 	uint64_t *keep = calloc(1, refs_bytes(f));
 
-	family_drain(f);
-	channels_close(session);
-	if (keep == NULL) {
-		log_error("%s: no memory while the program changes (exec): all sockets are kept",
-			  f->name);
-		return;
-	}
+	if (keep == NULL)
+		return -ENOMEM;
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t index = pairs[2 * i];
 
@@ -141,6 +136,16 @@ void session_resume(struct session *session, const uint32_t *pairs, unsigned int
 	}
 	free(keep);
 	family_control(f);
+	return 0;
+}
+
+void session_resume(struct session *session, const uint32_t *pairs, unsigned int n)
+{
+	family_drain(session->family);
+	channels_close(session);
+	if (session_keep(session, pairs, n) != 0)
+		log_error("%s: no memory while the program changes (exec): all sockets are kept",
+			  session->family->name);
 }
 
 /* A socket that others hold on to: the process that is gone may have written and not told. */
@@ -250,6 +255,11 @@ const char *session_broken(const struct session *session)
 const char *session_name(const struct session *session)
 {
 	return session->family->name;
+}
+
+void session_pid_set(struct session *session, pid_t pid)
+{
+	session->pid = pid;
 }
 
 pid_t session_pid(const struct session *session)

@@ -33,6 +33,9 @@ int session_create(const struct family_params *params, pid_t pid, struct session
  * parent's channels are drained first). */
 int session_fork(struct session *parent, pid_t pid, struct session **child);
 
+/* Release all sockets but these ((index, generation) pairs). 0 or -ENOMEM: all are kept. */
+int session_keep(struct session *session, const uint32_t *pairs, unsigned int n);
+
 /* exec: keep only these sockets ((index, generation) pairs), close this session's channels. */
 void session_resume(struct session *session, const uint32_t *pairs, unsigned int n);
 
@@ -56,6 +59,7 @@ const char *session_broken(const struct session *session);
 
 const char *session_name(const struct session *session);
 pid_t session_pid(const struct session *session);
+void session_pid_set(struct session *session, pid_t pid); /* for people only */
 
 /* For weir stat: visit the sockets of all workers. */
 struct sock_info {

@@ -314,7 +314,8 @@ enum abi_msg_type {
 	ABI_MSG_CHANNEL,
 	ABI_MSG_CHANNEL_FREE, /* arg[0] = index, arg[1] = worker. No answer. */
 	/* With one descriptor, the engine's end of the child's connection. The child's session
-	 * begins with a reference to each socket of the parent's. */
+	 * begins with a reference to each socket of the parent's; where arg[1] is not 0, only to
+	 * those in words[] (as RESUME's). */
 	ABI_MSG_FORK,
 	ABI_MSG_NOTE, /* text: for the log, once for each text (an unsupported option). No answer */
 	ABI_MSG_MAX
@@ -336,7 +337,7 @@ struct abi_msg {
 	char text[96]; /* HELLO: the program's name; NOTE: the note; answers: words for people */
 	uint32_t word_count;
 	uint32_t reserved;
-	uint32_t words[]; /* RESUME only */
+	uint32_t words[]; /* RESUME, FORK: (index, generation) pairs */
 };
 
 #endif

@@ -22,26 +22,28 @@ static void linger(struct wsock *ws)
 	sock_wait_sent(ws, deadline_after(linger_s * 1000000000));
 }
 
+/* A descriptor's reference goes, after the descriptor. */
+static void put_descriptor(struct obj *o)
+{
+	if (o->kind == OBJ_SOCK && atomic_load(&((struct wsock *)(void *)o)->linger_s) > 0)
+		linger((struct wsock *)(void *)o);
+	obj_put(o);
+}
+
 int call_close(int fd)
 {
-	struct wsock *ws = fd_sock(fd);
 	struct obj *o;
+	int r;
 
 	if (fd_private(fd))
 		return -EBADF;
-	o = fdtab_take(fd);
 	/* The table first: the number may be another thread's the moment the kernel has closed it.
 	 */
-	if (ws && o == &ws->obj && atomic_load(&ws->linger_s) > 0) {
-		int r = R(close)(fd) < 0 ? -errno : 0;
-
-		linger(ws);
-		obj_put(o);
-		return r;
-	}
+	o = fdtab_take(fd);
+	r = R(close)(fd) < 0 ? -errno : 0;
 	if (o)
-		obj_put(o);
-	return R(close)(fd) < 0 ? -errno : 0;
+		put_descriptor(o);
+	return r;
 }
 
 static int range_part(unsigned int first, unsigned int last, int flags)
@@ -69,7 +71,7 @@ int call_close_range(unsigned int first, unsigned int last, int flags)
 		} else if (o && !(flags & CLOSE_RANGE_CLOEXEC)) {
 			o = fdtab_take((int)fd);
 			if (o)
-				obj_put(o);
+				put_descriptor(o);
 		}
 	}
 	return err ? err : range_part(from, last, flags);
@@ -111,7 +113,7 @@ int call_dup_onto(int old, int new, int flags, bool dup3)
 		fdtab_set(new, o);
 	}
 	if (was)
-		obj_put(was);
+		put_descriptor(was);
 	return r;
 }
 

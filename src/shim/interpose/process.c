@@ -2,8 +2,11 @@
 /* The names that start processes and images, and those of signal handlers. */
 #include "shim/interpose/names.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <unistd.h>
+
+#include "shim/process/process.h"
 
 pid_t __vfork(void);
 int __sigaction(int sig, const struct sigaction *act, struct sigaction *old);
@@ -24,8 +27,10 @@ EXPORT pid_t __vfork(void)
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
 	struct exec_env env;
-	int err = exec_env_make(envp, &env);
+	int err = exec_judge(path);
 
+	if (!err)
+		err = exec_env_make(envp, &env);
 	if (err)
 		return (int)answer(err);
 	R(execve)(path, argv, env.envp);
@@ -35,9 +40,12 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
+	char path[PATH_MAX];
 	struct exec_env env;
-	int err = exec_env_make(envp, &env);
+	int err = exec_judge(exec_find(file, path, sizeof(path)));
 
+	if (!err)
+		err = exec_env_make(envp, &env);
 	if (err)
 		return (int)answer(err);
 	R(execvpe)(file, argv, env.envp);
@@ -48,8 +56,10 @@ EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
 	struct exec_env env;
-	int err = exec_env_make(envp, &env);
+	int err = exec_judge_fd(fd, argv && argv[0] ? argv[0] : "a program");
 
+	if (!err)
+		err = exec_env_make(envp, &env);
 	if (err)
 		return (int)answer(err);
 	R(fexecve)(fd, argv, env.envp);
@@ -60,8 +70,10 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
 	struct exec_env env;
-	int err = exec_env_make(envp, &env);
+	int err = exec_judge_at(fd, path, flags);
 
+	if (!err)
+		err = exec_env_make(envp, &env);
 	if (err)
 		return (int)answer(err);
 	R(execveat)(fd, path, argv, env.envp, flags);

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -67,6 +68,17 @@
 	X(int, execvpe, (const char *, char *const *, char *const *))                              \
 	X(int, fexecve, (int, char *const *, char *const *))                                       \
 	X(int, execveat, (int, const char *, char *const *, char *const *, int))                   \
+	X(int, posix_spawn,                                                                        \
+	  (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,   \
+	   char *const *, char *const *))                                                          \
+	X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))         \
+	X(int, system, (const char *))                                                             \
+	X(int, pclose, (FILE *))                                                                   \
+	X(int, chroot, (const char *))                                                             \
+	X(int, setuid, (uid_t))                                                                    \
+	X(int, seteuid, (uid_t))                                                                   \
+	X(int, setreuid, (uid_t, uid_t))                                                           \
+	X(int, setresuid, (uid_t, uid_t, uid_t))                                                   \
 	X(long, syscall, (long, ...))                                                              \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
 	X(FILE *, fdopen, (int, const char *))                                                     \

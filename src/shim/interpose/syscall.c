@@ -81,6 +81,16 @@ static bool by_number_fd(long number, const long *a, long *r)
 	case SYS_ioctl:
 		*r = ioctl((int)a[0], (unsigned long)a[1], a[2]);
 		return true;
+	case SYS_execve:
+		*r = execve(PTR(0), PTR(1), PTR(2));
+		return true;
+	case SYS_execveat:
+		*r = execveat((int)a[0], PTR(1), PTR(2), PTR(3), (int)a[4]);
+		return true;
+	case SYS_fork:
+	case SYS_vfork:
+		*r = fork();
+		return true;
 	default:
 		return false;
 	}

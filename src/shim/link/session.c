@@ -125,6 +125,7 @@ int session_request(struct abi_msg *msg, int send_fd)
 
 	if (session_is_dead())
 		return -ENETDOWN;
+	msg->pid = (uint32_t)getpid();
 	lock_take(&session.lock);
 	err = message_send(session.fd, msg, send_fd);
 	if (!err)
@@ -219,7 +220,7 @@ static int handshake(int fd, struct abi_msg *msg)
 	return 0;
 }
 
-static int attach(void)
+static int attach(bool quiet)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct abi_msg msg = { .type = ABI_MSG_HELLO };
@@ -236,6 +237,8 @@ static int attach(void)
 		err = handshake(fd, &msg);
 	if (err) {
 		R(close)(fd);
+		if (quiet)
+			return err;
 		dprintf(STDERR_FILENO,
 			"weir: no answer from weird at %s (%s): is it running? "
 			"This program has no network.\n",
@@ -253,11 +256,22 @@ int session_attach(void)
 		return session_is_dead() ? -ENETDOWN : 0;
 	lock_take(&attach_lock);
 	if (!atomic_load(&session.attached) && !failed)
-		err = attach();
+		err = attach(false);
 	if (err)
 		failed = true;
 	lock_drop(&attach_lock);
 	return failed ? -ENETDOWN : 0;
+}
+
+void session_attach_early(void)
+{
+	int saved = errno;
+
+	lock_take(&attach_lock);
+	if (!atomic_load(&session.attached))
+		attach(true);
+	lock_drop(&attach_lock);
+	errno = saved;
 }
 
 int session_resume(int fd, const uint32_t *words, uint32_t word_count)

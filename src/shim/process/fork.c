@@ -5,9 +5,10 @@
  * in which a socket of the child's could be closed. pthread_atfork() handlers do it: they also run
  * for the fork() inside daemon() and forkpty(), and not for posix_spawn(), which only execs.
  */
-#include "shim/shim.h"
+#include "shim/process/process.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static struct lock fork_lock;
@@ -26,19 +27,33 @@ static void create_all(void)
 	}
 }
 
-static void ask_for_child(void)
+int session_for_child(const uint32_t *words, uint32_t word_count)
 {
-	struct abi_msg msg = { .type = ABI_MSG_FORK, .version = ABI_VERSION };
-	int pair[2];
+	size_t bytes = sizeof(struct abi_msg) + word_count * sizeof(uint32_t);
+	struct abi_msg *msg =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int pair[2], fd;
 
-	if (R(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return;
-	msg.pid = (uint32_t)getpid();
-	if (session_request(&msg, pair[1]) == 0)
-		child_fd = fdtab_make_private(pair[0]);
+	if (msg == MAP_FAILED)
+		return -ENOMEM;
+	if (R(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		fd = -errno;
+		munmap(msg, bytes);
+		return fd;
+	}
+	*msg = (struct abi_msg){ .type = ABI_MSG_FORK, .version = ABI_VERSION };
+	msg->arg[1] = words != NULL;
+	msg->word_count = word_count;
+	if (words)
+		memcpy(msg->words, words, word_count * sizeof(uint32_t));
+	fd = session_request(msg, pair[1]);
+	if (fd == 0)
+		fd = fdtab_make_private(pair[0]);
 	else
 		R(close)(pair[0]);
 	R(close)(pair[1]);
+	munmap(msg, bytes);
+	return fd;
 }
 
 static void locks(bool take)
@@ -65,10 +80,11 @@ static void locks(bool take)
 static void prepare(void)
 {
 	lock_take(&fork_lock);
+	lock_take(&exec_lock);
 	child_fd = -1;
 	if (atomic_load(&session.attached) && !session_is_dead()) {
 		create_all();
-		ask_for_child();
+		child_fd = session_for_child(NULL, 0);
 	}
 	locks(true);
 }
@@ -78,6 +94,7 @@ static void parent(void)
 	locks(false);
 	fdtab_close_private(child_fd);
 	child_fd = -1;
+	lock_drop(&exec_lock);
 	lock_drop(&fork_lock);
 }
 
@@ -96,6 +113,7 @@ static void child(void)
 		channels_after_fork();
 	}
 	child_fd = -1;
+	lock_drop(&exec_lock);
 	lock_drop(&fork_lock);
 }
 

@@ -33,6 +33,8 @@ static void test_good_messages(void **state)
 	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	m = message(ABI_MSG_FORK);
 	assert_null(attach_msg_judge(&m, sizeof(m), 1, &known));
+	m.word_count = 2; /* a child that has some of the sockets */
+	assert_null(attach_msg_judge(&m, sizeof(m) + 8, 1, &known));
 	m = message(ABI_MSG_NOTE);
 	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	m = message(ABI_MSG_RESUME);

@@ -67,6 +67,32 @@ static void test_fork_shares_sockets(void **state)
 	assert_true(state_of(l) & ABI_S_LISTEN);
 }
 
+/* posix_spawn(): the child has what it was given, and no more. */
+static void test_fork_with_some_sockets(void **state)
+{
+	struct psock l, c, s;
+	struct prog child;
+	uint32_t pairs[4];
+
+	prog_pair(&p, 80, &l, &c, &s);
+	child_of(&child);
+	pairs[0] = s.index;
+	pairs[1] = s.gen;
+	pairs[2] = l.index;
+	pairs[3] = l.gen + 1; /* stale */
+	assert_int_equal(session_keep(child.session, pairs, 2), 0);
+	prog_release(&p, l);
+	prog_release(&p, c);
+	prog_release(&p, s);
+	prog_run(&p);
+	assert_int_equal(state_of(l), 0);
+	assert_int_equal(state_of(c), 0);
+	assert_true(state_of(s) & ABI_S_RX_EOF);
+	session_destroy(child.session);
+	prog_run(&p);
+	assert_int_equal(state_of(s), 0);
+}
+
 static void test_child_accepts_for_parent(void **state)
 {
 	struct psock l, c, s, first;
@@ -220,6 +246,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_fork_shares_sockets),
+		T(test_fork_with_some_sockets),
 		T(test_child_accepts_for_parent),
 		T(test_death_with_unread_data),
 		T(test_half_taken_connection_is_reaped),

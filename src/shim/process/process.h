@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of process/ share. */
+#ifndef WEIR_SHIM_PROCESS_PROCESS_H
+#define WEIR_SHIM_PROCESS_PROCESS_H
+
+#include <spawn.h>
+#include <stdio.h>
+
+#include "shim/process/handed.h"
+#include "shim/shim.h"
+
+int call_system(const char *command);
+FILE *call_popen(const char *command, const char *mode);
+int call_pclose(FILE *file);
+
+/* exec.c: descriptors that are inheritable for a moment; held from there to the new image, or to
+ * where there is none. */
+extern struct lock exec_lock;
+
+/* What a new image is told of: the sockets, in a file without a name. */
+struct handover {
+	struct handed *list;
+	unsigned int count, room;
+	int list_fd; /* -1: none */
+	int connection_fd;
+	char text[96]; /* WEIR_SESSION */
+};
+/* Those that the new image has, by the descriptors' close-on-exec flags or (spawn) by what is to
+ * be done before it begins. Nothing: count is 0. 0 or -errno. */
+int handover_list(struct handover *h, bool spawn);
+/* The list's file, and WEIR_SESSION's text. */
+int handover_write(struct handover *h, int connection_fd);
+/* Not close-on-exec any more (under exec_lock), or again. */
+void handover_inheritable(const struct handover *h, bool on);
+void handover_free(struct handover *h);
+
+/* The environment for a new image. */
+struct exec_env {
+	char **envp;
+	void *memory;
+	size_t bytes;
+	struct handover handed;
+};
+/* For an exec, with exec_lock held from here on. -ENOMEM, ... The caller undoes it where exec
+ * fails. */
+int exec_env_make(char *const *envp, struct exec_env *env);
+void exec_env_undo(struct exec_env *env);
+
+/* spawn.c; a positive errno as posix_spawn() answers it. */
+int call_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+	       const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
+
+/* env.c */
+int env_make(char *const *envp, const char *handed, struct exec_env *env);
+void env_free(struct exec_env *env);
+/* Can the loader of a new image find us? Not behind chroot(). */
+bool exec_shim_in_reach(void);
+
+/* fork.c: a connection of a child's, with references to all sockets, or (words) to these pairs
+ * only. A private descriptor, or -errno. */
+int session_for_child(const uint32_t *words, uint32_t word_count);
+
+/* judge.c: 0, or -EPERM (and a line on stderr) where the image could not be on weir. */
+int exec_judge(const char *path);
+int exec_judge_fd(int fd, const char *name);
+int exec_judge_at(int dir, const char *path, int flags);
+/* As execvp() finds it; the name itself where it does not. */
+const char *exec_find(const char *file, char *path, size_t room);
+
+#endif
