@@ -12,6 +12,7 @@
 
 #include "bin/weird_attach_conn.h"
 #include "bin/weird_attach_msg.h"
+#include "bin/weird_netif.h"
 #include "core/log.h"
 
 /* ---- answers ---- */
@@ -24,7 +25,8 @@ static bool answer(const struct attach *a, const struct abi_msg *msg, const int 
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int) * (2 + ABI_MAX_WORKERS))];
 	} control;
-	struct iovec iov = { .iov_base = (void *)msg, .iov_len = sizeof(*msg) };
+	size_t len = sizeof(*msg) + msg->word_count * sizeof(uint32_t);
+	struct iovec iov = { .iov_base = (void *)msg, .iov_len = len };
 	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	if (n) {
@@ -36,7 +38,7 @@ static bool answer(const struct attach *a, const struct abi_msg *msg, const int 
 		header.msg_control = &control;
 		header.msg_controllen = CMSG_SPACE(sizeof(int) * n);
 	}
-	return sendmsg(a->watch.fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(*msg);
+	return sendmsg(a->watch.fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
 }
 
 static struct abi_msg answer_to(uint32_t type, int error)
@@ -185,6 +187,23 @@ static void do_note(struct attach *a, const struct abi_msg *msg)
 	}
 }
 
+static bool do_netif(struct engine *engine, struct attach *a, const struct abi_msg *msg)
+{
+	union {
+		struct abi_msg msg;
+		uint8_t bytes[sizeof(struct abi_msg) + sizeof(struct abi_netif)];
+	} reply = { .msg = answer_to(msg->type, 0) };
+	struct abi_netif netif;
+
+	control_park();
+	reply.msg.error = netif_fill(engine, msg->arg[0], msg->arg[1], &netif);
+	if (!reply.msg.error) {
+		memcpy(reply.msg.words, &netif, sizeof(netif));
+		reply.msg.word_count = sizeof(netif) / sizeof(uint32_t);
+	}
+	return answer(a, &reply.msg, NULL, 0);
+}
+
 const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg, int fd)
 {
 	bool ok = true;
@@ -211,6 +230,9 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 		break;
 	case ABI_MSG_NOTE:
 		do_note(a, msg);
+		break;
+	case ABI_MSG_NETIF:
+		ok = do_netif(engine, a, msg);
 		break;
 	}
 	return ok ? NULL : "it does not read its answers, or sent a descriptor of the wrong kind";

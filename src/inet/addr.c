@@ -189,6 +189,21 @@ int inet_addr_del(struct worker *w, unsigned int ifindex, const struct ipaddr *a
 	return 0;
 }
 
+bool inet_addr_get(struct worker *w, unsigned int i, struct inet_addr_info *info)
+{
+	const struct inet_addr *a = &w->inet->addr[i];
+
+	if (i >= w->inet->addr_count)
+		return false;
+	*info = (struct inet_addr_info){ .addr = a->addr,
+					 .broadcast = ipaddr_any(),
+					 .ifindex = a->ifindex,
+					 .prefix_len = a->prefix_len };
+	if (has_broadcast(a))
+		info->broadcast = ipaddr_from_ip4(a->ip_be | ~a->mask_be);
+	return true;
+}
+
 bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr)
 {
 	return ipaddr_is_ip4(addr) && inet_addr_kinds(w->inet, ipaddr_ip4(addr)) & ADDR_LOCAL;

@@ -93,6 +93,13 @@ int inet_addr_add(struct worker *w, unsigned int ifindex, const struct ipaddr *a
 		  unsigned int prefix_len);
 int inet_addr_del(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,
 		  unsigned int prefix_len);
+/* The address number i of all that were added, in their order; false: there are not so many. */
+struct inet_addr_info {
+	struct ipaddr addr;
+	struct ipaddr broadcast; /* any: none */
+	unsigned int ifindex, prefix_len;
+};
+bool inet_addr_get(struct worker *w, unsigned int i, struct inet_addr_info *info);
 int inet_route_add(struct worker *w, const struct ipaddr *prefix, unsigned int prefix_len,
 		   const struct ipaddr *gateway, unsigned int ifindex);
 int inet_route_del(struct worker *w, const struct ipaddr *prefix, unsigned int prefix_len);

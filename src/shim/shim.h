@@ -161,6 +161,8 @@ void session_check(void);
 /* A request and its answer. send_fd: a descriptor to pass, or -1. 0 or -errno (also the answer's).
  */
 int session_request(struct abi_msg *msg, int send_fd);
+/* Likewise, with room bytes for an answer that has words. */
+int session_request_words(struct abi_msg *msg, size_t room, int send_fd);
 void session_note(const char *text);
 void session_notef(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int session_channel(int bell_fd, uint32_t cq_entries, unsigned int worker,
@@ -374,6 +376,16 @@ int mmsg_recv(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags,
 ssize_t call_sendfile(struct wsock *ws, int in_fd, off64_t *offset, size_t count);
 ssize_t call_splice(int in_fd, off64_t *in_off, int out_fd, off64_t *out_off, size_t len,
 		    unsigned int flags);
+
+/* ---- link/netif.c: weir's interfaces, as the daemon says they are now ---- */
+struct abi_netif;
+/* The first interface with an ifindex of at least from, and its addresses from the one of that
+ * number on. 0, -ENODEV: no more, or -errno. */
+int netif_next(uint32_t from, uint32_t first_addr, struct abi_netif *netif);
+int netif_by_name(const char *name, struct abi_netif *netif); /* 0, -ENODEV, -errno */
+int netif_by_index(uint32_t ifindex, struct abi_netif *netif);
+/* call/netif.c: SIOCGIF* on a socket. -ENOTTY: not one of these requests. */
+int netif_ioctl(unsigned long request, void *arg);
 
 /* ---- epoll ---- */
 int epset_create(int flags);

@@ -318,6 +318,10 @@ enum abi_msg_type {
 	 * those in words[] (as RESUME's). */
 	ABI_MSG_FORK,
 	ABI_MSG_NOTE, /* text: for the log, once for each text (an unsupported option). No answer */
+	/* arg[0] = the lowest ifindex wanted, arg[1] = which of its addresses is the first. Answer:
+	 * that interface, or the next one that there is, as struct abi_netif (wire/app_netif.h) in
+	 * words[]; -ENODEV where there is none. */
+	ABI_MSG_NETIF,
 	ABI_MSG_MAX
 };
 
@@ -337,7 +341,7 @@ struct abi_msg {
 	char text[96]; /* HELLO: the program's name; NOTE: the note; answers: words for people */
 	uint32_t word_count;
 	uint32_t reserved;
-	uint32_t words[]; /* RESUME, FORK: (index, generation) pairs */
+	uint32_t words[]; /* RESUME, FORK: (index, generation) pairs; NETIF's answer */
 };
 
 #endif

@@ -254,6 +254,8 @@ static int unsent_bytes(const struct wsock *ws)
 
 int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 {
+	int err;
+
 	switch (request) {
 	case FIONBIO:
 		wsock_set_nonblock(ws, *(int *)arg != 0);
@@ -286,7 +288,9 @@ int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 	case FIOASYNC:
 		return *(int *)arg ? -EOPNOTSUPP : 0;
 	default:
-		session_notef("ioctl 0x%lx on a socket: weir has no such request", request);
-		return -ENOTTY;
+		err = netif_ioctl(request, arg);
+		if (err == -ENOTTY)
+			session_notef("ioctl 0x%lx on a socket: weir has no such request", request);
+		return err;
 	}
 }

@@ -84,10 +84,10 @@ static int message_send(int fd, const struct abi_msg *msg, int send_fd)
 	return n < 0 ? -errno : 0;
 }
 
-/* fds: room for ANSWER_FDS_MAX; filled with -1 behind what came. */
-static int message_receive(int fd, struct abi_msg *msg, int *fds)
+/* Up to room bytes. fds: room for ANSWER_FDS_MAX; filled with -1 behind what came. */
+static int message_receive(int fd, struct abi_msg *msg, size_t room, int *fds)
 {
-	struct iovec iov = { msg, sizeof(*msg) };
+	struct iovec iov = { msg, room };
 	union {
 		char bytes[CMSG_SPACE(ANSWER_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
@@ -109,7 +109,8 @@ static int message_receive(int fd, struct abi_msg *msg, int *fds)
 	do
 		n = R(recvmsg)(fd, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n < (ssize_t)sizeof(*msg))
+	if (n < (ssize_t)sizeof(*msg) ||
+	    msg->word_count > ((size_t)n - sizeof(*msg)) / sizeof(uint32_t))
 		return -ENETDOWN;
 	for (int i = 0; fds && i < (int)ANSWER_FDS_MAX; i++)
 		fds[i] = -1;
@@ -119,7 +120,7 @@ static int message_receive(int fd, struct abi_msg *msg, int *fds)
 	return msg->error;
 }
 
-int session_request(struct abi_msg *msg, int send_fd)
+int session_request_words(struct abi_msg *msg, size_t room, int send_fd)
 {
 	int err;
 
@@ -129,11 +130,16 @@ int session_request(struct abi_msg *msg, int send_fd)
 	lock_take(&session.lock);
 	err = message_send(session.fd, msg, send_fd);
 	if (!err)
-		err = message_receive(session.fd, msg, NULL);
+		err = message_receive(session.fd, msg, room, NULL);
 	lock_drop(&session.lock);
 	if (err == -EPIPE || err == -ECONNRESET || err == -ENETDOWN)
 		session_died();
 	return err;
+}
+
+int session_request(struct abi_msg *msg, int send_fd)
+{
+	return session_request_words(msg, sizeof(*msg), send_fd);
 }
 
 void session_note(const char *text)
@@ -209,7 +215,7 @@ static int handshake(int fd, struct abi_msg *msg)
 	program_name(msg->text, sizeof(msg->text));
 	err = message_send(fd, msg, -1);
 	if (!err)
-		err = message_receive(fd, msg, fds);
+		err = message_receive(fd, msg, sizeof(*msg), fds);
 	if (!err)
 		err = map_answer(msg, fds);
 	if (err)
