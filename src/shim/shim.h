@@ -387,6 +387,14 @@ int netif_by_index(uint32_t ifindex, struct abi_netif *netif);
 /* call/netif.c: SIOCGIF* on a socket. -ENOTTY: not one of these requests. */
 int netif_ioctl(unsigned long request, void *arg);
 
+/* ---- interpose/syscall.c ---- */
+
+/*
+ * A system call by number, args the six of the kernel's convention. True: it concerns weir, and
+ * *result is a count or -errno. False: it is the kernel's.
+ */
+bool call_by_number(long number, const long *args, long *result);
+
 /* ---- epoll ---- */
 int epset_create(int flags);
 int epset_ctl(struct epset *ep, int op, int fd, struct epoll_event *event);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The names that move data. */
 #include "shim/interpose/names.h"
+#include "shim/rewrite/rewrite.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -189,7 +190,7 @@ EXPORT ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t
 	return R(splice)(in, in_off, out, out_off, n, flags);
 }
 
-/* ---- stdio on a socket: its own calls never pass these names ---- */
+/* ---- stdio on a socket, where the C library's own calls could not be taken over ---- */
 
 EXPORT int vdprintf(int fd, const char *format, va_list args)
 {
@@ -198,7 +199,7 @@ EXPORT int vdprintf(int fd, const char *format, va_list args)
 	ssize_t r;
 	int n;
 
-	if (!ws)
+	if (!ws || rewrite_active())
 		return R(vdprintf)(fd, format, args);
 	n = vasprintf(&text, format, args);
 	if (n < 0)
@@ -259,7 +260,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 				     .close = cookie_close };
 	FILE *f;
 
-	if (!fd_sock(fd))
+	if (!fd_sock(fd) || rewrite_active())
 		return R(fdopen)(fd, mode);
 	f = fopencookie((void *)(intptr_t)fd, mode, io);
 	if (f)

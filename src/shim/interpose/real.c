@@ -13,4 +13,5 @@ void real_resolve(void)
 	 */
 #define REAL_LOOKUP(ret, name, args) *(void **)&real_##name = dlsym(RTLD_NEXT, #name);
 	REAL_CALLS(REAL_LOOKUP)
+	real_make_raw();
 }

@@ -3,6 +3,8 @@
  * The C library's own functions behind the names that the shim takes over. Inside the shim every
  * such call is written R(name)(...): the pointer is looked up on first use, so that a call which
  * arrives before the shim's constructor works as well. Threads: any; resolving twice is harmless.
+ * Those of raw.c are system calls of our own instead: the C library's sites are rewritten
+ * (rewrite/) and would come back with a descriptor that is in our table.
  */
 #ifndef WEIR_SHIM_REAL_H
 #define WEIR_SHIM_REAL_H
@@ -90,6 +92,8 @@ REAL_CALLS(REAL_DECLARE)
 
 /* Look all of them up. */
 void real_resolve(void);
+/* raw.c: those that the shim makes on descriptors of its own table pass the C library. */
+void real_make_raw(void);
 
 #define R(name)                                                                                    \
 	(__builtin_expect(real_##name != NULL, 1) ? real_##name : (real_resolve(), real_##name))

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* syscall() by number: libuv and some language runtimes use it for calls on sockets. */
+/*
+ * System calls by number: what syscall() is given (libuv and some language runtimes use it for
+ * calls on sockets), and what arrives at rewritten sites. The names are called, so a call means the
+ * same however it is made.
+ */
 #include "shim/interpose/names.h"
+#include "shim/interpose/raw.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -8,20 +13,38 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+ssize_t sendfile64(int out, int in, off64_t *offset, size_t n);
 int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
 		 const sigset_t *mask);
 
 #define PTR(i) ((void *)a[i])
 
+/* ppoll and pselect6: the kernel leaves in *ts what is left of the time; the C library hides it. */
+static void time_left(struct timespec *ts, int64_t since_ns)
+{
+	int64_t left;
+
+	if (!ts || ts->tv_sec < 0 || ts->tv_sec > 1000000000)
+		return;
+	left = ts->tv_sec * 1000000000 + ts->tv_nsec - (now_ns() - since_ns);
+	if (left < 0)
+		left = 0;
+	ts->tv_sec = left / 1000000000;
+	ts->tv_nsec = left % 1000000000;
+}
+
 /* Calls that make or wait for descriptors. True: *r is the answer, as the C library gives it. */
 static bool by_number_wait(long number, const long *a, long *r)
 {
+	int64_t since_ns = number == SYS_ppoll || number == SYS_pselect6 ? now_ns() : 0;
+
 	switch (number) {
 	case SYS_poll:
 		*r = poll(PTR(0), (nfds_t)a[1], (int)a[2]);
 		return true;
 	case SYS_ppoll:
 		*r = ppoll(PTR(0), (nfds_t)a[1], PTR(2), PTR(3));
+		time_left(PTR(2), since_ns);
 		return true;
 	case SYS_select:
 		*r = select((int)a[0], PTR(1), PTR(2), PTR(3), PTR(4));
@@ -30,6 +53,7 @@ static bool by_number_wait(long number, const long *a, long *r)
 		/* The sixth argument is a pair: mask and its size. */
 		*r = pselect((int)a[0], PTR(1), PTR(2), PTR(3), PTR(4),
 			     a[5] ? *(const sigset_t **)a[5] : NULL);
+		time_left(PTR(4), since_ns);
 		return true;
 	case SYS_epoll_create:
 		*r = epoll_create((int)a[0]);
@@ -119,6 +143,9 @@ static bool by_number_data(long number, const long *a, long *r)
 	case SYS_recvfrom:
 		*r = recvfrom(fd, PTR(1), (size_t)a[2], (int)a[3], PTR(4), PTR(5));
 		return true;
+	case SYS_sendfile:
+		*r = sendfile64(fd, (int)a[1], PTR(2), (size_t)a[3]);
+		return true;
 	case SYS_sendmsg:
 		*r = sendmsg(fd, PTR(1), (int)a[2]);
 		return true;
@@ -178,6 +205,26 @@ static bool by_number_sock(long number, const long *a, long *r)
 	}
 }
 
+static bool by_number(long number, const long *a, long *r)
+{
+	if (by_number_wait(number, a, r) || by_number_fd(number, a, r) ||
+	    (fd_sock((int)a[0]) && by_number_data(number, a, r)) || by_number_sock(number, a, r))
+		return true;
+	if (number != SYS_splice || !(fd_sock((int)a[0]) || fd_sock((int)a[2])))
+		return false;
+	*r = splice((int)a[0], PTR(1), (int)a[2], PTR(3), (size_t)a[4], (unsigned int)a[5]);
+	return true;
+}
+
+bool call_by_number(long number, const long *args, long *result)
+{
+	if (!by_number(number, args, result))
+		return false;
+	if (*result == -1)
+		*result = -errno;
+	return true;
+}
+
 EXPORT long syscall(long number, ...)
 {
 	long a[6], r;
@@ -187,11 +234,7 @@ EXPORT long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(args, long);
 	va_end(args);
-	if (by_number_wait(number, a, &r) || by_number_fd(number, a, &r) ||
-	    (fd_sock((int)a[0]) && by_number_data(number, a, &r)) || by_number_sock(number, a, &r))
+	if (by_number(number, a, &r))
 		return r;
-	if (number == SYS_splice && (fd_sock((int)a[0]) || fd_sock((int)a[2])))
-		return splice((int)a[0], PTR(1), (int)a[2], PTR(3), (size_t)a[4],
-			      (unsigned int)a[5]);
-	return R(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return answer(raw_syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 }

@@ -6,6 +6,7 @@
  * for the fork() inside daemon() and forkpty(), and not for posix_spawn(), which only execs.
  */
 #include "shim/process/process.h"
+#include "shim/rewrite/dispatch.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -101,6 +102,7 @@ static void parent(void)
 static void child(void)
 {
 	locks(false);
+	rewrite_forked();
 	atomic_fetch_add(&session.epoch, 1);
 	thread_tls.tid = 0;
 	if (atomic_load(&session.attached)) {

@@ -4,6 +4,7 @@
  * waits. So a wait knows that a handler ran, also while it spins in user space, and whether it was
  * installed with SA_RESTART: EINTR or going on, as Linux has it. The program sees its own handlers.
  */
+#include "shim/rewrite/dispatch.h"
 #include "shim/shim.h"
 
 #include <pthread.h>
@@ -21,7 +22,7 @@ static void trampoline(int sig, siginfo_t *info, void *context)
 {
 	struct thread_state *t = &thread_tls;
 	uintptr_t func = atomic_load(&handlers[sig].func);
-	int saved = errno;
+	int saved = errno, busy = rewrite_busy;
 
 	t->signals++;
 	if (!(atomic_load(&handlers[sig].flags) & SA_RESTART))
@@ -34,8 +35,10 @@ static void trampoline(int sig, siginfo_t *info, void *context)
 	if (sig == SIGURG)
 		owners_signalled();
 	errno = saved;
+	rewrite_busy = 0; /* the handler's calls are calls of the program */
 	if (func != (uintptr_t)SIG_DFL && func != (uintptr_t)SIG_IGN)
 		((void (*)(int, siginfo_t *, void *))func)(sig, info, context);
+	rewrite_busy = busy;
 }
 
 static uintptr_t func_of(const struct sigaction *act)
