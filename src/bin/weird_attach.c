@@ -9,8 +9,8 @@
  *
  * Everything that a program says is hostile until judged. What is bounded: connections, messages a
  * second (more are left waiting in the socket), descriptors a message, notes, and the time until
- * HELLO. A bell has to be an eventfd, or a UNIX datagram socket
- * (which can make signals): writing to anything else could block the engine.
+ * HELLO. The only descriptor that a program may pass is its child's connection; what the workers
+ * ring with is of our own making (weird_attach_bell.c).
  */
 #include "bin/weird_attach.h"
 

@@ -4,12 +4,12 @@
  * judged; what remains to be looked at is the kind of the descriptors that came with it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bin/weird_attach_bell.h"
 #include "bin/weird_attach_conn.h"
 #include "bin/weird_attach_msg.h"
 #include "bin/weird_netif.h"
@@ -58,7 +58,7 @@ static bool answer_arena(struct engine *engine, const struct attach *a, uint32_t
 	fds[0] = session_arena_fd(a->session);
 	fds[1] = engine_daemon_page_fd(engine);
 	for (unsigned int i = 0; i < workers; i++)
-		fds[2 + i] = engine_bell_fd(engine, i);
+		fds[2 + i] = session_worker_bell(a->session, i);
 	msg.arg[0] = session_arena(a->session)->size_bytes;
 	msg.arg[1] = workers;
 	return answer(a, &msg, fds, 2 + workers);
@@ -66,21 +66,40 @@ static bool answer_arena(struct engine *engine, const struct attach *a, uint32_t
 
 /* ---- messages ---- */
 
-static bool do_hello(struct engine *engine, struct attach *a, const struct abi_msg *msg)
+/* A family of programs, with the bells it wakes the workers with. */
+static int family_begin(struct engine *engine, struct attach *a, const char *name)
 {
 	struct family_params params = {
+		.name = name,
 		.memfd = true,
 		.workers = engine->worker,
 		.worker_count = engine->worker_count,
 	};
+	int err;
+
+	err = session_create(&params, a->peer.pid, &a->session);
+	for (unsigned int i = 0; i < engine->worker_count && !err; i++) {
+		int fd = engine_bell_make(engine, i);
+
+		if (fd < 0) {
+			err = fd;
+			session_destroy(a->session);
+		} else {
+			session_set_worker_bell(a->session, i, fd);
+		}
+	}
+	return err;
+}
+
+static bool do_hello(struct engine *engine, struct attach *a, const struct abi_msg *msg)
+{
 	char name[sizeof(msg->text)];
 	struct abi_msg refusal;
 	int err;
 
 	attach_text_clean(name, sizeof(name), msg->text[0] ? msg->text : "program");
-	params.name = name;
 	control_park();
-	err = session_create(&params, a->peer.pid, &a->session);
+	err = family_begin(engine, a, name);
 	if (err) {
 		a->session = NULL;
 		log_warn("%s (process %d) cannot attach: %s", name, (int)a->peer.pid,
@@ -101,15 +120,6 @@ static bool do_resume(struct engine *engine, struct attach *a, const struct abi_
 	return answer_arena(engine, a, msg->type);
 }
 
-static bool is_eventfd(int fd)
-{
-	char path[32], target[32] = "";
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return readlink(path, target, sizeof(target) - 1) > 0 &&
-	       strcmp(target, "anon_inode:[eventfd]") == 0;
-}
-
 static bool is_unix_socket(int fd, int wanted)
 {
 	int domain = 0, type = 0;
@@ -119,26 +129,40 @@ static bool is_unix_socket(int fd, int wanted)
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == wanted;
 }
 
-/* Owns bell_fd. */
-static bool do_channel(struct attach *a, const struct abi_msg *msg, int bell_fd)
+static bool do_channel(struct attach *a, const struct abi_msg *msg)
 {
 	struct abi_msg reply = answer_to(msg->type, 0);
+	unsigned int worker = (unsigned int)msg->arg[1];
+	struct attach_bell bell;
 	uint64_t offset = 0;
 	uint32_t index = 0;
+	bool ok;
 
-	if (!is_eventfd(bell_fd) && !is_unix_socket(bell_fd, SOCK_DGRAM)) {
-		close(bell_fd);
-		return false;
-	}
-	/* A bell that is full must not block whoever rings it. */
-	fcntl(bell_fd, F_SETFL, fcntl(bell_fd, F_GETFL) | O_NONBLOCK);
 	control_park();
-	reply.error = session_channel(a->session, (unsigned int)msg->arg[1], bell_fd,
-				      (uint32_t)msg->arg[0], &index, &offset);
-	if (reply.error)
-		close(bell_fd);
+	reply.error = attach_bell_make(&bell, a->session, msg);
+	if (!reply.error) {
+		reply.error = session_channel(a->session, worker, bell.ring_fd,
+					      (uint32_t)msg->arg[0], &index, &offset);
+		if (reply.error)
+			close(bell.ring_fd);
+		else if (msg->arg[2] & ABI_CHANNEL_SHARED)
+			session_channel_share(a->session, worker, index);
+	}
 	reply.arg[0] = index;
 	reply.arg[1] = offset;
+	ok = answer(a, &reply, &bell.wait_fd, !reply.error && bell.wait_fd >= 0 ? 1 : 0);
+	if (bell.wait_fd >= 0)
+		close(bell.wait_fd);
+	return ok;
+}
+
+static bool do_hold(struct attach *a, const struct abi_msg *msg)
+{
+	struct abi_msg reply = answer_to(msg->type, 0);
+
+	control_park();
+	reply.error =
+		session_channel_hold(a->session, (unsigned int)msg->arg[1], (uint32_t)msg->arg[0]);
 	return answer(a, &reply, NULL, 0);
 }
 
@@ -219,7 +243,10 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 		ok = do_resume(engine, a, msg);
 		break;
 	case ABI_MSG_CHANNEL:
-		ok = do_channel(a, msg, fd);
+		ok = do_channel(a, msg);
+		break;
+	case ABI_MSG_CHANNEL_HOLD:
+		ok = do_hold(a, msg);
 		break;
 	case ABI_MSG_CHANNEL_FREE:
 		control_park();

@@ -34,6 +34,8 @@ static const char *judge_channel(const struct abi_msg *msg, unsigned int workers
 		return "a channel with a worker that is not there";
 	if (entries == 0 || entries > ATTACH_CQ_ENTRIES_MAX || entries & (entries - 1))
 		return "a completion queue of an impossible size";
+	if ((msg->arg[2] & ~(uint64_t)ABI_CHANNEL_SHARED) >= ABI_BELL_MAX)
+		return "a bell of an unknown kind";
 	return NULL;
 }
 
@@ -44,7 +46,7 @@ const char *attach_msg_judge(const struct abi_msg *msg, size_t len, unsigned int
 
 	if (why)
 		return why;
-	if (fds != (msg->type == ABI_MSG_CHANNEL || msg->type == ABI_MSG_FORK ? 1 : 0))
+	if (fds != (msg->type == ABI_MSG_FORK ? 1 : 0))
 		return "the wrong number of descriptors";
 	if (!context->has_session)
 		return msg->type == ABI_MSG_HELLO ? NULL : "a first message that is not HELLO";
@@ -53,6 +55,7 @@ const char *attach_msg_judge(const struct abi_msg *msg, size_t len, unsigned int
 		return "HELLO twice";
 	case ABI_MSG_CHANNEL:
 		return judge_channel(msg, context->workers);
+	case ABI_MSG_CHANNEL_HOLD:
 	case ABI_MSG_CHANNEL_FREE:
 		if (msg->arg[0] >= ABI_MAX_CHANNELS || msg->arg[1] >= context->workers)
 			return "a channel that cannot be";

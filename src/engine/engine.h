@@ -68,8 +68,10 @@ uint64_t engine_next_ns(struct engine *engine, unsigned int worker);
 /* Daemon placement: one thread for each worker, which polls, spins a while and sleeps. */
 int engine_start(struct engine *engine, unsigned int spin_us);
 void engine_stop(struct engine *engine);
-int engine_bell_fd(struct engine *engine, unsigned int worker); /* eventfd that wakes the worker */
-struct abi_daemon *engine_daemon_page(struct engine *engine);	/* and the memfd it lives in */
+/* A new eventfd for programs to wake the worker with: the caller's to close. It is never read, nor
+ * written to here. Or -errno. */
+int engine_bell_make(struct engine *engine, unsigned int worker);
+struct abi_daemon *engine_daemon_page(struct engine *engine); /* and the memfd it lives in */
 int engine_daemon_page_fd(struct engine *engine);
 
 /* Park every worker at the end of its loop and, once all stand still, return: the caller may then

@@ -12,8 +12,11 @@
  *
  * Going to sleep, so that no wake-up is lost: say so in the daemon page, full fence, arm the ports,
  * look once more at the submissions; a program publishes its submission, full fence, and reads the
- * page. One of the two sees the other. No sleep is longer than SLEEP_MAX_NS, so that a program that
- * swallows the shared bell's count costs the others a delay and not their lives.
+ * page. One of the two sees the other.
+ *
+ * Each family of programs has a bell of its own to ring, and nobody ever reads one: a program
+ * shares its flags and its count, and could make a reader wait. The engine's own is given to
+ * nobody.
  */
 #include "engine/thread.h"
 
@@ -56,9 +59,9 @@
 
 /* ---- what a sleeper waits for ---- */
 
-static int epoll_watch(int epoll_fd, int fd)
+static int epoll_watch(int epoll_fd, int fd, uint32_t events)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+	struct epoll_event event = { .events = events, .data.fd = fd };
 
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
@@ -73,7 +76,7 @@ void threads_port_added(struct engine *engine, unsigned int worker, struct port 
 	t = &engine->threads->thread[worker];
 	fd = port->ops->sleep_fd ? port->ops->sleep_fd(port, (uint16_t)worker) : -ENOTSUP;
 	if (fd >= 0)
-		err = epoll_watch(t->epoll_fd, fd);
+		err = epoll_watch(t->epoll_fd, fd, EPOLLIN);
 	if (err && err != -EEXIST)
 		t->needs_timer = true;
 }
@@ -115,7 +118,7 @@ static uint64_t sleep_ns(struct worker_thread *t, uint64_t now_ns)
 	return sleep;
 }
 
-static int wait_for_event(struct worker_thread *t, uint64_t ns)
+static void wait_for_event(struct worker_thread *t, uint64_t ns)
 {
 	struct epoll_event events[SLEEP_EVENTS];
 	struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000u),
@@ -123,14 +126,7 @@ static int wait_for_event(struct worker_thread *t, uint64_t ns)
 	int n = epoll_pwait2(t->epoll_fd, events, SLEEP_EVENTS, &timeout, NULL);
 
 	if (n < 0 && errno == ENOSYS) /* Linux before 5.11 */
-		n = epoll_wait(t->epoll_fd, events, SLEEP_EVENTS, (int)(ns / 1000000u) + 1);
-	for (int i = 0; i < n; i++) {
-		eventfd_t count;
-
-		if (events[i].data.fd == t->bell_fd)
-			eventfd_read(t->bell_fd, &count);
-	}
-	return n;
+		epoll_wait(t->epoll_fd, events, SLEEP_EVENTS, (int)(ns / 1000000u) + 1);
 }
 
 static void worker_sleep(struct worker_thread *t)
@@ -263,7 +259,7 @@ static int thread_prepare(struct engine *engine, unsigned int id)
 	t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (t->bell_fd < 0 || t->epoll_fd < 0)
 		return -errno;
-	err = epoll_watch(t->epoll_fd, t->bell_fd);
+	err = epoll_watch(t->epoll_fd, t->bell_fd, EPOLLIN | EPOLLET);
 	for (unsigned int i = 0; i < engine->port_count; i++)
 		threads_port_added(engine, id, engine->port[i]);
 	engine->loop[id]->stats.spin_ns = t->spin_ns;
@@ -382,9 +378,20 @@ void engine_stop(struct engine *engine)
 	free(threads);
 }
 
-int engine_bell_fd(struct engine *engine, unsigned int worker)
+int engine_bell_make(struct engine *engine, unsigned int worker)
 {
-	return engine->threads ? engine->threads->thread[worker].bell_fd : -1;
+	int fd, err;
+
+	if (!engine->threads)
+		return -ENOTCONN;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	err = epoll_watch(engine->threads->thread[worker].epoll_fd, fd, EPOLLIN | EPOLLET);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
 }
 
 struct abi_daemon *engine_daemon_page(struct engine *engine)

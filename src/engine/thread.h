@@ -33,8 +33,8 @@ struct worker_thread {
 	struct engine *engine;
 	unsigned int id;
 	pthread_t thread;
-	int bell_fd;  /* eventfd: programs ring it when the worker has said that it sleeps */
-	int epoll_fd; /* the bell, and each port that can wake a sleeper */
+	int bell_fd;  /* eventfd: the engine itself rings it */
+	int epoll_fd; /* that, each family's bell, and each port that can wake a sleeper */
 	bool needs_timer;
 	uint64_t spin_ns; /* how long it spins now, at most engine_threads.spin_max_ns */
 	uint32_t nap; /* number of the last sleep, odd: what `sleeping` in the daemon page says */

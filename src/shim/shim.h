@@ -165,8 +165,12 @@ int session_request(struct abi_msg *msg, int send_fd);
 int session_request_words(struct abi_msg *msg, size_t room, int send_fd);
 void session_note(const char *text);
 void session_notef(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int session_channel(int bell_fd, uint32_t cq_entries, unsigned int worker,
-		    struct abi_channel **channel);
+/* A channel with a worker. *channel comes as NULL, and *bell becomes the descriptor to wait on, of
+ * bell_kind (enum abi_bell, ABI_CHANNEL_SHARED); or as another channel, whose bell this one has as
+ * well. It is NULL where the answer is a -errno. */
+int session_channel(struct abi_channel **channel, unsigned int worker, uint32_t cq_entries,
+		    uint32_t bell_kind, int *bell);
+void bell_clear(int bell); /* ABI_BELL_EVENT: as if it had not been rung */
 void session_channel_free(const struct abi_channel *channel);
 int session_resume(int fd, const uint32_t *words, uint32_t word_count);
 const char *session_rundir(void);
@@ -183,7 +187,7 @@ static inline bool session_is_dead(void)
 struct thread_state {
 	uint32_t tid;
 	uint32_t epoch;
-	int bell; /* eventfd, -1 */
+	int bell; /* ABI_BELL_EVENT, -1 */
 	bool listed;
 	bool in_push;
 	uint32_t spin_ns; /* how long it spins before it sleeps, adapted */
@@ -195,7 +199,9 @@ struct thread_state {
 	struct thread_state *next;
 	/* signals.c: written by handlers of this thread */
 	volatile uint32_t signals, signals_norestart;
-	volatile int waiting_bell;
+	/* While the thread sleeps, or is about to: a number that its system call fails with at once
+	 * if it is INT_MAX. */
+	int *volatile sleep_word;
 };
 extern SHIM_TLS struct thread_state thread_tls;
 
@@ -225,9 +231,12 @@ struct waiter {
 	bool restartable;	    /* SA_RESTART handlers do not end the wait */
 	_Atomic uint32_t *sleepers; /* how many threads sleep on the channels, NULL: one at most */
 	int bell;
-	int64_t deadline_ns;		     /* CLOCK_MONOTONIC, or NO_DEADLINE */
-	struct pollfd *fds;		     /* more descriptors that end the wait... */
-	nfds_t fds_count;		     /* ...[0] and [1] are wait.c's own: bell and session */
+	int64_t deadline_ns; /* CLOCK_MONOTONIC, or NO_DEADLINE */
+	struct pollfd *fds;  /* more descriptors that end the wait... */
+	nfds_t fds_count;    /* ...[0] and [1] are wait.c's own: bell and session */
+	/* Instead of all those descriptors: sleep like ppoll() does; *left may be spoiled by a
+	 * signal. More than 0: the caller's events are there; 0: look again; -1 and errno. */
+	int (*sleep)(void *arg, struct timespec *left);
 	const sigset_t *mask;		     /* while it waits, or NULL */
 	int64_t start_ns;		     /* wait.c's own */
 	uint32_t signals, signals_norestart; /* counted so far: waiter_init() */

@@ -90,6 +90,12 @@ void channel_bell(struct channel *ch)
 	l->bells = ch;
 }
 
+void channel_wake(struct channel *ch)
+{
+	atomic_store_explicit(&ch->abi->sleeping, 1, memory_order_relaxed);
+	channel_bell(ch);
+}
+
 static void op_watch(struct channel *ch, const struct abi_sqe *sqe, struct sock *s)
 {
 	struct part *part = ch->part;
@@ -154,6 +160,10 @@ unsigned int channel_drain(struct channel *ch, unsigned int max)
 
 	if (waiting > ABI_SQ_ENTRIES) {
 		sock_broken(part, "sq_tail is outside of the submission queue");
+		return 0;
+	}
+	if (waiting != 0 && ch->session == NULL) {
+		sock_broken(part, "a submission on an epoll set's channel");
 		return 0;
 	}
 	while (n < max && n < waiting && !part_broken(part)) {

@@ -122,6 +122,8 @@ int family_create(const struct family_params *params, struct family **family)
 		return -ENOMEM;
 	strncpy(f->name, params->name != NULL ? params->name : "?", sizeof(f->name) - 1);
 	f->arena_fd = -1;
+	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++)
+		f->worker_bell[i] = -1;
 	f->arena_bytes = params->arena_bytes != 0 ? (params->arena_bytes + 4095) & ~4095ull
 						  : ARENA_BYTES_DEFAULT;
 	f->id = atomic_fetch_add(&families, 1);
@@ -165,6 +167,9 @@ void family_free(struct family *f)
 		munmap(f->base, f->arena_bytes);
 	if (f->arena_fd >= 0)
 		close(f->arena_fd);
+	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++)
+		if (f->worker_bell[i] >= 0)
+			close(f->worker_bell[i]);
 	free(f);
 }
 

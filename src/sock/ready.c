@@ -310,7 +310,6 @@ static void ring(const struct channel *ch)
 {
 	uint64_t one = 1;
 
-	/* The program could make its socket a blocking one. */
 	if (ch->bell_is_sock)
 		(void)!send(ch->bell_fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL);
 	else

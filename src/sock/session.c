@@ -98,18 +98,8 @@ int session_fork(struct session *parent, pid_t pid, struct session **child)
 		return -ENOMEM;
 	memcpy((*child)->refs, parent->refs, refs_bytes(f));
 	for_each_ref(*child, add_ref);
+	session_channels_inherit(*child, parent);
 	return 0;
-}
-
-static void channels_close(struct session *session)
-{
-	struct family *f = session->family;
-
-	for (unsigned int i = 0; i < f->parts; i++)
-		for (unsigned int c = 0; c < ABI_MAX_CHANNELS; c++)
-			if (f->part[i]->channel[c] != NULL &&
-			    f->part[i]->channel[c]->session == session)
-				channel_close(f->part[i]->channel[c]);
 }
 
 int session_keep(struct session *session, const uint32_t *pairs, unsigned int n)
@@ -142,7 +132,7 @@ int session_keep(struct session *session, const uint32_t *pairs, unsigned int n)
 void session_resume(struct session *session, const uint32_t *pairs, unsigned int n)
 {
 	family_drain(session->family);
-	channels_close(session);
+	session_channels_close(session);
 	if (session_keep(session, pairs, n) != 0)
 		log_error("%s: no memory while the program changes (exec): all sockets are kept",
 			  session->family->name);
@@ -192,7 +182,7 @@ void session_destroy(struct session *session)
 	if (!broken)
 		family_drain(f);
 	broken = session_broken(session) != NULL;
-	channels_close(session);
+	session_channels_close(session);
 	for_each_ref(session, let_go);
 	for (unsigned int i = 0; i < f->parts && !broken; i++)
 		accept_reap(f->part[i]);
@@ -216,35 +206,14 @@ struct abi_arena *session_arena(const struct session *session)
 	return (struct abi_arena *)session->family->base;
 }
 
-int session_channel(struct session *session, unsigned int worker, int bell_fd, uint32_t cq_entries,
-		    uint32_t *index, uint64_t *offset)
+void session_set_worker_bell(struct session *session, unsigned int worker, int fd)
 {
-	struct channel *ch;
-	int ret;
-
-	if (worker >= session->family->parts)
-		return -EINVAL;
-	ret = channel_open(session, session->family->part[worker], bell_fd, cq_entries, &ch);
-	if (ret != 0)
-		return ret;
-	*index = ch->index;
-	*offset = (uint64_t)((uint8_t *)ch->abi - session->family->base);
-	return 0;
+	session->family->worker_bell[worker] = fd;
 }
 
-void session_channel_free(struct session *session, unsigned int worker, uint32_t index)
+int session_worker_bell(const struct session *session, unsigned int worker)
 {
-	struct channel *ch;
-
-	if (worker >= session->family->parts || index >= ABI_MAX_CHANNELS)
-		return;
-	ch = session->family->part[worker]->channel[index];
-	if (ch == NULL || ch->session != session)
-		return;
-	/* What the thread submitted before it ended counts. */
-	if (!part_broken(ch->part))
-		channel_drain(ch, ABI_SQ_ENTRIES);
-	channel_close(ch);
+	return session->family->worker_bell[worker];
 }
 
 const char *session_broken(const struct session *session)

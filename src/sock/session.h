@@ -47,10 +47,20 @@ void session_destroy(struct session *session);
 int session_arena_fd(const struct session *session);
 struct abi_arena *session_arena(const struct session *session);
 
-/* Make a channel. bell_fd: an eventfd or a datagram socket that the session owns from now on, or -1
+/* What the family's processes ring a worker with: the family closes it when it goes; -1: none. */
+void session_set_worker_bell(struct session *session, unsigned int worker, int fd);
+int session_worker_bell(const struct session *session, unsigned int worker);
+
+/* Make a channel. bell_fd: an eventfd or a datagram socket that the channel owns from now on, or -1
  * (direct placement). 0, -EINVAL (cq_entries), -ENOSPC (512 channels). */
 int session_channel(struct session *session, unsigned int worker, int bell_fd, uint32_t cq_entries,
 		    uint32_t *index, uint64_t *offset);
+/* It is an epoll set's: ABI_CHANNEL_SHARED. */
+void session_channel_share(struct session *session, unsigned int worker, uint32_t index);
+/* Another process has the set now. 0, -ENOENT (no such channel). */
+int session_channel_hold(struct session *session, unsigned int worker, uint32_t index);
+/* The descriptor that rings it, for another channel; -1: it is none of this session's. */
+int session_channel_bell(const struct session *session, unsigned int worker, uint32_t index);
 void session_channel_free(struct session *session, unsigned int worker, uint32_t index);
 
 /* The family broke a rule (a worker saw it): words for the log, or NULL. To be asked for after each

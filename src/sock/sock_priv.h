@@ -70,7 +70,8 @@ struct watch {
 struct channel {
 	struct abi_channel *abi;
 	struct part *part;
-	struct session *session;
+	struct session *session; /* NULL: an epoll set's, of its holders' */
+	uint32_t holders;	 /* sessions */
 	uint32_t sq_head, cq_tail, cq_entries, ctl_done;
 	struct channel *bell_next; /* of those that got something in this loop */
 	bool bell_listed;
@@ -189,13 +190,15 @@ struct family {
 	_Atomic uint32_t live_parts;
 	unsigned int parts;
 	struct part *part[ABI_MAX_WORKERS];
+	int worker_bell[ABI_MAX_WORKERS]; /* -1 */
 };
 
 struct session {
 	struct family *family;
 	struct session *next;
 	pid_t pid;
-	uint64_t *refs; /* a bit for each socket */
+	uint64_t *refs;				       /* a bit for each socket */
+	uint64_t held[ABI_MAX_WORKERS][CHANNEL_WORDS]; /* and for each shared channel */
 };
 
 struct shard_request;
@@ -260,6 +263,12 @@ void channel_close(struct channel *ch);
 /* Handle up to max submissions; returns how many. */
 unsigned int channel_drain(struct channel *ch, unsigned int max);
 void channel_bell(struct channel *ch);
+/* Ring it, though nothing happened, and though it may have been rung already. */
+void channel_wake(struct channel *ch);
+
+/* session_channel.c */
+void session_channels_inherit(struct session *child, const struct session *parent);
+void session_channels_close(struct session *session);
 
 /* ctl.c */
 void ctl_run(struct channel *ch);

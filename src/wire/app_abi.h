@@ -17,10 +17,10 @@
  *   process of the family (one control connection; the kernel closes it when the process dies, so
  *   the engine always learns of it). Sockets are referenced by sessions; a socket whose last
  *   session lets go is closed.
- * - A *channel* is a submission queue, a completion queue, a control slot and a bell (eventfd or
- * socket). Each thread has one (it submits there, and sleeps on its bell); each epoll set has one
- * (the engine tells there which sockets changed). Each queue has one producer and one consumer;
- *   threads that share an epoll set take a lock of the program's own.
+ * - A *channel* is a submission queue, a completion queue, a control slot and a bell (enum
+ *   abi_bell). Each thread has one (it submits there, and sleeps on its bell); each epoll set has
+ *   one (the engine tells there which sockets changed). Each queue has one producer and one
+ *   consumer; threads and processes that share an epoll set take a lock of the program's own.
  * - With several workers a thread (an epoll set) has one channel with each worker it deals with,
  *   all with the same bell: a socket's submissions go to the channel of the socket's worker.
  * - The engine never trusts a word that a program can write: positions are copied once, checked
@@ -309,9 +309,14 @@ enum abi_msg_type {
 	/* The first message after exec on an inherited connection. words[] = the sockets (index,
 	 * generation pairs) it keeps; the rest is released. Answer as HELLO's. */
 	ABI_MSG_RESUME,
-	/* With one eventfd, the bell, or a UNIX datagram socket. arg[0] = cq_entries, arg[1] =
-	 * worker. Answer: arg[0] = index, arg[1] = offset of struct abi_channel in the arena. */
+	/* arg[0] = cq_entries, arg[1] = worker, arg[2] = enum abi_bell, perhaps with
+	 * ABI_CHANNEL_SHARED; with ABI_BELL_SAME arg[3] = worker << 32 | index of a channel that
+	 * has the bell already. Answer: arg[0] = index, arg[1] = offset of struct abi_channel in
+	 * the arena; and, but for ABI_BELL_SAME, one descriptor, to wait on. */
 	ABI_MSG_CHANNEL,
+	/* arg[0] = index, arg[1] = worker of a shared channel: this process has its epoll set now.
+	 */
+	ABI_MSG_CHANNEL_HOLD,
 	ABI_MSG_CHANNEL_FREE, /* arg[0] = index, arg[1] = worker. No answer. */
 	/* With one descriptor, the engine's end of the child's connection. The child's session
 	 * begins with a reference to each socket of the parent's; where arg[1] is not 0, only to
@@ -324,6 +329,22 @@ enum abi_msg_type {
 	ABI_MSG_NETIF,
 	ABI_MSG_MAX
 };
+
+/*
+ * A channel's bell is of the engine's making, and the end that it rings is given to nobody: so
+ * nobody else can make it block, fill it, or put something in its place.
+ */
+enum abi_bell {
+	/* An eventfd inside of an epoll set; the program gets the set. It is readable when the bell
+	 * was rung, until epoll_wait() was called on it. */
+	ABI_BELL_EVENT = 0,
+	ABI_BELL_SOCKET, /* a datagram at each ring, for who wants signals (O_ASYNC) */
+	ABI_BELL_SAME,	 /* another channel's */
+	ABI_BELL_MAX
+};
+/* An epoll set's: it belongs to every process that was forked since (or asked to hold it), and goes
+ * when the last of them has freed it. Nothing may be submitted there. */
+#define ABI_CHANNEL_SHARED 0x100u
 
 #define ABI_MSG_WORDS_MAX 4096u
 

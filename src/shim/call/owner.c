@@ -3,10 +3,11 @@
  * SIGURG for a socket's owner (F_SETOWN).
  *
  * The owner itself is the placeholder's: the kernel judges and keeps it, over dup, fork and exec.
- * To make the signal, a pair of UNIX sockets: the engine's end is the bell of channels on which
- * sockets are watched for ABI_EV_URG; our end has O_ASYNC, the same owner, and SIGURG as its
- * signal. So it is the kernel that signals, with its own checks, and nobody else trusts a pid.
- * There is one such pair for each owner that sockets of this process have at one time.
+ * To make the signal, a pair of UNIX sockets (ABI_BELL_SOCKET): the engine's end is the bell of
+ * channels on which sockets are watched for ABI_EV_URG; our end has O_ASYNC, the same owner, and
+ * SIGURG as its signal. So it is the kernel that signals, with its own checks, and nobody else
+ * trusts a pid. There is one such pair for each owner that sockets of this process have at one
+ * time.
  *
  * Nobody waits on these channels: their completions say nothing that the ring did not and are
  * never taken, so setting `sleeping` again is all there is to hear of the next mark, and may be
@@ -27,7 +28,6 @@ struct owner {
 	struct f_owner_ex who;
 	unsigned int socks; /* none: free for the next owner */
 	int heard;	    /* our end; -1 */
-	int bell;
 	_Atomic(struct abi_channel *) channel[ABI_MAX_WORKERS];
 };
 
@@ -58,15 +58,17 @@ void owners_signalled(void)
 
 /* ---- under the lock ---- */
 
-static int make_pair(struct owner *owner)
+static struct abi_channel *channel_to(struct owner *owner, unsigned int worker)
 {
-	int pair[2];
+	struct abi_channel *ch = atomic_load(&owner->channel[worker]);
 
-	if (R(socketpair)(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return -errno;
-	owner->heard = fdtab_make_private(pair[0]);
-	owner->bell = fdtab_make_private(pair[1]);
-	return 0;
+	if (ch)
+		return ch;
+	for (unsigned int i = 0; i < session.workers && !ch; i++)
+		ch = atomic_load(&owner->channel[i]);
+	if (session_channel(&ch, worker, 1, ABI_BELL_SOCKET, &owner->heard) == 0)
+		atomic_store(&owner->channel[worker], ch);
+	return ch;
 }
 
 static int set_who(struct owner *owner, const struct f_owner_ex *who)
@@ -79,21 +81,22 @@ static int set_who(struct owner *owner, const struct f_owner_ex *who)
 	return 0;
 }
 
-static struct owner *owner_new(void)
+static struct owner *owner_new(unsigned int worker)
 {
 	struct owner *owner = slab_more(sizeof(*owner));
 
 	if (!owner)
 		return NULL;
 	memset(owner, 0, sizeof(*owner));
-	if (make_pair(owner))
+	owner->heard = -1;
+	if (!channel_to(owner, worker))
 		return NULL;
 	atomic_store(&owner->next, atomic_load(&owners));
 	atomic_store(&owners, owner);
 	return owner;
 }
 
-static struct owner *owner_for(const struct f_owner_ex *who)
+static struct owner *owner_for(const struct f_owner_ex *who, unsigned int worker)
 {
 	struct owner *unused = NULL;
 
@@ -104,17 +107,8 @@ static struct owner *owner_for(const struct f_owner_ex *who)
 			return owner;
 	}
 	if (!unused)
-		unused = owner_new();
+		unused = owner_new(worker);
 	return unused && set_who(unused, who) == 0 ? unused : NULL;
-}
-
-static struct abi_channel *channel_to(struct owner *owner, unsigned int worker)
-{
-	struct abi_channel *ch = atomic_load(&owner->channel[worker]);
-
-	if (!ch && session_channel(owner->bell, 1, worker, &ch) == 0)
-		atomic_store(&owner->channel[worker], ch);
-	return ch;
 }
 
 static void leave(struct wsock *ws)
@@ -132,10 +126,11 @@ static void leave(struct wsock *ws)
 
 static void join(struct wsock *ws, const struct f_owner_ex *who)
 {
-	struct owner *owner = owner_for(who);
+	unsigned int worker = ws->shm->worker % ABI_MAX_WORKERS;
+	struct owner *owner = owner_for(who, worker);
 	struct abi_channel *ch;
 
-	ch = owner ? channel_to(owner, ws->shm->worker % ABI_MAX_WORKERS) : NULL;
+	ch = owner ? channel_to(owner, worker) : NULL;
 	if (!ch)
 		return;
 	owner->socks++;
@@ -214,7 +209,6 @@ void owners_after_fork(void)
 	atomic_store(&owners, NULL);
 	for (; owner; owner = atomic_load(&owner->next)) {
 		fdtab_close_private(owner->heard);
-		fdtab_close_private(owner->bell);
 	}
 	for (unsigned int fd = 0; fd < fdtab_top(); fd++) {
 		struct wsock *ws = fd_sock((int)fd);

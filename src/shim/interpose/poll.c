@@ -139,6 +139,8 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
 		return (int)answer(-EINVAL);
 	if (ep)
 		return (int)answer(epset_wait(ep, events, max, ns, mask));
+	if (R(epoll_pwait2))
+		return real_epoll_pwait2(epfd, events, max, timeout, mask);
 	return R(epoll_pwait)(epfd, events, max, ns < 0 ? -1 : (int)((ns + 999999) / 1000000),
 			      mask);
 }

@@ -7,11 +7,10 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-SHIM_TLS struct thread_state thread_tls = { .bell = -1, .waiting_bell = -1 };
+SHIM_TLS struct thread_state thread_tls = { .bell = -1 };
 
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -77,33 +76,30 @@ struct thread_state *thread_state(void)
 	return t;
 }
 
-static int open_bell(struct thread_state *t)
+static void enlist(struct thread_state *t)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	if (fd < 0)
-		return -errno;
-	t->bell = fdtab_make_private(fd);
 	lock_take(&list_lock);
 	t->next = threads;
 	threads = t;
 	lock_drop(&list_lock);
 	t->listed = true;
 	pthread_setspecific(exit_key, t);
-	return 0;
 }
 
 static struct abi_channel *open_channel(struct thread_state *t, unsigned int worker)
 {
+	struct abi_channel *channel = NULL;
+
 	if (session_is_dead() || worker >= session.workers)
 		return NULL;
-	if (t->bell < 0 && open_bell(t))
+	for (unsigned int i = 0; i < session.workers && !channel; i++)
+		channel = t->channel[i];
+	if (session_channel(&channel, worker, ABI_CQ_THREAD, ABI_BELL_EVENT, &t->bell))
 		return NULL;
-	if (session_channel(t->bell, ABI_CQ_THREAD, worker, &t->channel[worker])) {
-		t->channel[worker] = NULL;
-		return NULL;
-	}
-	return t->channel[worker];
+	t->channel[worker] = channel;
+	if (!t->listed)
+		enlist(t);
+	return channel;
 }
 
 struct abi_channel *thread_channel(unsigned int worker)
@@ -163,7 +159,6 @@ void channels_after_fork(void)
 	for (struct thread_state *t = threads; t; t = t->next) {
 		fdtab_close_private(t->bell);
 		t->bell = -1;
-		t->waiting_bell = -1;
 		memset(t->channel, 0, sizeof(t->channel));
 	}
 	threads = NULL;

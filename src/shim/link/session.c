@@ -120,8 +120,10 @@ static int message_receive(int fd, struct abi_msg *msg, size_t room, int *fds)
 	return msg->error;
 }
 
-int session_request_words(struct abi_msg *msg, size_t room, int send_fd)
+/* got: the answer's first descriptor, or -1; NULL: none is expected. */
+static int request(struct abi_msg *msg, size_t room, int send_fd, int *got)
 {
+	int fds[ANSWER_FDS_MAX];
 	int err;
 
 	if (session_is_dead())
@@ -130,16 +132,23 @@ int session_request_words(struct abi_msg *msg, size_t room, int send_fd)
 	lock_take(&session.lock);
 	err = message_send(session.fd, msg, send_fd);
 	if (!err)
-		err = message_receive(session.fd, msg, room, NULL);
+		err = message_receive(session.fd, msg, room, got ? fds : NULL);
 	lock_drop(&session.lock);
 	if (err == -EPIPE || err == -ECONNRESET || err == -ENETDOWN)
 		session_died();
+	if (!err && got)
+		*got = fds[0];
 	return err;
+}
+
+int session_request_words(struct abi_msg *msg, size_t room, int send_fd)
+{
+	return request(msg, room, send_fd, NULL);
 }
 
 int session_request(struct abi_msg *msg, int send_fd)
 {
-	return session_request_words(msg, sizeof(*msg), send_fd);
+	return request(msg, sizeof(*msg), send_fd, NULL);
 }
 
 void session_note(const char *text)
@@ -296,22 +305,32 @@ int session_resume(int fd, const uint32_t *words, uint32_t word_count)
 	return err;
 }
 
-int session_channel(int bell_fd, uint32_t cq_entries, unsigned int worker,
-		    struct abi_channel **channel)
+int session_channel(struct abi_channel **channel, unsigned int worker, uint32_t cq_entries,
+		    uint32_t bell_kind, int *bell)
 {
 	struct abi_msg msg = { .type = ABI_MSG_CHANNEL, .version = ABI_VERSION };
 	size_t bytes = sizeof(struct abi_channel) + cq_entries * sizeof(struct abi_cqe);
-	int err;
+	const struct abi_channel *like = *channel;
+	int fd = -1, err;
 
 	msg.arg[0] = cq_entries;
 	msg.arg[1] = worker;
-	err = session_request(&msg, bell_fd);
-	if (err)
-		return err;
-	if (msg.arg[1] > session.size || bytes > session.size - msg.arg[1])
-		return -EPROTO;
-	*channel = (struct abi_channel *)(void *)(session.base + msg.arg[1]);
-	return 0;
+	msg.arg[2] = like ? (bell_kind & ABI_CHANNEL_SHARED) | ABI_BELL_SAME : bell_kind;
+	if (like)
+		msg.arg[3] = (uint64_t)like->worker << 32 | like->index;
+	*channel = NULL;
+	err = request(&msg, sizeof(msg), -1, &fd);
+	if (!err && (msg.arg[1] > session.size || bytes > session.size - msg.arg[1]))
+		err = -EPROTO;
+	if (!err && !like) {
+		if (fd < 0) /* no descriptor was free */
+			err = -EMFILE;
+		else
+			*bell = fdtab_make_private(fd);
+	}
+	if (!err)
+		*channel = (struct abi_channel *)(void *)(session.base + msg.arg[1]);
+	return err;
 }
 
 void session_channel_free(const struct abi_channel *channel)

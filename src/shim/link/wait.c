@@ -5,8 +5,9 @@
  * session and what else the caller brings. How long the spin lasts adapts between nothing gained
  * and the daemon's spin_us.
  *
- * Signals: handlers run through signals.c, which counts them for the thread and rings its bell, so
- * that one that arrives during the spin, or just before the sleep, ends the wait like any other.
+ * Signals: handlers run through signals.c, which counts them for the thread. One that arrives
+ * during the spin is seen there. One that arrives just before the sleep makes it fail: it writes a
+ * number of no descriptor (of no time) into what the system call is about to be given.
  */
 #include "shim/shim.h"
 
@@ -19,6 +20,7 @@
 #define SPIN_TURNS_MIN 64
 #define VAIN_CALLS 8 /* without an answer, between two yields */
 #define SLEEP_MAX_NS 1000000000ll
+#define SLEEP_FOREVER_NS 1000000000000000ll
 
 int64_t now_ns(void)
 {
@@ -148,55 +150,78 @@ static int spin(struct waiter *w, struct thread_state *t)
 	return 0;
 }
 
-static void bell_clear(int bell)
+void bell_clear(int bell)
 {
-	uint64_t value;
+	struct epoll_event event;
 
-	(void)!R(read)(bell, &value, sizeof(value));
+	(void)R(epoll_wait)(bell, &event, 1, 0);
 }
 
-/* One sleep. 1: look again; 0: a descriptor of the caller's is ready; -ETIMEDOUT, -EINTR. */
-static int sleep_once(struct waiter *w, struct thread_state *t, struct pollfd *fds, nfds_t n)
+/* On the bell, the session, and what else there is. As waiter.sleep(). */
+static int sleep_on_fds(struct waiter *w, struct thread_state *t, struct pollfd *fds, nfds_t n,
+			struct timespec *left)
 {
-	int64_t left = SLEEP_MAX_NS;
-	struct timespec ts;
 	int r;
 
-	if (w->deadline_ns != NO_DEADLINE) {
-		left = w->deadline_ns - now_ns();
-		if (left <= 0)
-			return -ETIMEDOUT;
-		if (left > SLEEP_MAX_NS)
-			left = SLEEP_MAX_NS;
-	}
-	ts.tv_sec = left / 1000000000;
-	ts.tv_nsec = left % 1000000000;
 	fds[0] = (struct pollfd){ .fd = w->bell, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = session.fd, .events = POLLRDHUP };
-	t->waiting_bell = w->bell;
+	t->sleep_word = &fds[0].fd;
 	atomic_signal_fence(memory_order_seq_cst);
 	if (interrupted(w, t)) {
-		t->waiting_bell = -1;
-		return -EINTR;
+		errno = EINTR;
+		return -1;
 	}
 	/* A long sleep ends once a second and begins again: a lost bell would cost that at most. */
-	r = R(ppoll)(fds, n, w->deadline_ns == NO_DEADLINE && n == 2 ? NULL : &ts, NULL);
-	t->waiting_bell = -1;
-	if (r < 0) {
-		/* A handler that is not counted was installed behind our back. */
-		if (t->signals == w->signals)
-			return -EINTR;
-		return interrupted(w, t) ? -EINTR : 1;
-	}
-	if (fds[0].revents)
+	r = R(ppoll)(fds, n, w->deadline_ns == NO_DEADLINE && n == 2 ? NULL : left, NULL);
+	if (r <= 0)
+		return r;
+	if (fds[0].revents & POLLIN)
 		bell_clear(w->bell);
 	if (fds[1].revents)
 		session_died();
 	for (nfds_t i = 2; i < n; i++) {
 		if (fds[i].revents)
-			return 0;
+			return 1;
 	}
-	return 1;
+	return 0;
+}
+
+static int sleep_on_set(struct waiter *w, struct thread_state *t, struct timespec *left)
+{
+	/* A time with so many nanoseconds is none: EINVAL. */
+	t->sleep_word = (int *)(void *)&left->tv_nsec;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (!interrupted(w, t))
+		return w->sleep(w->arg, left);
+	errno = EINTR;
+	return -1;
+}
+
+/* One sleep. 1: look again; 0: a descriptor of the caller's is ready; -ETIMEDOUT, -EINTR. */
+static int sleep_once(struct waiter *w, struct thread_state *t, struct pollfd *fds, nfds_t n)
+{
+	int64_t left = w->sleep ? SLEEP_FOREVER_NS : SLEEP_MAX_NS;
+	struct timespec ts;
+	int r;
+
+	if (w->deadline_ns != NO_DEADLINE) {
+		int64_t rest = w->deadline_ns - now_ns();
+
+		if (rest <= 0)
+			return -ETIMEDOUT;
+		if (rest < left)
+			left = rest;
+	}
+	ts.tv_sec = left / 1000000000;
+	ts.tv_nsec = left % 1000000000;
+	r = w->sleep ? sleep_on_set(w, t, &ts) : sleep_on_fds(w, t, fds, n, &ts);
+	t->sleep_word = NULL;
+	if (r >= 0)
+		return r == 0;
+	/* A handler that is not counted was installed behind our back. */
+	if (t->signals == w->signals)
+		return -EINTR;
+	return interrupted(w, t) ? -EINTR : 1;
 }
 
 static int run_unmasked(struct waiter *w)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define KERNEL_LOOK_NS 1000000
+#define OLD_SLEEP_MS 20
 
 static struct lock sets_lock;
 static struct epset *sets, *free_sets;
@@ -41,7 +42,7 @@ int epset_create(int flags)
 	memset(ep, 0, sizeof(*ep));
 	ep->obj.kind = OBJ_EPOLL;
 	ep->fd = fd;
-	ep->bell = -1;
+	ep->bell = ep->kick = -1;
 	ep->epoch = atomic_load(&session.epoch);
 	atomic_store(&ep->obj.refs, 1);
 	lock_take(&sets_lock);
@@ -73,7 +74,8 @@ void epset_free(struct epset *ep)
 		ep->channel[i] = NULL;
 	}
 	fdtab_close_private(ep->bell);
-	ep->bell = -1;
+	fdtab_close_private(ep->kick);
+	ep->bell = ep->kick = -1;
 	if (ep->map)
 		munmap(ep->map, ep->map_size * sizeof(ep->map[0]));
 	if (ep->shards)
@@ -88,31 +90,58 @@ void epset_free(struct epset *ep)
 	lock_drop(&sets_lock);
 }
 
+/* Wake one that sleeps. */
 static void ring(struct epset *ep)
 {
 	uint64_t one = 1;
 
-	if (ep->bell >= 0)
-		(void)!R(write)(ep->bell, &one, sizeof(one));
+	if (ep->kick >= 0)
+		(void)!R(write)(ep->kick, &one, sizeof(one));
 }
 
 /* ---- the set's channels and map ---- */
 
-/* A bell in the kernel's set too: who sleeps in there hears it, and so does an outer epoll. */
-static int make_bell(struct epset *ep)
+/* What wakes a sleeper is in the kernel's set, where all sleep: one is woken at each ring. */
+static int watch_own(struct epset *ep, int fd, uint32_t events, uint64_t tag)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = ep };
+	struct epoll_event event = { .events = events | EPOLLET, .data.u64 = tag };
+
+	return R(epoll_ctl)(ep->fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_kick(struct epset *ep)
+{
 	int fd = fdtab_make_private(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	if (R(epoll_ctl)(ep->fd, EPOLL_CTL_ADD, fd, &event) < 0) {
-		int err = -errno;
-
+	err = watch_own(ep, fd, EPOLLIN, EPSET_TAG_BELL);
+	if (!err)
+		err = watch_own(ep, session.fd, EPOLLRDHUP, EPSET_TAG_SESSION);
+	if (err) {
 		fdtab_close_private(fd);
 		return err;
 	}
-	ep->bell = fd;
+	ep->kick = fd;
+	return 0;
+}
+
+static int make_channel(struct epset *ep, unsigned int worker)
+{
+	struct abi_channel *ch = NULL;
+	bool first = ep->bell < 0;
+	int err;
+
+	for (unsigned int i = 0; i < session.workers && !ch; i++)
+		ch = ep->channel[i];
+	err = session_channel(&ch, worker, ABI_CQ_EPOLL, ABI_BELL_EVENT, &ep->bell);
+	if (!err && first)
+		err = watch_own(ep, ep->bell, EPOLLIN, EPSET_TAG_BELL);
+	if (err)
+		return err;
+	ep->channel[worker] = ch;
+	ep->overflow_seen[worker] = atomic_load(&ch->cq_overflow);
 	return 0;
 }
 
@@ -148,8 +177,8 @@ static int ensure_channels(struct epset *ep, struct wsock *ws)
 	struct abi_sock *shm = ws->shm;
 	int err = 0;
 
-	if (ep->bell < 0)
-		err = make_bell(ep);
+	if (ep->kick < 0)
+		err = make_kick(ep);
 	if (!err && !ep->map)
 		err = make_map(ep);
 	for (unsigned int n = 0; shm && !err; n++) {
@@ -157,12 +186,8 @@ static int ensure_channels(struct epset *ep, struct wsock *ws)
 
 		if (n)
 			err = note_shard(ep, ws, shm);
-		if (!err && !ep->channel[worker]) {
-			err = session_channel(ep->bell, ABI_CQ_EPOLL, worker, &ep->channel[worker]);
-			if (!err)
-				ep->overflow_seen[worker] =
-					atomic_load(&ep->channel[worker]->cq_overflow);
-		}
+		if (!err && !ep->channel[worker])
+			err = make_channel(ep, worker);
 		shm = wsock_next_shard(shm, n);
 	}
 	return err;
@@ -185,7 +210,7 @@ static uint32_t watch_bits(uint32_t interest)
 static void renew(struct epset *ep)
 {
 	ep->epoch = atomic_load(&session.epoch);
-	ep->bell = -1;
+	ep->bell = ep->kick = -1;
 	memset(ep->channel, 0, sizeof(ep->channel));
 	atomic_store(&ep->sleepers, 0);
 	for (struct epitem *item = ep->all; item; item = item->all_next) {
@@ -359,7 +384,8 @@ void epset_forked(void)
 {
 	for (struct epset *ep = sets; ep; ep = ep->next_set) {
 		fdtab_close_private(ep->bell);
-		ep->bell = -1;
+		fdtab_close_private(ep->kick);
+		ep->bell = ep->kick = -1;
 	}
 }
 
@@ -408,22 +434,24 @@ static void drain(struct epset *ep)
 		atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* What the kernel's set has now, without our bell. Returns how many. */
-static int kernel_look(struct epset *ep, struct epoll_event *events, int max)
+/* Leave out what is ours among the kernel's events. Returns how many are left. */
+static int strip(struct epoll_event *events, int n)
 {
-	int n = R(epoll_wait)(ep->fd, events, max, 0);
 	int kept = 0;
 
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.ptr == ep) {
-			uint64_t value;
-
-			(void)!R(read)(ep->bell, &value, sizeof(value));
-			continue;
-		}
-		events[kept++] = events[i];
+		if (events[i].data.u64 == EPSET_TAG_SESSION)
+			session_check();
+		else if (events[i].data.u64 != EPSET_TAG_BELL)
+			events[kept++] = events[i];
 	}
 	return kept;
+}
+
+/* What the kernel's set has now. */
+static int kernel_look(struct epset *ep, struct epoll_event *events, int max)
+{
+	return strip(events, R(epoll_wait)(ep->fd, events, max, 0));
 }
 
 static bool kernel_due(struct epset *ep, bool force)
@@ -476,24 +504,39 @@ static int kernel_only(struct epset *ep, struct epoll_event *events, int max, in
 		       const sigset_t *mask, bool *weir)
 {
 	int64_t ms = timeout_ns < 0 ? -1 : (timeout_ns + 999999) / 1000000;
-	int kept = 0;
-	int n;
+	int kept, n;
 
 	n = R(epoll_pwait)(ep->fd, events, max, ms > INT32_MAX ? INT32_MAX : (int)ms, mask);
 	if (n < 0)
 		return -errno;
-	for (int i = 0; i < n; i++) {
-		if (events[i].data.ptr != ep)
-			events[kept++] = events[i];
-	}
+	kept = strip(events, n);
 	*weir = n > 0 && kept == 0;
 	return kept;
+}
+
+static int set_sleep(void *arg, struct timespec *left)
+{
+	struct ep_wait *w = arg;
+	int n = -1;
+
+	errno = ENOSYS;
+	if (R(epoll_pwait2))
+		n = real_epoll_pwait2(w->ep->fd, w->events, w->max, left, NULL);
+	/* An old C library or kernel: a signal that comes just now waits so long. */
+	if (n < 0 && errno == ENOSYS)
+		n = R(epoll_wait)(w->ep->fd, w->events, w->max,
+				  left->tv_sec || left->tv_nsec > OLD_SLEEP_MS * 1000000
+					  ? OLD_SLEEP_MS
+					  : (int)(left->tv_nsec + 999999) / 1000000);
+	if (n < 0)
+		return n;
+	w->n = strip(w->events, n);
+	return w->n;
 }
 
 static int wait_weir(struct ep_wait *ew, int64_t timeout_ns, const sigset_t *mask)
 {
 	struct epset *ep = ew->ep;
-	struct pollfd fds[3] = { { 0 } };
 	struct waiter w;
 	int err;
 
@@ -501,21 +544,14 @@ static int wait_weir(struct ep_wait *ew, int64_t timeout_ns, const sigset_t *mas
 	w.channels = ep->channel;
 	w.discard_cq = false;
 	w.sleepers = &ep->sleepers;
-	w.bell = ep->bell;
+	w.sleep = set_sleep;
 	w.mask = mask;
-	w.fds = fds;
 	w.deadline_ns = timeout_ns < 0 ? NO_DEADLINE : now_ns() + timeout_ns;
-	do {
-		fds[2] = (struct pollfd){ .fd = ep->fd, .events = POLLIN };
-		w.fds_count = ep->kernel_items ? 3 : 2;
-		err = waiter_run(&w);
-		if (err == -ETIMEDOUT) {
-			gather(ew, true);
-			return ew->n;
-		}
-		if (!err && ew->n == 0)
-			gather(ew, true);
-	} while (!err && ew->n == 0);
+	err = waiter_run(&w);
+	if (err == -ETIMEDOUT) {
+		gather(ew, true);
+		return ew->n;
+	}
 	return ew->n ? ew->n : err;
 }
 

@@ -25,6 +25,10 @@ struct epitem {
 	struct epitem *all_next, *all_prev; /* also the free list */
 };
 
+/* Data of the kernel's set that no program has: our own descriptors in there. */
+#define EPSET_TAG_BELL 0x7265692e6c6c6562ull
+#define EPSET_TAG_SESSION 0x7265692e73736573ull
+
 struct epset {
 	struct obj obj;
 	int fd; /* the kernel's set */
@@ -39,7 +43,8 @@ struct epset {
 	struct epitem *ready_first, *ready_last;
 	unsigned int ready_count;
 	/* epoll.c */
-	int bell;
+	int bell; /* ABI_BELL_EVENT, of the channels */
+	int kick; /* an eventfd of our own: threads wake each other */
 	uint32_t epoch;
 	int kernel_items;
 	int64_t kernel_look_ns;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Handlers run through a trampoline, which counts them for the thread and rings its bell where it
- * waits. So a wait knows that a handler ran, also while it spins in user space, and whether it was
- * installed with SA_RESTART: EINTR or going on, as Linux has it. The program sees its own handlers.
+ * Handlers run through a trampoline, which counts them for the thread and, where it is about to
+ * sleep, spoils the system call that it will do that with. So a wait knows that a handler ran, also
+ * while it spins in user space, and whether it was installed with SA_RESTART: EINTR or going on, as
+ * Linux has it. The program sees its own handlers.
  */
 #include "shim/rewrite/dispatch.h"
 #include "shim/shim.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,11 +29,8 @@ static void trampoline(int sig, siginfo_t *info, void *context)
 	t->signals++;
 	if (!(atomic_load(&handlers[sig].flags) & SA_RESTART))
 		t->signals_norestart++;
-	if (t->waiting_bell >= 0) {
-		uint64_t one = 1;
-
-		(void)!R(write)(t->waiting_bell, &one, sizeof(one));
-	}
+	if (t->sleep_word)
+		*t->sleep_word = INT_MAX;
 	if (sig == SIGURG)
 		owners_signalled();
 	errno = saved;

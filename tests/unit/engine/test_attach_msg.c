@@ -27,7 +27,13 @@ static void test_good_messages(void **state)
 	m = message(ABI_MSG_CHANNEL);
 	m.arg[0] = ABI_CQ_THREAD;
 	m.arg[1] = 1;
-	assert_null(attach_msg_judge(&m, sizeof(m), 1, &known));
+	for (m.arg[2] = 0; m.arg[2] < ABI_BELL_MAX; m.arg[2]++)
+		assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
+	m.arg[2] = ABI_BELL_SAME | ABI_CHANNEL_SHARED;
+	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
+	m = message(ABI_MSG_CHANNEL_HOLD);
+	m.arg[0] = ABI_MAX_CHANNELS - 1;
+	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	m = message(ABI_MSG_CHANNEL_FREE);
 	m.arg[0] = ABI_MAX_CHANNELS - 1;
 	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
@@ -48,7 +54,7 @@ static void test_order(void **state)
 
 	assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	for (uint32_t type = ABI_MSG_HELLO + 1; type < ABI_MSG_MAX; type++) {
-		unsigned int fds = type == ABI_MSG_CHANNEL || type == ABI_MSG_FORK;
+		unsigned int fds = type == ABI_MSG_FORK;
 
 		m = message(type);
 		assert_non_null(attach_msg_judge(&m, sizeof(m), fds, &stranger));
@@ -91,16 +97,23 @@ static void test_channel_arguments(void **state)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		m.arg[0] = bad[i];
-		assert_non_null(attach_msg_judge(&m, sizeof(m), 1, &known));
+		assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	}
 	m.arg[0] = 64;
 	m.arg[1] = 2;
-	assert_non_null(attach_msg_judge(&m, sizeof(m), 1, &known));
-	m.arg[1] = UINT64_MAX;
-	assert_non_null(attach_msg_judge(&m, sizeof(m), 1, &known));
-	m.arg[1] = 0;
 	assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));
+	m.arg[1] = UINT64_MAX;
+	assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));
+	m.arg[1] = 0;
+	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
+	/* A bell of the program's own: the workers would ring it. */
+	assert_non_null(attach_msg_judge(&m, sizeof(m), 1, &known));
 	assert_non_null(attach_msg_judge(&m, sizeof(m), 2, &known));
+	for (size_t i = 1; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		m.arg[2] = bad[i];
+		assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));
+	}
+	m.arg[2] = 0;
 	m = message(ABI_MSG_CHANNEL_FREE);
 	m.arg[0] = ABI_MAX_CHANNELS;
 	assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));

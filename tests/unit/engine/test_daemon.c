@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -175,11 +176,12 @@ static void make_channel(struct program *p)
 	unsigned int n;
 	int fds[FDS];
 
-	p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	msg.arg[0] = ABI_CQ_THREAD;
-	say(p->fd, &msg, &p->bell, 1);
+	say(p->fd, &msg, NULL, 0);
 	assert_int_equal(hear(p->fd, &msg, fds, &n), sizeof(msg));
 	assert_int_equal(msg.error, 0);
+	assert_int_equal(n, 1);
+	p->bell = fds[0];
 	p->app.channel = (struct abi_channel *)(p->app.base + msg.arg[1]);
 	p->app.run = ring;
 	p->app.arg = p;
@@ -342,8 +344,7 @@ static void test_bad_messages(void **state)
 	expect_alive();
 }
 
-/* A bell that is no eventfd and no datagram socket, or several: hung up, and the descriptor is
- * closed. */
+/* A bell of the program's own, whatever it is: hung up, and the descriptor is closed. */
 static void test_bad_descriptors(void **state)
 {
 	struct abi_msg msg;
@@ -359,23 +360,133 @@ static void test_bad_descriptors(void **state)
 	close(fds[1]);
 	assert_int_equal(read(fds[0], &msg, 1), 0); /* nobody else holds the writing end */
 	detach(&p);
-	attach(&p);
-	msg = message(ABI_MSG_CHANNEL);
-	msg.arg[0] = ABI_CQ_THREAD;
+	close(fds[0]);
+	fds[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fds[1] = dup(fds[0]);
-	say(p.fd, &msg, fds, 2);
-	expect_hangup(p.fd);
-	detach(&p);
+	for (unsigned int n = 1; n <= 2; n++) {
+		attach(&p);
+		msg = message(ABI_MSG_CHANNEL);
+		msg.arg[0] = ABI_CQ_THREAD;
+		say(p.fd, &msg, fds, n);
+		expect_hangup(p.fd);
+		detach(&p);
+	}
 	close(fds[0]);
 	close(fds[1]);
+	/* As the child's connection: anything but such a socket. */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	attach(&p);
+	msg = message(ABI_MSG_FORK);
 	say(p.fd, &msg, &fds[1], 1);
 	expect_hangup(p.fd);
 	detach(&p);
 	close(fds[0]);
 	close(fds[1]);
 	expect_alive();
+}
+
+/* Another channel's bell: only one's own. */
+static void test_same_bell(void **state)
+{
+	struct abi_msg msg = message(ABI_MSG_CHANNEL);
+	struct program p;
+	int fds[FDS];
+	unsigned int n;
+
+	attach(&p);
+	msg.arg[0] = ABI_CQ_THREAD;
+	msg.arg[2] = ABI_BELL_SAME;
+	msg.arg[3] = p.app.channel->index;
+	say(p.fd, &msg, NULL, 0);
+	assert_int_equal(hear(p.fd, &msg, fds, &n), sizeof(msg));
+	assert_int_equal(msg.error, 0);
+	assert_int_equal(n, 0);
+	for (int i = 0; i < 3; i++) {
+		static const uint64_t none[] = { 300, UINT32_MAX, 1ull << 32 };
+
+		msg = message(ABI_MSG_CHANNEL);
+		msg.arg[0] = ABI_CQ_THREAD;
+		msg.arg[2] = ABI_BELL_SAME;
+		msg.arg[3] = none[i];
+		say(p.fd, &msg, NULL, 0);
+		assert_int_equal(hear(p.fd, &msg, fds, &n), sizeof(msg));
+		assert_int_equal(msg.error, -EINVAL);
+	}
+	detach(&p);
+}
+
+/* A connection over weir's loopback, and what goes over it, with each side's worker asleep before.
+ */
+static void talk(uint16_t port)
+{
+	struct app_sock listener = NONE, client = NONE, server;
+	struct program p;
+	char byte;
+
+	attach(&p);
+	assert_int_equal(app_bind(&p.app, &listener, SOCK_STREAM, LOOPBACK, port), 0);
+	assert_int_equal(app_listen(&p.app, listener, 16), 0);
+	app_connect(&p.app, &client, SOCK_STREAM, LOOPBACK, port);
+	assert_true(app_wait(&p.app, client, ABI_EV_OUT));
+	assert_true(app_wait(&p.app, listener, ABI_EV_IN));
+	assert_true(app_accept(&p.app, listener, &server));
+	for (int i = 0; i < 20; i++) {
+		usleep(1000);
+		assert_int_equal(app_write(&p.app, client, "x", 1), 1);
+		assert_true(app_wait(&p.app, server, ABI_EV_IN));
+		assert_int_equal(app_read(&p.app, server, &byte, 1), 1);
+	}
+	detach(&p);
+}
+
+/*
+ * What a program has of the bells, its own and the workers', is made blocking, filled and emptied
+ * under the workers' hands, while it has itself rung as often as it can: neither a worker nor the
+ * control thread waits in a read() or write(), and no other program's bell is touched.
+ */
+static void test_hostile_bells(void **state)
+{
+	uint64_t full = UINT64_MAX - 1, count;
+	struct epoll_event event = { .events = EPOLLIN };
+	struct app_sock s[2] = { NONE, NONE };
+	struct program bad;
+
+	attach(&bad);
+	assert_int_equal(fcntl(bad.bell, F_SETFL, 0), 0);
+	/* The end that is rung is not to be had: neither written to nor read, nor taken out. */
+	assert_int_equal(write(bad.bell, &full, sizeof(full)), -1);
+	assert_int_equal(read(bad.bell, &full, sizeof(full)), -1);
+	for (int fd = 0; fd < 64; fd++)
+		assert_int_equal(epoll_ctl(bad.bell, EPOLL_CTL_DEL, fd, NULL), -1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+			app_bind(&bad.app, &s[i], SOCK_DGRAM, LOOPBACK, (uint16_t)(8090 + i)), 0);
+		app_submit(&bad.app, ABI_OP_WATCH, s[i], bad.app.channel->index,
+			   ABI_EV_OUT | ABI_EV_IN);
+	}
+	for (int i = 0; i < 3000; i++) {
+		atomic_store(&bad.app.channel->sleeping, 1);
+		app_submit(&bad.app, ABI_OP_WATCH, s[i % 2], bad.app.channel->index, ABI_EV_OUT);
+		ring(&bad);
+		if (i % 100 == 0) {
+			/* full, and empty again, while the worker goes to sleep and wakes */
+			(void)!read(bad.worker_bell, &count, sizeof(count));
+			assert_int_equal(write(bad.worker_bell, &full, sizeof(full)), sizeof(full));
+			assert_int_equal(fcntl(bad.worker_bell, F_SETFL, 0), 0);
+			usleep(1000);
+			assert_int_equal(read(bad.worker_bell, &count, sizeof(count)),
+					 sizeof(count));
+			assert_int_equal(fcntl(bad.worker_bell, F_SETFL, O_NONBLOCK), 0);
+		}
+	}
+	assert_int_equal(epoll_wait(bad.bell, &event, 1, 5000), 1);
+	(void)!read(bad.worker_bell, &count, sizeof(count));
+	assert_int_equal(write(bad.worker_bell, &full, sizeof(full)), sizeof(full));
+	assert_int_equal(fcntl(bad.worker_bell, F_SETFL, 0), 0);
+	talk(8092);
+	expect_alive();
+	detach(&bad);
+	talk(8093);
 }
 
 /* Too many channels: an errno, no hang-up. */
@@ -390,9 +501,11 @@ static void test_channels_run_out(void **state)
 	do {
 		msg = message(ABI_MSG_CHANNEL);
 		msg.arg[0] = ABI_CQ_THREAD;
-		say(p.fd, &msg, &p.bell, 1);
+		say(p.fd, &msg, NULL, 0);
 		assert_int_equal(hear(p.fd, &msg, fds, &n), sizeof(msg));
 		made += msg.error == 0;
+		if (n)
+			close(fds[0]);
 	} while (msg.error == 0);
 	assert_int_equal(msg.error, -ENOSPC);
 	assert_int_equal(made, ABI_MAX_CHANNELS);
@@ -401,10 +514,11 @@ static void test_channels_run_out(void **state)
 	say(p.fd, &msg, NULL, 0);
 	msg = message(ABI_MSG_CHANNEL);
 	msg.arg[0] = ABI_CQ_THREAD;
-	say(p.fd, &msg, &p.bell, 1);
+	say(p.fd, &msg, NULL, 0);
 	assert_int_equal(hear(p.fd, &msg, fds, &n), sizeof(msg));
 	assert_int_equal(msg.error, 0);
 	assert_int_equal(msg.arg[0], 7);
+	close(fds[0]);
 	detach(&p);
 }
 
@@ -501,6 +615,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_messages),
 		cmocka_unit_test(test_bad_descriptors),
+		cmocka_unit_test(test_same_bell),
+		cmocka_unit_test(test_hostile_bells),
 		cmocka_unit_test(test_channels_run_out),
 		cmocka_unit_test(test_instance_is_taken),
 		cmocka_unit_test(test_scribbler),
