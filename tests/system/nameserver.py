@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A small name server for tests: UDP and TCP on a kernel address, records from a table; it remembers
+"""A small name server for tests: UDP and TCP on a kernel address, records from a table; remembers
 who asked what, and how."""
 import socket
 import struct

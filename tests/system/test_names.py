@@ -163,7 +163,7 @@ def test_edns(names):
 
 @pytest.mark.parametrize("first", ["silent", "closed"])
 def test_second_server(names, first):
-    """The first does not answer (a time-out), or nobody is there (an ICMP error): the second does."""
+    """The first does not answer (a time-out), or nobody is there (an ICMP error)."""
     subprocess.run(["ip", "addr", "add", f"{SECOND_ADDR}/24", "dev", "weir0"], check=True,
                    timeout=10)
     if first == "silent":

@@ -82,16 +82,23 @@ static bool site_at(uint8_t *text, size_t bytes, uint8_t *p, struct rewrite_site
 	return true;
 }
 
-/* Which of the 16 bytes at p are one, and followed by another one: a bit for each. */
-static unsigned int pairs(const uint8_t *p, uint8_t one, uint8_t next, uint8_t next_mask)
-{
-	__m128i here = _mm_loadu_si128((const __m128i *)(const void *)p);
-	__m128i there = _mm_loadu_si128((const __m128i *)(const void *)(p + 1));
+#define BLOCK 64 /* bytes looked at together */
 
-	there = _mm_and_si128(there, _mm_set1_epi8((char)next_mask));
-	return (unsigned int)_mm_movemask_epi8(
-		_mm_and_si128(_mm_cmpeq_epi8(here, _mm_set1_epi8((char)one)),
-			      _mm_cmpeq_epi8(there, _mm_set1_epi8((char)next))));
+/* Of the 64 bytes at p, which are one and followed by next (of the bits in next_mask). */
+static inline uint64_t pairs(const uint8_t *p, uint8_t one, uint8_t next, uint8_t next_mask)
+{
+	uint64_t found = 0;
+
+	for (unsigned int i = 0; i < BLOCK; i += 16) {
+		__m128i here = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+		__m128i there = _mm_loadu_si128((const __m128i *)(const void *)(p + i + 1));
+
+		there = _mm_and_si128(there, _mm_set1_epi8((char)next_mask));
+		here = _mm_and_si128(_mm_cmpeq_epi8(here, _mm_set1_epi8((char)one)),
+				     _mm_cmpeq_epi8(there, _mm_set1_epi8((char)next)));
+		found |= (uint64_t)(unsigned int)_mm_movemask_epi8(here) << i;
+	}
+	return found;
 }
 
 static size_t find_all(uint8_t *text, size_t bytes, struct rewrite_site *sites, size_t max,
@@ -99,11 +106,11 @@ static size_t find_all(uint8_t *text, size_t bytes, struct rewrite_site *sites, 
 {
 	size_t n = 0;
 
-	for (size_t at = 0; at + 17 <= bytes; at += 16) {
-		unsigned int found = pairs(text + at, 0x0f, 0x05, 0xff);
+	for (size_t at = 0; at + BLOCK + 1 <= bytes; at += BLOCK) {
+		uint64_t found = pairs(text + at, 0x0f, 0x05, 0xff);
 
 		for (; found; found &= found - 1) {
-			uint8_t *p = text + at + __builtin_ctz(found);
+			uint8_t *p = text + at + __builtin_ctzll(found);
 			struct rewrite_site site;
 
 			if (!site_at(text, bytes, p, &site) ||
@@ -170,20 +177,26 @@ static bool is_short_jump(const uint8_t *p)
 	return (p[0] & 0xf0) == 0x70 || p[0] == 0xeb || (p[0] & 0xfc) == 0xe0;
 }
 
+static bool jumps_into(const struct rewrite_site *site, const uint8_t *p)
+{
+	const uint8_t *target = p + 2 + (int8_t)p[1];
+
+	return target > site->at && target < site->at + site->length && is_short_jump(p);
+}
+
 /* Does an instruction of [p, to) jump into the site? Where walking fails, any byte counts as one.
  */
 static bool jumps_short(const struct rewrite_site *site, const uint8_t *p, const uint8_t *to,
 			const uint8_t *end, bool walk)
 {
 	while (p < to) {
-		const uint8_t *target = p + 2 + (int8_t)p[1];
 		size_t n = walk ? insn_length(p, end) : 1;
 
 		if (n == 0) {
 			walk = false;
 			n = 1;
 		}
-		if (is_short_jump(p) && target > site->at && target < site->at + site->length)
+		if (jumps_into(site, p))
 			return true;
 		p += n;
 	}
@@ -214,22 +227,28 @@ static bool walks_to(const uint8_t *text, const uint8_t *end, const struct rewri
 	return p == site->at && *from;
 }
 
+static bool reached_short(const uint8_t *text, const uint8_t *end, const struct rewrite_site *site)
+{
+	const uint8_t *reach = site->at - text > SHORT_REACH ? site->at - SHORT_REACH : text;
+	const uint8_t *behind = site->at + site->length, *from = reach;
+	const uint8_t *to = end - behind > SHORT_REACH ? behind + SHORT_REACH : end;
+	bool walk;
+
+	/* Mostly no byte looks like such a jump, be it one or not. */
+	if (!jumps_short(site, reach, site->at, end, false) &&
+	    !jumps_short(site, behind, to, end, false))
+		return false;
+	walk = walks_to(text, end, site, &from);
+	return jumps_short(site, walk ? from : reach, site->at, end, walk) ||
+	       jumps_short(site, behind, to, end, true);
+}
+
 /* Short jumps: 70-7f, eb, e0-e3; only those near a site can reach it. */
 static void forbid_short(const uint8_t *text, size_t bytes, struct rewrite_site *sites, size_t n)
 {
-	const uint8_t *end = text + bytes - 2;
-
 	for (size_t i = 0; i < n; i++) {
-		struct rewrite_site *site = &sites[i];
-		const uint8_t *reach = site->at - text > SHORT_REACH ? site->at - SHORT_REACH
-								     : text;
-		const uint8_t *behind = site->at + site->length, *from = reach;
-		const uint8_t *to = end - behind > SHORT_REACH ? behind + SHORT_REACH : end;
-		bool walk = walks_to(text, end, site, &from);
-
-		if (jumps_short(site, walk ? from : reach, site->at, end, walk) ||
-		    jumps_short(site, behind, to, end, true))
-			site->number = -1;
+		if (reached_short(text, text + bytes - 2, &sites[i]))
+			sites[i].number = -1;
 	}
 }
 
@@ -242,19 +261,15 @@ static void forbid_long(const uint8_t *text, size_t bytes, struct rewrite_site *
 		sieve_add(&sieve, sites[i].at);
 		sieve_add(&sieve, sites[i].at + sites[i].length);
 	}
-	for (size_t at = 0; at + 32 <= bytes; at += 16) {
-		unsigned int found = pairs(text + at, 0x0f, 0x80, 0xf0);
+	for (size_t at = 0; at + BLOCK + 8 <= bytes; at += BLOCK) {
+		uint64_t wide = pairs(text + at, 0x0f, 0x80, 0xf0);
+		uint64_t found = wide | pairs(text + at, 0xe9, 0, 0);
 
 		for (; found; found &= found - 1) {
-			const uint8_t *p = text + at + __builtin_ctz(found);
+			unsigned int i = (unsigned int)__builtin_ctzll(found);
+			const uint8_t *behind = text + at + i + 1 + (wide >> i & 1);
 
-			forbid(&sieve, p + 6 + load32(p + 2));
-		}
-		found = pairs(text + at, 0xe9, 0, 0);
-		for (; found; found &= found - 1) {
-			const uint8_t *p = text + at + __builtin_ctz(found);
-
-			forbid(&sieve, p + 5 + load32(p + 1));
+			forbid(&sieve, behind + 4 + load32(behind));
 		}
 	}
 }
@@ -265,7 +280,7 @@ size_t rewrite_scan(uint8_t *text, size_t bytes, struct rewrite_site *sites, siz
 	size_t n, kept = 0;
 
 	*left = 0;
-	if (bytes < 64)
+	if (bytes < 2 * BLOCK)
 		return 0;
 	n = find_all(text, bytes, sites, max, left);
 	if (n == 0)
