@@ -7,6 +7,7 @@
 #   sudo make bench    measure against the kernel   make fuzz    SECONDS=60 for each target
 #   sudo make deps     install what is missing      make install PREFIX=/usr/local DESTDIR=
 #   make sim           the simulator    RUNS=20000  make sim-plots   what connections look like
+#   sudo make differential   what sockets do on the kernel and on weir, case by case
 #   make coverage      which lines the tests run, a row a folder
 #   make clang         build with clang too         make clean   remove build*/
 
@@ -19,7 +20,7 @@ SEED ?= 1
 DESTDIR ?=
 
 .PHONY: all build clang deps deps-build deps-run deps-all run test bench lint format tidy
-.PHONY: fuzz sim sim-plots coverage install clean
+.PHONY: differential fuzz sim sim-plots coverage install clean
 
 all: build
 
@@ -56,6 +57,10 @@ tidy: build
 bench: deps-all
 	@$(PYTHON) scripts/build.py build
 	@$(PYTHON) tests/bench/bench.py
+
+differential: deps-all
+	@$(PYTHON) scripts/build.py build
+	@$(PYTHON) tests/differential/differential.py $(CASES)
 
 lint:
 	@$(PYTHON) scripts/lint.py
