@@ -215,6 +215,9 @@ int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 		watch = watch_add(s, ch);
 	if (watch == NULL)
 		return -1;
+	/* poll() may name a socket twice, with other events each time: none may be lost. */
+	if (watch->interest & interest & ABI_WATCH_ONCE)
+		interest |= watch->interest;
 	watch->interest = interest;
 	sock_publish(s);
 	/* The same fence as in sock_flush(). */

@@ -86,7 +86,8 @@ enum abi_op {
  * else, nor of what was before it. */
 #define ABI_EV_URG 0x4000u
 
-#define ABI_WATCH_ONCE 0x40000000u	/* one completion, then the watch is gone */
+/* One completion, then the watch is gone; until then another one of the kind adds to it. */
+#define ABI_WATCH_ONCE 0x40000000u
 #define ABI_WATCH_EXCLUSIVE 0x10000000u /* EPOLLEXCLUSIVE: wake one of those who said so */
 
 struct abi_sqe {

@@ -15,6 +15,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -83,6 +84,10 @@
 	X(int, seteuid, (uid_t))                                                                   \
 	X(int, setreuid, (uid_t, uid_t))                                                           \
 	X(int, setresuid, (uid_t, uid_t, uid_t))                                                   \
+	X(int, prctl, (int, ...))                                                                  \
+	X(int, setrlimit64, (__rlimit_resource_t, const struct rlimit64 *))                        \
+	X(int, prlimit64,                                                                          \
+	  (pid_t, __rlimit_resource_t, const struct rlimit64 *, struct rlimit64 *))                \
 	X(long, syscall, (long, ...))                                                              \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
 	X(FILE *, fdopen, (int, const char *))                                                     \

@@ -6,6 +6,8 @@
  */
 #include "shim/interpose/names.h"
 #include "shim/interpose/raw.h"
+#include "shim/process/confine.h"
+#include "shim/process/process.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -111,6 +113,10 @@ static bool by_number_fd(long number, const long *a, long *r)
 	case SYS_execveat:
 		*r = execveat((int)a[0], PTR(1), PTR(2), PTR(3), (int)a[4]);
 		return true;
+	case SYS_clone:
+	case SYS_clone3:
+		*r = call_clone(number, a);
+		return true;
 	case SYS_fork:
 	case SYS_vfork:
 		*r = fork();
@@ -208,7 +214,8 @@ static bool by_number_sock(long number, const long *a, long *r)
 static bool by_number(long number, const long *a, long *r)
 {
 	if (by_number_wait(number, a, r) || by_number_fd(number, a, r) ||
-	    (fd_sock((int)a[0]) && by_number_data(number, a, r)) || by_number_sock(number, a, r))
+	    (fd_sock((int)a[0]) && by_number_data(number, a, r)) || by_number_sock(number, a, r) ||
+	    confine_by_number(number, a, r))
 		return true;
 	if (number != SYS_splice || !(fd_sock((int)a[0]) || fd_sock((int)a[2])))
 		return false;

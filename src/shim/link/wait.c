@@ -157,27 +157,41 @@ void bell_clear(int bell)
 	(void)R(epoll_wait)(bell, &event, 1, 0);
 }
 
-/* On the bell, the session, and what else there is. As waiter.sleep(). */
+/*
+ * On the bell, the session, and what else there is. As waiter.sleep(). A process may be so narrow
+ * (RLIMIT_NOFILE of one: sshd before the login) that poll() refuses a list with the session in it;
+ * then that is looked at when time is out.
+ */
 static int sleep_on_fds(struct waiter *w, struct thread_state *t, struct pollfd *fds, nfds_t n,
 			struct timespec *left)
 {
+	static _Atomic bool narrow;
+	bool alone = atomic_load_explicit(&narrow, memory_order_relaxed);
+	bool forever = w->deadline_ns == NO_DEADLINE && n == 2 && !alone;
+	struct pollfd *bell = alone ? &fds[1] : &fds[0];
 	int r;
 
-	fds[0] = (struct pollfd){ .fd = w->bell, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = session.fd, .events = POLLRDHUP };
-	t->sleep_word = &fds[0].fd;
+	*bell = (struct pollfd){ .fd = w->bell, .events = POLLIN };
+	t->sleep_word = &bell->fd;
 	atomic_signal_fence(memory_order_seq_cst);
 	if (interrupted(w, t)) {
 		errno = EINTR;
 		return -1;
 	}
 	/* A long sleep ends once a second and begins again: a lost bell would cost that at most. */
-	r = R(ppoll)(fds, n, w->deadline_ns == NO_DEADLINE && n == 2 ? NULL : left, NULL);
+	r = R(ppoll)(bell, n - alone, forever ? NULL : left, NULL);
+	if (unlikely(r < 0 && errno == EINVAL && !alone)) {
+		atomic_store(&narrow, true);
+		return 0;
+	}
+	if (r == 0 && alone)
+		session_check();
 	if (r <= 0)
 		return r;
-	if (fds[0].revents & POLLIN)
+	if (bell->revents & POLLIN)
 		bell_clear(w->bell);
-	if (fds[1].revents)
+	if (!alone && fds[1].revents)
 		session_died();
 	for (nfds_t i = 2; i < n; i++) {
 		if (fds[i].revents)

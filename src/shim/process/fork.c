@@ -9,7 +9,9 @@
 #include "shim/rewrite/dispatch.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct lock fork_lock;
@@ -117,6 +119,30 @@ static void child(void)
 	child_fd = -1;
 	lock_drop(&exec_lock);
 	lock_drop(&fork_lock);
+}
+
+long call_clone(long number, const long *a)
+{
+	/* clone3() has them in a struct of which they are the first member. */
+	uint64_t flags = number == SYS_clone ? (uint64_t)a[0]
+			 : a[0]		     ? *(const uint64_t *)a[0]
+					     : CLONE_VM;
+	long r;
+
+	/* A thread, or one that borrows our memory: no process of its own. */
+	if (flags & CLONE_VM)
+		return R(syscall)(number, a[0], a[1], a[2], a[3], a[4]);
+	prepare();
+	r = R(syscall)(number, a[0], a[1], a[2], a[3], a[4]);
+	if (r == 0) {
+		child();
+	} else {
+		int saved = errno;
+
+		parent();
+		errno = saved;
+	}
+	return r;
 }
 
 void process_init(void)

@@ -60,6 +60,10 @@ bool exec_shim_in_reach(void);
  * only. A private descriptor, or -errno. */
 int session_for_child(const uint32_t *words, uint32_t word_count);
 
+/* syscall(SYS_clone) and SYS_clone3, which know nothing of pthread_atfork(): a fork() with flags.
+ * The kernel's answer as the C library gives it. */
+long call_clone(long number, const long *args);
+
 /* judge.c: 0, or -EPERM (and a line on stderr) where the image could not be on weir. */
 int exec_judge(const char *path);
 int exec_judge_fd(int fd, const char *name);

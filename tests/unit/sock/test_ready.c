@@ -95,6 +95,24 @@ static void test_once(void **state)
 	assert_int_equal(cqes(p.thread), 0);
 }
 
+/* As poll() with one socket twice in its list (sshd, nc): {fd, POLLIN}, {fd, 0}. */
+static void test_once_adds(void **state)
+{
+	struct psock l, c, s;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	prog_watch(&p, s, p.thread, ABI_EV_IN | ABI_WATCH_ONCE);
+	prog_watch(&p, s, p.thread, ABI_WATCH_ONCE);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.thread), 1);
+	/* It is gone: the next says by itself what it wants. */
+	prog_watch(&p, s, p.thread, ABI_WATCH_ONCE);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(p.thread), 0);
+}
+
 static void test_uninteresting(void **state)
 {
 	struct psock l, c, s;
@@ -294,6 +312,7 @@ int main(void)
 		T(test_merged_until_consumed),
 		T(test_posted_at_once_when_ready),
 		T(test_once),
+		T(test_once_adds),
 		T(test_uninteresting),
 		T(test_want_tx),
 		T(test_overflow),
