@@ -55,60 +55,73 @@ static const struct unreachable unreachables[] = {
 
 /* An ICMP error, taken apart. */
 struct icmp_error {
-	struct ipaddr local, remote; /* of our packet that caused it */
+	struct net_error e;
 	uint8_t proto;
-	const uint8_t *l4;	 /* its first eight bytes */
 	unsigned int quoted_len; /* as its header said */
-	int error;
-	bool hard;
-	unsigned int mtu_bytes; /* 0 where it is not about that */
+	unsigned int mtu_bytes;	 /* 0 where it is not about that */
 };
 
 /* The quoted header. False where it cannot be one of ours. */
-static bool error_quote(struct worker *w, const struct pkt *p, struct icmp_error *e)
+static bool error_quote(struct worker *w, const struct pkt *p, struct icmp_error *i)
 {
+	const struct ip4_hdr *outer = pkt_header(p, p->l3, sizeof(*outer));
 	uint16_t at = (uint16_t)(p->l4 + ICMP_HDR_BYTES);
 	const struct ip4_hdr *h = pkt_header(p, at, sizeof(*h));
 
 	if (!h || ip4_version(h) != 4 || ip4_hdr_bytes(h) < IP4_HDR_BYTES ||
 	    ip4_frag_offset(h) != 0)
 		return false;
-	e->l4 = pkt_header(p, (uint16_t)(at + ip4_hdr_bytes(h)), 8);
-	e->local = ipaddr_from_ip4(h->src_be);
-	e->remote = ipaddr_from_ip4(h->dst_be);
-	e->proto = h->proto;
-	e->quoted_len = ip4_len(h);
-	return e->l4 && inet_addr_is_local(w, &e->local);
+	at = (uint16_t)(at + ip4_hdr_bytes(h));
+	i->proto = h->proto;
+	i->quoted_len = ip4_len(h);
+	i->e = (struct net_error){ .from = NET_ERROR_ICMP,
+				   .local = ipaddr_from_ip4(h->src_be),
+				   .remote = ipaddr_from_ip4(h->dst_be),
+				   .offender = ipaddr_from_ip4(outer->src_be),
+				   .l4 = pkt_header(p, at, 8),
+				   .p = p,
+				   .data_at = (uint16_t)(at + 8) };
+	return i->e.l4 && inet_addr_is_local(w, &i->e.local);
 }
 
 /* RFC 1191 section 4: a router that does not say its MTU has us guess. */
-static unsigned int error_mtu(const struct icmp_hdr *icmp, const struct icmp_error *e)
+static unsigned int error_mtu(const struct icmp_hdr *icmp, const struct icmp_error *i)
 {
 	unsigned int mtu = be16_to_host(icmp->frag.mtu_be);
 
-	return mtu ? mtu : pmtu_plateau_below(e->quoted_len);
+	return mtu ? mtu : pmtu_plateau_below(i->quoted_len);
+}
+
+static bool unreachable_meaning(const struct icmp_hdr *icmp, struct icmp_error *i)
+{
+	if (icmp->code >= sizeof(unreachables) / sizeof(unreachables[0]))
+		return false;
+	i->e.error = unreachables[icmp->code].error;
+	i->e.hard = unreachables[icmp->code].hard;
+	if (icmp->code != ICMP_CODE_FRAG_NEEDED)
+		return true;
+	i->mtu_bytes = error_mtu(icmp, i);
+	i->e.info = be16_to_host(icmp->frag.mtu_be);
+	return true;
 }
 
 /* What it means. False for messages that nobody is told of. */
-static bool error_meaning(const struct icmp_hdr *icmp, struct icmp_error *e)
+static bool error_meaning(const struct icmp_hdr *icmp, struct icmp_error *i)
 {
-	e->mtu_bytes = 0;
+	i->mtu_bytes = 0;
+	i->e.type = icmp->type;
+	i->e.code = icmp->code;
 	switch (icmp->type) {
 	case ICMP_TYPE_UNREACHABLE:
-		if (icmp->code >= sizeof(unreachables) / sizeof(unreachables[0]))
-			return false;
-		e->error = unreachables[icmp->code].error;
-		e->hard = unreachables[icmp->code].hard;
-		if (icmp->code == ICMP_CODE_FRAG_NEEDED)
-			e->mtu_bytes = error_mtu(icmp, e);
-		return true;
+		return unreachable_meaning(icmp, i);
 	case ICMP_TYPE_TIME_EXCEEDED:
-		e->error = EHOSTUNREACH;
-		e->hard = false;
+		i->e.error = EHOSTUNREACH;
+		i->e.hard = false;
 		return true;
 	case ICMP_TYPE_PARAMETER:
-		e->error = EPROTO;
-		e->hard = true;
+		i->e.error = EPROTO;
+		i->e.hard = true;
+		i->e.info = be32_to_host(icmp->rest_be) >> 24;
 		return true;
 	default:
 		return false;
@@ -120,17 +133,16 @@ static bool error_meaning(const struct icmp_hdr *icmp, struct icmp_error *e)
  * (RFC 5461 section 4.1), but never for the MTU. A path MTU is learnt only where the transport
  * believes it, so that it takes more than a guess to slow us down.
  */
-static enum icmp_told error_tell(struct worker *w, const struct icmp_error *e)
+static enum icmp_told error_tell(struct worker *w, const struct icmp_error *i)
 {
-	uint16_t mtu = (uint16_t)(e->mtu_bytes > IP4_MAX_BYTES ? IP4_MAX_BYTES : e->mtu_bytes);
+	uint16_t mtu = (uint16_t)(i->mtu_bytes > IP4_MAX_BYTES ? IP4_MAX_BYTES : i->mtu_bytes);
+	const struct net_error *e = &i->e;
 
-	switch (e->proto) {
+	switch (i->proto) {
 	case IP_PROTO_TCP:
 		return tcp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, mtu == 0, mtu);
 	case IP_PROTO_UDP:
-		return udp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, e->hard, mtu)
-			       ? ICMP_BELIEVED
-			       : ICMP_NOBODY;
+		return udp_icmp_error(w, e) ? ICMP_BELIEVED : ICMP_NOBODY;
 	default:
 		return ICMP_NOBODY;
 	}
@@ -140,29 +152,30 @@ static void icmp_error_input(struct worker *w, struct pkt *p)
 {
 	const struct icmp_hdr *icmp = pkt_header(p, p->l4, sizeof(*icmp));
 	enum icmp_told told;
-	struct icmp_error e;
+	struct icmp_error i;
 
 	if (!pkt_header(p, p->l4, ICMP_HDR_BYTES + IP4_HDR_BYTES + 8)) {
 		pkt_drop(w, p, DROP_ICMP_MALFORMED);
 		return;
 	}
-	if (!error_quote(w, p, &e)) {
+	if (!error_quote(w, p, &i)) {
 		pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
 		return;
 	}
-	if (!error_meaning(icmp, &e)) {
+	if (!error_meaning(icmp, &i)) {
 		pkt_drop(w, p, DROP_ICMP_UNKNOWN_TYPE);
 		return;
 	}
-	told = error_tell(w, &e);
+	/* Before anybody is told: who is told may ask for the path's MTU. TCP does it itself,
+	 * where it believes it. */
+	if (i.mtu_bytes && i.proto == IP_PROTO_UDP && udp_knows(w, &i.e))
+		pmtu_report(w, &i.e.local, &i.e.remote, i.mtu_bytes);
+	told = error_tell(w, &i);
 	if (told == ICMP_NOBODY) {
 		if (!inet_steer(w, p))
 			pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
 		return;
 	}
-	/* TCP does it itself, before it sends anything again. */
-	if (e.mtu_bytes && told == ICMP_BELIEVED && e.proto != IP_PROTO_TCP)
-		pmtu_report(w, &e.local, &e.remote, e.mtu_bytes);
 	pkt_consume(w, p, FATE_ABSORBED);
 }
 

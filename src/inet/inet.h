@@ -28,6 +28,24 @@
 #define IFINDEX_NONE 0u
 #define IFINDEX_LOOP 1u
 
+/*
+ * Something that was sent came to nothing, as an ICMP message tells, or as was found here.
+ */
+struct net_error {
+	int error;		     /* positive errno */
+	bool hard;		     /* it will not pass by itself */
+	uint8_t from;		     /* NET_ERROR_*, Linux's SO_EE_ORIGIN_* */
+	uint8_t type, code;	     /* of ICMP */
+	uint32_t info;		     /* ICMP's MTU or pointer */
+	struct ipaddr local, remote; /* addresses of what was sent */
+	const uint8_t *l4;	     /* and its first eight bytes */
+	struct ipaddr offender;	     /* who says so: any where it was found here */
+	const struct pkt *p;	     /* the ICMP message; NULL: none */
+	uint16_t data_at;	     /* in p: what it quotes behind those eight bytes */
+};
+#define NET_ERROR_LOCAL 1u
+#define NET_ERROR_ICMP 2u
+
 struct neigh;
 struct tcp_pcb;
 struct udp_pcb;
@@ -64,7 +82,9 @@ struct inet_upcalls {
 	/* UDP: a datagram for pcb; p->l7 is its payload. Takes (delivers or drops) the packet. */
 	void (*udp_deliver)(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 			    const struct endpoint *from, const struct endpoint *to);
-	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, int error);
+	/* To be told at once: it is hard and pcb connected, or pcb wants to hear of all
+	 * (pcb->recverr). */
+	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, const struct net_error *e);
 	/* Several workers; these may be NULL, and are where there is one worker. */
 	/* An ARP answer for us, or an announcement to all, came to this worker's queue: hand it to
 	 * inet_neigh_learn() of each other worker, on its own thread. It may be lost: the question
@@ -124,6 +144,8 @@ struct ip_flow {
 	uint8_t tos;
 	bool df;	   /* don't fragment */
 	bool broadcast_ok; /* SO_BROADCAST */
+	uint8_t oif;	   /* the interface to leave by; 0: as the route says */
+	bool own_mtu;	   /* what was learnt of the path does not count, only the port's MTU */
 	/* cache, ip_flow_route()'s own */
 	uint8_t ifindex;
 	uint8_t hops;	    /* the TTL that packets get */
@@ -178,8 +200,7 @@ enum icmp_told { ICMP_NOBODY, ICMP_NOT_BELIEVED, ICMP_BELIEVED };
 enum icmp_told tcp_icmp_error(struct worker *w, const struct ipaddr *local,
 			      const struct ipaddr *remote, const uint8_t l4[8], int error,
 			      bool hard, uint16_t mtu_bytes);
-bool udp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
-		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes);
+bool udp_icmp_error(struct worker *w, const struct net_error *e);
 
 /* Answer a received packet (l3 set) with an ICMP error, rate limited. Does not take p. */
 void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code,

@@ -60,6 +60,24 @@ static struct netif *source_netif(struct inet *inet, const struct ipaddr *src)
 	return NULL;
 }
 
+/* The interface was chosen. A route that leads there says by which gateway; without one everybody
+ * is on the link, as in Linux. */
+static int hop_by(struct inet *inet, const struct ip_flow *flow, unsigned int kinds,
+		  struct hop *hop)
+{
+	const struct route *r;
+
+	hop->netif = inet_netif(inet, flow->oif);
+	if (!hop->netif || flow->oif == IFINDEX_LOOP)
+		return hop->netif ? -ENETUNREACH : -ENODEV;
+	if (kinds & (ADDR_BROADCAST | ADDR_MULTICAST))
+		return 0;
+	r = route_lookup(&inet->routes, &flow->dst);
+	if (r && r->ifindex == flow->oif && !ipaddr_is_any(&r->gateway))
+		hop->next_be = ipaddr_ip4(&r->gateway);
+	return 0;
+}
+
 static int hop_find(struct inet *inet, const struct ip_flow *flow, unsigned int kinds,
 		    struct hop *hop)
 {
@@ -67,6 +85,8 @@ static int hop_find(struct inet *inet, const struct ip_flow *flow, unsigned int 
 
 	hop->next_be = ipaddr_ip4(&flow->dst);
 	hop->netif = NULL;
+	if (unlikely(flow->oif))
+		return hop_by(inet, flow, kinds, hop);
 	if (kinds & ADDR_BROADCAST)
 		hop->netif = broadcast_netif(inet, hop->next_be);
 	if (!hop->netif && kinds & (ADDR_BROADCAST | ADDR_MULTICAST))
@@ -97,7 +117,7 @@ static int flow_set_hop(struct worker *w, struct ip_flow *flow, unsigned int kin
 	flow->ifindex = hop->netif->ifindex;
 	flow->mtu_bytes = flow->port->mtu_bytes;
 	flow->fragment = false;
-	pmtu = pmtu_find(w, &flow->dst);
+	pmtu = flow->own_mtu ? NULL : pmtu_find(w, &flow->dst);
 	if (pmtu && pmtu->mtu_bytes < flow->mtu_bytes) {
 		flow->mtu_bytes = pmtu->mtu_bytes;
 		flow->fragment = pmtu->locked;
@@ -125,13 +145,14 @@ int ip_flow_route(struct worker *w, struct ip_flow *flow)
 		return -EADDRNOTAVAIL;
 	if (kinds & ADDR_LOCAL)
 		return flow_to_self(inet, flow);
-	if (kinds & ADDR_BROADCAST && !flow->broadcast_ok)
-		return -EACCES;
-	if (ip4_is_zeronet(ipaddr_ip4(&flow->dst)))
-		return -EINVAL;
-	if (!ipaddr_is_any(&flow->src) && ip4_is_loopback(ipaddr_ip4(&flow->src)))
-		return -EINVAL;
+	/* In Linux's order: a broadcast that has no way is that first. */
 	err = hop_find(inet, flow, kinds, &hop);
+	if (!err && ip4_is_zeronet(ipaddr_ip4(&flow->dst)))
+		err = -EINVAL;
+	if (!err && !ipaddr_is_any(&flow->src) && ip4_is_loopback(ipaddr_ip4(&flow->src)))
+		err = -EINVAL;
+	if (!err && kinds & ADDR_BROADCAST && !flow->broadcast_ok)
+		err = -EACCES;
 	if (!err && ipaddr_is_any(&flow->src))
 		err = inet_source_for(inet, hop.netif->ifindex, hop.next_be, &flow->src);
 	return err ? err : flow_set_hop(w, flow, kinds, &hop);

@@ -67,25 +67,31 @@ static struct pkt *queue_take(struct worker *w, struct neigh *n)
 	return head;
 }
 
-/* Tell whoever sent p that its next hop does not answer. */
+/* Tell whoever sent p that its next hop does not answer. UDP hears it as from our own host, and as
+ * of something that may pass, as in Linux. */
 static void tell_unreachable(struct worker *w, const struct pkt *p)
 {
 	const struct ip4_hdr *h = pkt_header(p, p->l3, sizeof(*h));
-	const uint8_t *l4 = pkt_header(p, p->l4, 8);
-	struct ipaddr local, remote;
+	struct net_error e = { .error = EHOSTUNREACH,
+			       .from = NET_ERROR_ICMP,
+			       .type = ICMP_TYPE_UNREACHABLE,
+			       .code = ICMP_CODE_HOST,
+			       .p = p,
+			       .l4 = pkt_header(p, p->l4, 8),
+			       .data_at = (uint16_t)(p->l4 + 8) };
 
 	if (p->flags & PKT_F_ROUTED) {
 		icmp_send_error(w, p, ICMP_TYPE_UNREACHABLE, ICMP_CODE_HOST, 0);
 		return;
 	}
-	if (!h || !l4 || ip4_frag_offset(h) != 0)
+	if (!h || !e.l4 || ip4_frag_offset(h) != 0)
 		return;
-	local = ipaddr_from_ip4(h->src_be);
-	remote = ipaddr_from_ip4(h->dst_be);
+	e.local = e.offender = ipaddr_from_ip4(h->src_be);
+	e.remote = ipaddr_from_ip4(h->dst_be);
 	if (h->proto == IP_PROTO_TCP)
-		tcp_icmp_error(w, &local, &remote, l4, EHOSTUNREACH, true, 0);
+		tcp_icmp_error(w, &e.local, &e.remote, e.l4, EHOSTUNREACH, true, 0);
 	else if (h->proto == IP_PROTO_UDP)
-		udp_icmp_error(w, &local, &remote, l4, EHOSTUNREACH, true, 0);
+		udp_icmp_error(w, &e);
 }
 
 /*

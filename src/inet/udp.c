@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* UDP as the socket layer calls it: open, bind, connect, send, close. */
+/* UDP as the socket layer calls it: open, bind, connect, close. Sending: udp_send.c. */
 #include "inet/udp.h"
 
 #include <errno.h>
@@ -9,8 +9,6 @@
 #include "inet/state.h"
 #include "inet/tcp/params.h"
 #include "inet/tcp/tcp.h"
-
-#define UDP_MAX_PAYLOAD_BYTES 65507u
 
 int udp_open(struct worker *w, struct udp_pcb **out, void *user)
 {
@@ -25,7 +23,12 @@ int udp_open(struct worker *w, struct udp_pcb **out, void *user)
 		if (!pcb)
 			return -ENOMEM;
 	}
-	*pcb = (struct udp_pcb){ .user = user, .all_next = t->all, .all_pprev = &t->all };
+	*pcb = (struct udp_pcb){ .user = user,
+				 .mcast_ttl = 1,
+				 .mcast_loop = true,
+				 .mcast_all = true,
+				 .all_next = t->all,
+				 .all_pprev = &t->all };
 	if (t->all)
 		t->all->all_pprev = &pcb->all_next;
 	t->all = pcb;
@@ -113,8 +116,7 @@ void udp_unbind(struct worker *w, struct udp_pcb *pcb)
 	pcb->addr_locked = pcb->port_locked = false;
 }
 
-/* Give a socket that was never bound a port; its address stays any. */
-static int bind_if_need_be(struct worker *w, struct udp_pcb *pcb)
+int udp_autobind(struct worker *w, struct udp_pcb *pcb)
 {
 	struct endpoint any = { .addr = ipaddr_any() };
 
@@ -134,41 +136,6 @@ static void dissolve(struct udp_pcb *pcb)
 	}
 }
 
-/* Does pcb's own flow lead to dst already, as pcb wants it now? */
-static bool flow_fits(const struct worker *w, const struct udp_pcb *pcb, const struct ipaddr *dst)
-{
-	const struct ip_flow *flow = &pcb->flow;
-
-	return flow->generation == w->inet->generation && ipaddr_equal(&flow->dst, dst) &&
-	       flow->ttl == pcb->ttl && flow->broadcast_ok == pcb->broadcast &&
-	       (ipaddr_is_any(&pcb->local.addr) || ipaddr_equal(&flow->src, &pcb->local.addr));
-}
-
-/* The way from pcb to dst, routed: pcb's own flow, made anew where it leads elsewhere. */
-static int flow_to(struct worker *w, struct udp_pcb *pcb, const struct ipaddr *dst,
-		   struct ip_flow **out)
-{
-	struct ip_flow *flow = &pcb->flow;
-	struct ipaddr src = pcb->local.addr;
-
-	*out = flow;
-	if (likely(flow_fits(w, pcb, dst))) {
-		flow->tos = pcb->tos;
-		return 0;
-	}
-	/* Bound to a group or broadcast address: one receives on it, and sends from another. */
-	if (ipaddr_is_ip4(&src) && !inet_addr_is_local(w, &src) &&
-	    inet_addr_kinds(w->inet, ipaddr_ip4(&src)))
-		src = ipaddr_any();
-	*flow = (struct ip_flow){ .src = src,
-				  .dst = *dst,
-				  .proto = IP_PROTO_UDP,
-				  .ttl = pcb->ttl,
-				  .tos = pcb->tos,
-				  .broadcast_ok = pcb->broadcast };
-	return ip_flow_route(w, flow);
-}
-
 int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote)
 {
 	bool bound = pcb->local.port_be != 0;
@@ -179,13 +146,13 @@ int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *re
 		dissolve(pcb);
 		return 0;
 	}
-	err = bind_if_need_be(w, pcb);
+	err = udp_autobind(w, pcb);
 	if (err)
 		return err;
 	if (!pcb->addr_locked) /* connected anew: the source may be another one */
 		pcb->local.addr = ipaddr_any();
 	pcb->flow.generation = 0;
-	err = flow_to(w, pcb, &remote->addr, &flow);
+	err = udp_flow_to(w, pcb, &(struct udp_send){ .to = remote }, &flow);
 	if (err) {
 		if (!bound)
 			dissolve(pcb);
@@ -195,23 +162,4 @@ int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *re
 	pcb->remote.port_be = remote->port_be;
 	pcb->local.addr = flow->src;
 	return 0;
-}
-
-int udp_send(struct worker *w, struct udp_pcb *pcb, const struct endpoint *to, const void *run1,
-	     uint32_t len1, const void *run2, uint32_t len2)
-{
-	const struct endpoint *dst = to ? to : &pcb->remote;
-	const void *const run[2] = { run1, run2 };
-	const uint32_t len[2] = { len1, len2 };
-	struct ip_flow *flow;
-	int err;
-
-	if (dst->port_be == 0)
-		return to ? -EINVAL : -EDESTADDRREQ;
-	if (len1 > UDP_MAX_PAYLOAD_BYTES || len2 > UDP_MAX_PAYLOAD_BYTES - len1)
-		return -EMSGSIZE;
-	err = bind_if_need_be(w, pcb);
-	if (!err)
-		err = flow_to(w, pcb, &dst->addr, &flow);
-	return err ? err : udp_output(w, pcb, flow, dst->port_be, run, len);
 }

@@ -7,6 +7,16 @@
 
 #include "inet/inet.h"
 
+/* IP_MTU_DISCOVER: may a datagram be fragmented, and which MTU counts? Linux's values. */
+enum udp_pmtu {
+	UDP_PMTU_DONT,	    /* fragmented here and by routers */
+	UDP_PMTU_WANT,	    /* here alone; the path's MTU is learnt */
+	UDP_PMTU_DO,	    /* never: -EMSGSIZE beyond the path's MTU */
+	UDP_PMTU_PROBE,	    /* never: -EMSGSIZE beyond the interface's, the path is asked anew */
+	UDP_PMTU_INTERFACE, /* not here, beyond the interface's MTU -EMSGSIZE; by routers */
+	UDP_PMTU_OMIT,	    /* as INTERFACE, and here too */
+};
+
 struct udp_pcb {
 	struct endpoint local;
 	struct endpoint remote; /* port 0: not connected */
@@ -15,7 +25,16 @@ struct udp_pcb {
 	bool reuse_addr;
 	bool reuse_port;
 	bool broadcast;
+	uint32_t drops; /* datagrams for which it had no room */
+	bool recverr;	/* IP_RECVERR: upcall udp_error tells of everything */
 	uint8_t ttl, tos;
+	uint8_t pmtudisc; /* IP_MTU_DISCOVER, enum udp_pmtu */
+	/* multicast */
+	uint8_t mcast_ttl;	  /* 0: not beyond this host */
+	uint8_t mcast_ifindex;	  /* IP_MULTICAST_IF; 0: as the route says */
+	bool mcast_loop;	  /* to our own sockets too */
+	bool mcast_all;		  /* also from groups that others joined */
+	struct ipaddr mcast_addr; /* the source that goes with mcast_ifindex, or any */
 	/* inet/udp.c's own */
 	bool addr_locked; /* local.addr was chosen by bind, so it survives a dissolved connection */
 	bool port_locked; /* likewise local.port_be */
@@ -35,6 +54,29 @@ void udp_unbind(struct worker *w, struct udp_pcb *pcb);
 
 /* remote port 0 dissolves (AF_UNSPEC). Binds if need be. -ENETUNREACH, -EACCES... */
 int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote);
+
+/* How one datagram is sent; zero it to begin. */
+struct udp_send {
+	const struct endpoint *to; /* NULL: the connected remote */
+	struct ipaddr src;	   /* any: the socket's */
+	uint8_t ifindex;	   /* the interface it leaves by, 0: as the route says */
+	uint8_t set;		   /* UDP_SEND_*: which of these are given */
+	uint8_t ttl, tos;
+	const void *run[2]; /* what is sent */
+	uint32_t len[2];
+};
+#define UDP_SEND_TTL 0x1u
+#define UDP_SEND_TOS 0x2u
+
+/* As udp_send() below, with what only this datagram has. */
+int udp_send_as(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send);
+
+/* Would udp_send_as() be refused? Its -errno (0: no); binds if need be. An error that is told by
+ * IP_RECVERR is told. */
+int udp_send_check(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send);
+
+/* The path's MTU of a connected pcb, or -errno. */
+int udp_mtu(struct worker *w, struct udp_pcb *pcb);
 
 /*
  * Send one datagram of len bytes, given as two runs (a ring's): to NULL means the connected remote.

@@ -94,23 +94,36 @@ void udp_input(struct worker *w, struct pkt **pkts, unsigned int n)
 		udp_input_one(w, pkts[i]);
 }
 
-/*
- * The socket is the one that an answer from there would reach. As in Linux, a socket that is not
- * connected is not told (it could not know which datagram it was), nor a connected one of what may
- * pass by itself (hard is false).
- */
-bool udp_icmp_error(struct worker *w, const struct ipaddr *local, const struct ipaddr *remote,
-		    const uint8_t l4[8], int error, bool hard, uint16_t mtu_bytes)
+/* Who sent what the error is about: the one that an answer from there would reach. */
+static struct udp_pcb *error_pcb(struct worker *w, const struct net_error *e)
 {
-	struct endpoint from = { .addr = *remote }, to = { .addr = *local };
-	struct udp_pcb *pcb;
+	struct endpoint from = { .addr = e->remote }, to = { .addr = e->local };
 
-	memcpy(&to.port_be, l4, sizeof(to.port_be));
-	memcpy(&from.port_be, l4 + 2, sizeof(from.port_be));
-	pcb = udp_lookup(w, &from, &to);
+	memcpy(&to.port_be, e->l4, sizeof(to.port_be));
+	memcpy(&from.port_be, e->l4 + 2, sizeof(from.port_be));
+	return udp_lookup(w, &from, &to);
+}
+
+bool udp_knows(struct worker *w, const struct net_error *e)
+{
+	return error_pcb(w, e) != NULL;
+}
+
+/*
+ * As in Linux, a socket that is not connected is not told (it could not know which datagram it
+ * was), nor a connected one of what may pass by itself; but who set IP_RECVERR hears of all. That a
+ * datagram was too large for the path is hard, unless the socket leaves that to us.
+ */
+bool udp_icmp_error(struct worker *w, const struct net_error *e)
+{
+	struct udp_pcb *pcb = error_pcb(w, e);
+	bool too_large = e->error == EMSGSIZE;
+
 	if (!pcb)
 		return false;
-	if (hard && pcb->remote.port_be)
-		w->inet->up.udp_error(w, pcb, error);
+	if (too_large && pcb->pmtudisc == UDP_PMTU_DONT)
+		return true;
+	if (pcb->recverr || ((e->hard || too_large) && pcb->remote.port_be))
+		w->inet->up.udp_error(w, pcb, e);
 	return true;
 }

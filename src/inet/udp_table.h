@@ -44,11 +44,20 @@ unsigned int udp_score(const struct udp_pcb *pcb, const struct endpoint *from,
 struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from,
 			   const struct endpoint *to);
 
+/* Is there a pcb that sent what e is about? */
+bool udp_knows(struct worker *w, const struct net_error *e);
+
 /* Could the local endpoint be bound beside what is bound already? (Linux's rules.) */
 bool udp_bind_conflicts(const struct udp_table *t, const struct udp_pcb *pcb,
 			const struct endpoint *local);
 
-/* Send to dst, `len` bytes in two runs, along flow. 0 or -errno. */
+int udp_autobind(struct worker *w, struct udp_pcb *pcb); /* a port, where it has none */
+
+/* The way of a datagram from pcb, routed: pcb's own flow, made anew where it leads elsewhere. */
+int udp_flow_to(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send,
+		struct ip_flow **flow);
+
+/* Send along flow, whose address it is, to the port. 0 or -errno. */
 int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint16_t dst_port_be,
 	       const void *const run[2], const uint32_t len[2]);
 

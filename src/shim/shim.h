@@ -62,12 +62,7 @@ struct obj {
 #define WS_V6ONLY 0x01u
 #define WS_QUIET 0x02u		 /* an IPv6-only listener: bound, and nobody will ever call */
 #define WS_CONNECT_PENDING 0x04u /* connect() answered EINPROGRESS and its result is not told */
-#define WS_PKTINFO 0x10u
-#define WS_RECVTTL 0x20u
-#define WS_RECVTOS 0x40u
-#define WS_STAMP 0x80u
-#define WS_STAMPNS 0x100u
-#define WS_SPAWN_DUP 0x10000u /* named in a file action of posix_spawn(): see exec.c */
+#define WS_SPAWN_DUP 0x10000u	 /* named in a file action of posix_spawn(): see exec.c */
 
 struct wsock {
 	struct obj obj;
@@ -84,6 +79,7 @@ struct wsock {
 	_Atomic int32_t linger_s;    /* SO_LINGER: close() waits so long; 0: not */
 	int64_t rcv_timeout_ns;	     /* 0: none */
 	int64_t snd_timeout_ns;
+	_Atomic uint32_t salt; /* another one: destinations have to be asked for again */
 	struct lock create_lock;
 	struct owner *owner; /* who gets SIGURG; of this process's making */
 };
@@ -345,12 +341,17 @@ int call_listen(struct wsock *ws, int backlog);
 int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags);
 int call_shutdown(struct wsock *ws, int how);
 
-/* ---- call/sockopt.c ---- */
+/* ---- call/sockopt.c, recvopt.c ---- */
+bool recvopt_is(int level, int name); /* does it only say what recvmsg() adds? */
+int recvopt_set(struct wsock *ws, int level, int name, int value);
+int recvopt_get(const struct wsock *ws, int level, int name);
+void recvopt_timestamping(struct wsock *ws, int name, int flags);
+int recvopt_peek_off(struct wsock *ws, int value);
 int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len);
 int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len);
 int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg);
 
-/* ---- call/: stream.c, urgent.c, dgram.c, msg.c, sendfile.c ---- */
+/* ---- call/: stream.c, urgent.c, dgram.c, errqueue.c, cmsg.c, known.c, msg.c, sendfile.c ---- */
 ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags);
 ssize_t stream_send_ready(struct wsock *ws, int flags); /* errors a send meets before any data */
@@ -371,8 +372,23 @@ void owners_lock(bool take);
 void owners_after_fork(void);
 ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags);
 ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags);
-void dgram_control_out(const struct wsock *ws, struct msghdr *msg, const struct abi_dgram *d);
-int dgram_control_in(const struct msghdr *msg, struct abi_dgram *d);
+/* errqueue.c: recvmsg(MSG_ERRQUEUE) */
+ssize_t errqueue_recv(struct wsock *ws, struct msghdr *msg, int flags);
+/* cmsg.c: used: of msg's control room. All mark in msg what did not fit. */
+void cmsg_put(struct msghdr *msg, size_t *used, int level, int type, const void *data, size_t len);
+void cmsg_stamp(uint32_t opts, struct msghdr *msg, size_t *used, uint64_t stamp_ns);
+void cmsg_ip(const struct wsock *ws, uint32_t opts, struct msghdr *msg, size_t *used,
+	     const struct abi_dgram *d);
+void cmsg_out(const struct wsock *ws, struct msghdr *msg, const struct abi_dgram *d);
+int cmsg_in(const struct wsock *ws, const struct msghdr *msg, struct abi_dgram *d);
+/* known.c: destinations to which a datagram of ws may go without asking; d: as it is sent */
+bool known_to(const struct wsock *ws, const struct abi_dgram *d);
+void known_add(const struct wsock *ws, const struct abi_dgram *d);
+void known_from(const struct wsock *ws, const struct abi_dgram *received);
+static inline void known_forget(struct wsock *ws)
+{
+	atomic_fetch_add_explicit(&ws->salt, 1, memory_order_relaxed);
+}
 ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags);
 ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags);
 ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,

@@ -64,6 +64,16 @@ static int ctl_shutdown(struct sock *s, uint32_t how)
 	return s->use == SLOT_STREAM ? stream_shutdown(s, (int)how) : dgram_shutdown(s, (int)how);
 }
 
+static int ctl_send_check(struct sock *s, const struct abi_ctl *ctl)
+{
+	struct abi_dgram d;
+
+	if (s->use != SLOT_DGRAM || ctl->len != sizeof(d))
+		return -EINVAL;
+	memcpy(&d, ctl->data, sizeof(d));
+	return dgram_send_check(s, &d);
+}
+
 static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 {
 	struct endpoint at = { .addr = ctl->addr, .port_be = ctl->port_be };
@@ -111,6 +121,12 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 	case ABI_CTL_LINGER:
 		ret = s->use == SLOT_STREAM ? stream_linger(s) : -EOPNOTSUPP;
 		break;
+	case ABI_CTL_SEND_CHECK:
+		ret = ctl_send_check(s, ctl);
+		break;
+	case ABI_CTL_ERRQUEUE:
+		ret = errqueue_take(s, ctl->data, &ctl->len);
+		break;
 	default:
 		sock_broken(ch->part, "a control request's operation is unknown");
 		ret = -EINVAL;
@@ -149,7 +165,7 @@ void ctl_run(struct channel *ch)
 	abi->ctl.sock = ctl.sock;
 	abi->ctl.gen = ctl.gen;
 	abi->ctl.len = ctl.len;
-	if (ctl.op == ABI_CTL_GETSOCKOPT && ret == 0)
+	if ((ctl.op == ABI_CTL_GETSOCKOPT || ctl.op == ABI_CTL_ERRQUEUE) && ret == 0)
 		memcpy(abi->ctl.data, ctl.data, ctl.len);
 	if (!ch->ctl_waiting)
 		ctl_finish(ch, ret);

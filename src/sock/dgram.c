@@ -10,6 +10,10 @@
 
 #include "sock/sock_priv.h"
 #include "wire/app_ring.h"
+#include "wire/ip4.h"
+#include "wire/udp.h"
+
+#define HEADERS_BYTES (UDP_HDR_BYTES + IP4_HDR_BYTES)
 
 int dgram_open(struct sock *s)
 {
@@ -56,6 +60,7 @@ int dgram_connect(struct sock *s, const struct endpoint *remote)
 	else
 		s->state &= ~ABI_S_CONNECTED;
 	sock_set_addrs(s);
+	dgram_limit(s);
 	return 0;
 }
 
@@ -145,10 +150,12 @@ static void copy_in(struct sock *s, const struct pkt *p, uint32_t pos, uint32_t 
 
 static void ttl_tos(const struct pkt *p, struct abi_dgram *d)
 {
-	const uint8_t *ip = pkt_header(p, p->l3, 20);
+	const struct ip4_hdr *ip = pkt_header(p, p->l3, sizeof(*ip));
 
-	if (ip != NULL && ip[0] >> 4 == 4)
-		d->ttl_tos = (uint32_t)ip[1] << 8 | ip[8];
+	if (ip != NULL && ip4_version(ip) == 4) {
+		d->ttl = ip->ttl;
+		d->tos = ip->tos;
+	}
 }
 
 void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
@@ -164,6 +171,7 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 		.port_be = from->port_be,
 		.ifindex = p->ifindex,
 		.stamp_ns = p->stamp_ns + w->wall_offset_ns,
+		.drops = pcb->drops,
 	};
 
 	stage_enter_one(w, STAGE_SOCK_DELIVER, p);
@@ -179,6 +187,7 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 		sock_publish_rx_ring(s, &s->rx);
 	}
 	if (!sync_rx(s) || space > byte_ring_free(&s->rx)) {
+		pcb->drops++;
 		pkt_drop(w, p, DROP_SOCKET_RCVBUFF);
 		return;
 	}
@@ -190,10 +199,19 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	sock_mark(s, ABI_EV_IN);
 }
 
-void dgram_error(struct worker *w, struct udp_pcb *pcb, int error)
+void dgram_error(struct worker *w, struct udp_pcb *pcb, const struct net_error *e)
 {
-	if (pcb->user != NULL)
-		sock_set_error(pcb->user, error);
+	struct sock *s = pcb->user;
+
+	if (s == NULL)
+		return;
+	if (pcb->recverr)
+		errqueue_net_error(s, e);
+	/* What is found here the call itself answers. */
+	if (e->from != NET_ERROR_LOCAL)
+		sock_set_error(s, e->error);
+	if (e->error == EMSGSIZE)
+		dgram_limit(s);
 }
 
 /* ---- send ---- */
@@ -212,16 +230,65 @@ static bool sync_tx(struct sock *s)
 	return true;
 }
 
+/* Nothing is wanted for this datagram alone. */
+static bool plain(const struct abi_dgram *d)
+{
+	return d->flags == 0 && d->ifindex == 0 && ipaddr_is_any(&d->local);
+}
+
+static void send_special(struct udp_send *send, const struct abi_dgram *d)
+{
+	send->src = d->local;
+	send->ifindex = (uint8_t)(d->ifindex < UINT8_MAX ? d->ifindex : UINT8_MAX);
+	send->ttl = d->ttl;
+	send->tos = d->tos;
+	if (d->flags & ABI_DGRAM_TTL)
+		send->set |= UDP_SEND_TTL;
+	if (d->flags & ABI_DGRAM_TOS)
+		send->set |= UDP_SEND_TOS;
+}
+
 static int send_one(struct sock *s, const struct abi_dgram *d)
 {
 	struct endpoint to = { .addr = d->addr, .port_be = d->port_be };
 	uint32_t pos = s->tx.head + (uint32_t)sizeof(*d), run = 0;
 	const uint8_t *at = byte_ring_run(&s->tx, pos, d->len_bytes, &run);
+	struct udp_send send = { .to = d->port_be != 0 ? &to : NULL,
+				 .run = { at, s->tx.data },
+				 .len = { run, d->len_bytes - run } };
 
 	if (s->state & ABI_S_TX_SHUT)
 		return -EPIPE;
-	return udp_send(s->part->w, s->udp, d->port_be != 0 ? &to : NULL, at, run, s->tx.data,
-			d->len_bytes - run);
+	if (unlikely(!plain(d)))
+		send_special(&send, d);
+	return udp_send_as(s->part->w, s->udp, &send);
+}
+
+int dgram_send_check(struct sock *s, const struct abi_dgram *d)
+{
+	struct endpoint to = { .addr = d->addr, .port_be = d->port_be };
+	struct udp_send send = { .to = d->port_be != 0 ? &to : NULL, .len = { d->len_bytes, 0 } };
+	uint16_t port = s->udp->local.port_be;
+	int ret;
+
+	send_special(&send, d);
+	ret = udp_send_check(s->part->w, s->udp, &send);
+	if (s->udp->local.port_be != port)
+		sock_set_addrs(s);
+	return ret;
+}
+
+/* Only who forbids fragmentation can send what is too long; then what fits the path to the peer, or
+ * to those of before, need not be asked for. */
+void dgram_limit(struct sock *s)
+{
+	const struct udp_pcb *pcb = s->udp;
+	uint32_t limit = UINT32_MAX;
+
+	if (pcb->pmtudisc >= UDP_PMTU_DO && pcb->pmtudisc <= UDP_PMTU_INTERFACE)
+		limit = pcb->flow.generation != 0 ? pcb->flow.mtu_bytes - HEADERS_BYTES : 0;
+	if (atomic_load_explicit(&s->abi->tx_limit_bytes, memory_order_relaxed) != limit)
+		atomic_store_explicit(&s->abi->tx_limit_bytes, limit, memory_order_relaxed);
 }
 
 static unsigned int drain(struct sock *s)
@@ -259,6 +326,8 @@ void dgram_tx(struct sock *s)
 	drain(s);
 	if (s->udp->local.port_be != port)
 		sock_set_addrs(s);
+	if (unlikely(s->udp->pmtudisc >= UDP_PMTU_DO))
+		dgram_limit(s);
 	s->acked = true;
 	sock_mark(s, 0);
 	if (s->tx.head != s->tx.tail && !s->tx_more) {

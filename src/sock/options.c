@@ -101,23 +101,48 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 		tcp_congestion_set(s->part->w, s->tcp, o->congestion, sizeof(o->congestion));
 }
 
+static void dgram_apply(struct sock *s, const struct sock_options *o)
+{
+	s->udp->reuse_addr = o->reuse_addr;
+	s->udp->reuse_port = o->reuse_port;
+	s->udp->broadcast = o->broadcast;
+	s->udp->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
+	s->udp->tos = (uint8_t)o->tos;
+	s->udp->recverr = o->recverr;
+	s->udp->pmtudisc = (uint8_t)o->mtu_discover;
+	s->udp->mcast_ttl = (uint8_t)(o->mcast_ttl == -1 ? 1 : o->mcast_ttl);
+	s->udp->mcast_loop = o->mcast_loop;
+	s->udp->mcast_all = o->mcast_all;
+	dgram_limit(s);
+}
+
+/* Without room for a queue its errors are told by SO_ERROR alone. */
+static void errqueue_apply(struct sock *s, const struct sock_options *o)
+{
+	if (o->recverr)
+		(void)errqueue_open(s);
+	else
+		errqueue_close(s);
+	if (o->select_errq)
+		s->state |= ABI_S_ERRQ_PRI;
+	else
+		s->state &= ~ABI_S_ERRQ_PRI;
+}
+
 void options_apply(struct sock *s)
 {
 	const struct sock_options *o = s->opt;
 
 	if (s->tcp == NULL)
 		return;
+	errqueue_apply(s, o);
 	if (s->use == SLOT_STREAM) {
 		stream_apply(s, o);
 		stream_tx_apply(s);
 		stream_rx_lowat(s);
 		return;
 	}
-	s->udp->reuse_addr = o->reuse_addr;
-	s->udp->reuse_port = o->reuse_port;
-	s->udp->broadcast = o->broadcast;
-	s->udp->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
-	s->udp->tos = (uint8_t)o->tos;
+	dgram_apply(s, o);
 }
 
 /* An option is another: the pcb knows it, and what waited because of it (Nagle, cork, keepalive's

@@ -6,6 +6,13 @@
 
 #include "sock/options.h"
 
+static int give_mtu(struct sock *s, void *data, uint32_t *len)
+{
+	int mtu = udp_mtu(s->part->w, s->udp);
+
+	return mtu < 0 ? mtu : give_int(data, len, mtu);
+}
+
 int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	if (name == IP_TTL)
@@ -15,7 +22,7 @@ int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
 		return -ENOTCONN;
 	if (s->use == SLOT_DGRAM)
-		return give_int(data, len, s->udp->flow.mtu_bytes);
+		return give_mtu(s, data, len);
 	struct tcp_info info = { 0 };
 
 	tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));

@@ -10,6 +10,9 @@
 
 #include "sock/options.h"
 
+#ifndef SO_TIMESTAMPING_NEW
+#define SO_TIMESTAMPING_NEW 65
+#endif
 #ifndef SO_BUSY_POLL
 #define SO_BUSY_POLL 46
 #endif
@@ -31,7 +34,11 @@ static const struct int_option int_options[] = {
 	OPT(SOL_SOCKET, SO_RCVLOWAT, rcvlowat, 0, INT_MIN, INT_MAX, 1),
 	OPT(SOL_SOCKET, SO_BUSY_POLL, busy_poll, 0, 0, INT_MAX, 0),
 	OPT(SOL_SOCKET, SO_TIMESTAMP, timestamp, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_TIMESTAMPING, timestamping, 0, 0, 0x3ffff, 0),
+	OPT(SOL_SOCKET, SO_TIMESTAMPING_NEW, timestamping, 0, 0, 0x3ffff, 0),
+	OPT(SOL_SOCKET, SO_NO_CHECK, no_check, OPT_BOOL, INT_MIN, INT_MAX, 0),
 	OPT(SOL_SOCKET, SO_PASSCRED, passcred, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_SELECT_ERR_QUEUE, select_errq, OPT_BOOL, INT_MIN, INT_MAX, 0),
 	OPT(SOL_SOCKET, SO_INCOMING_CPU, incoming_cpu, 0, INT_MIN, INT_MAX, -1),
 	OPT(IPPROTO_TCP, TCP_NODELAY, nodelay, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_TCP, TCP_CORK, cork, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 0),
@@ -68,6 +75,11 @@ static const struct int_option int_options[] = {
 	OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS, v6_hops, 0, -1, 255, 64),
 	OPT(IPPROTO_IPV6, IPV6_RECVERR, v6_recverr, OPT_BOOL, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_IPV6, IPV6_RECVPKTINFO, v6_pktinfo, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, v6_recv_hoplimit, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IPV6, IPV6_RECVTCLASS, v6_recv_tclass, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(IPPROTO_IPV6, IPV6_MTU_DISCOVER, v6_mtu_discover, 0, 0, 5, 1),
+	OPT(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, v6_mcast_hops, 0, -1, 255, 1),
+	OPT(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, v6_mcast_loop, OPT_BOOL, 0, 1, 1),
 };
 
 #define INT_OPTIONS (sizeof(int_options) / sizeof(int_options[0]))

@@ -41,6 +41,7 @@ static void abi_sock_reset(struct abi_sock *abi)
 	atomic_store_explicit(&abi->tx_urg, 0, memory_order_relaxed);
 	atomic_store_explicit(&abi->urg, 0, memory_order_relaxed);
 	atomic_store_explicit(&abi->urg_seen, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->recv_opts, 0, memory_order_relaxed);
 	abi->local_addr = ipaddr_any();
 	abi->peer_addr = ipaddr_any();
 	abi->local_port_be = 0;
@@ -92,6 +93,7 @@ void sock_slot_give(struct sock *s)
 	struct part *part = s->part;
 
 	options_drop(s);
+	errqueue_close(s);
 	s->use = SLOT_FREE;
 	if (++s->gen == 0)
 		s->gen = 1;

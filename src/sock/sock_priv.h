@@ -50,6 +50,7 @@
 #define SOCK_DGRAM_BURST 64u		   /* datagrams of one socket a turn */
 #define SOCK_ACCEPT_GRACE_NS 1000000000ull /* for a connection that was taken and not claimed */
 #define SOCK_IDLE_NS 10000000000ull	   /* an empty ring is kept for so long */
+#define SOCK_ERRQUEUE_BUCKETS 64u
 #define CHANNEL_WORDS (ABI_MAX_CHANNELS / 64)
 
 struct sock;
@@ -98,9 +99,10 @@ struct sock_options {
 	int32_t defer_accept, fastopen, fastopen_connect, fastopen_no_cookie, syncnt, linger2,
 		notsent_lowat, window_clamp, thin_linear, thin_dupack;
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
-		freebind;
+		freebind, select_errq, timestamping, no_check;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
-	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo;
+	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo, v6_recv_hoplimit,
+		v6_recv_tclass, v6_mtu_discover, v6_mcast_hops, v6_mcast_loop;
 	int64_t rcvtimeo[2], sndtimeo[2];
 	uint64_t max_pacing_rate; /* SO_MAX_PACING_RATE, bytes a second; ~0: no limit */
 	char congestion[TCP_CONGESTION_NAME_BYTES]; /* TCP_CONGESTION; "": the default */
@@ -172,8 +174,10 @@ struct part {
 	uint32_t orphans;  /* pcbs without socket that use our rings */
 	uint64_t sweep_ns; /* not before: stream_sweep() */
 	uint32_t watches;
+	uint32_t errqueue_count;
 	bool dead; /* goes with its last orphan */
 	struct arena_heap heap;
+	struct errqueue *errqueues[SOCK_ERRQUEUE_BUCKETS]; /* by socket number */
 	struct channel *channel[ABI_MAX_CHANNELS];
 };
 
@@ -326,7 +330,18 @@ void accept_close(struct sock *listener);
 void accept_unlink(struct sock *s);
 void accept_reap(struct part *part);
 
+/* errqueue.c */
+int errqueue_open(struct sock *s);   /* where there is none: 0 or -ENOBUFS */
+void errqueue_close(struct sock *s); /* and what it holds is gone */
+/* Put an entry with e->len_bytes of payload; nothing where there is no queue, or no room. */
+void errqueue_put(struct sock *s, const struct abi_error *e, const void *payload);
+void errqueue_net_error(struct sock *s, const struct net_error *net);
+/* ABI_CTL_ERRQUEUE; data has ABI_CTL_DATA_BYTES. 0 or -EAGAIN. */
+int errqueue_take(struct sock *s, void *data, uint32_t *len);
+
 /* dgram.c */
+int dgram_send_check(struct sock *s, const struct abi_dgram *d); /* ABI_CTL_SEND_CHECK */
+void dgram_limit(struct sock *s); /* publishes what need not be checked */
 int dgram_open(struct sock *s);
 int dgram_bind(struct sock *s, const struct endpoint *local);
 int dgram_connect(struct sock *s, const struct endpoint *remote);
@@ -336,7 +351,7 @@ void dgram_tx(struct sock *s);
 void dgram_publish(struct sock *s);
 void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 		   const struct endpoint *from, const struct endpoint *to);
-void dgram_error(struct worker *w, struct udp_pcb *pcb, int error);
+void dgram_error(struct worker *w, struct udp_pcb *pcb, const struct net_error *e);
 /* Go on with those whose ring was not drained; returns datagrams sent. */
 unsigned int dgram_tx_more(struct worker *w);
 

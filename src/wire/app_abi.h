@@ -50,11 +50,11 @@
 
 #define ABI_CACHE_LINE 64
 #define ABI_MAX_WORKERS 16u
-#define ABI_MAX_CHANNELS 512u	/* per arena and worker */
-#define ABI_SQ_ENTRIES 256u	/* power of two */
-#define ABI_CQ_THREAD 64u	/* completion entries of a thread channel */
-#define ABI_CQ_EPOLL 4096u	/* and of an epoll channel; any power of two may be asked for */
-#define ABI_CTL_DATA_BYTES 256u /* option values and the like, in a control slot */
+#define ABI_MAX_CHANNELS 512u	 /* per arena and worker */
+#define ABI_SQ_ENTRIES 256u	 /* power of two */
+#define ABI_CQ_THREAD 64u	 /* completion entries of a thread channel */
+#define ABI_CQ_EPOLL 4096u	 /* and of an epoll channel; any power of two may be asked for */
+#define ABI_CTL_DATA_BYTES 1024u /* option values and the like, in a control slot */
 #define ABI_SOCK_NONE UINT32_MAX
 #define ABI_LOCK_ENGINE UINT32_MAX
 
@@ -120,6 +120,12 @@ enum abi_ctl_op {
 	/* The last descriptor of a stream with SO_LINGER is about to go: SHUT_WR, or an error where
 	 * there is nothing to wait for (others have the socket, or close() will reset it). */
 	ABI_CTL_LINGER,
+	/* Would a datagram like this be refused (no route, broadcast without leave, too long for
+	 * the path)? data: its struct abi_dgram. Binds if need be. */
+	ABI_CTL_SEND_CHECK,
+	/* Take the oldest entry of the error queue. data: struct abi_error and len_bytes; -EAGAIN:
+	 * there is none. */
+	ABI_CTL_ERRQUEUE,
 	ABI_CTL_MAX
 };
 
@@ -179,10 +185,27 @@ struct abi_channel {
 #define ABI_S_STREAM 0x100u
 #define ABI_S_DGRAM 0x200u
 #define ABI_S_SYN_WAITS                                                                            \
-	0x1000u		    /* with CONNECTING: the SYN goes with the first bytes (Fast Open)      \
-			     */
-#define ABI_S_DEAD 0x400u   /* the engine took the slot back; every call answers ENETDOWN */
-#define ABI_S_URGENT 0x800u /* stream: abi_sock.urg means something, see app_urgent.h */
+	0x1000u		       /* with CONNECTING: the SYN goes with the first bytes (Fast Open)   \
+				*/
+#define ABI_S_DEAD 0x400u      /* the engine took the slot back; every call answers ENETDOWN */
+#define ABI_S_ERRQ 0x2000u     /* the error queue holds something: ABI_CTL_ERRQUEUE */
+#define ABI_S_ERRQ_PRI 0x4000u /* and that is POLLPRI too (SO_SELECT_ERR_QUEUE) */
+#define ABI_S_URGENT 0x800u    /* stream: abi_sock.urg means something, see app_urgent.h */
+
+/* abi_sock.recv_opts: what recvmsg() adds */
+#define ABI_R_PKTINFO 0x1u
+#define ABI_R_TTL 0x2u
+#define ABI_R_TOS 0x4u
+#define ABI_R_ORIGDSTADDR 0x8u
+#define ABI_R_STAMP 0x10u     /* SO_TIMESTAMP or SO_TIMESTAMPNS... */
+#define ABI_R_STAMP_NS 0x20u  /* ...which of them... */
+#define ABI_R_STAMP_NEW 0x40u /* ...and which spelling */
+#define ABI_R_RXQ_OVFL 0x80u
+#define ABI_R_PKTINFO6 0x100u
+#define ABI_R_GRO 0x200u
+#define ABI_R_STAMPING 0x400u	  /* SO_TIMESTAMPING: software receive stamps */
+#define ABI_R_STAMPING_NEW 0x800u /* its spelling */
+#define ABI_R_PEEK_OFF 0x1000u
 
 /* abi_sock.want: what the program waits for, so that the engine need not tell what nobody wants */
 #define ABI_WANT_TX 0x1u /* tell when send space is there again (SOCK_NOSPACE in Linux) */
@@ -219,6 +242,7 @@ struct abi_sock {
 	_Atomic uint32_t urg_hole, urg_hole_end;
 	/* (d) send */
 	ABI_ALIGNED _Atomic uint32_t tx_head; /* bytes acknowledged, or datagrams sent */
+	/* datagram: longer payloads may be refused, so ABI_CTL_SEND_CHECK is asked first */
 	/* What a stream may write, where it is not simply what there is room for: */
 	_Atomic uint32_t tx_lowat_bytes; /* so much may be unsent (TCP_NOTSENT_LOWAT); 0: no rule */
 	_Atomic uint32_t tx_limit_bytes; /* so much may be in the ring, until it has this size */
@@ -247,22 +271,57 @@ struct abi_sock {
 	_Atomic uint32_t file_flags; /* O_NONBLOCK of the open file description, for every dup */
 	_Atomic uint32_t tx_urg;     /* stream: position behind the last byte that was sent with
 				      * MSG_OOB; written before the tx_tail that covers it */
+	_Atomic uint32_t peek_off;   /* datagram: SO_PEEK_OFF, with ABI_R_PEEK_OFF */
+	_Atomic uint32_t recv_opts;  /* ABI_R_*: what recvmsg() adds, of every process */
 	_Atomic uint32_t urg_seen; /* stream: the count in urg of the urgent byte that was read, and
 				    * ABI_URG_INLINE */
 };
 
 /* A datagram in a ring; the next record is at the next multiple of 64 behind the payload. */
 struct abi_dgram {
-	uint32_t len_bytes;  /* payload that follows */
-	uint32_t wire_bytes; /* its length on the wire (larger if it was cut) */
+	uint32_t len_bytes; /* payload that follows */
+	union {
+		uint32_t wire_bytes;  /* its length on the wire (larger if it was cut) */
+		uint32_t spec_dst_be; /* with ABI_DGRAM_SPEC_DST */
+	};
 	struct ipaddr addr;  /* receive: from; send: to (port 0: the connected peer) */
 	struct ipaddr local; /* receive: the address it came to; send: the source, or any */
 	uint16_t port_be;
 	uint16_t flags;
 	uint32_t ifindex;
 	uint64_t stamp_ns;
-	uint32_t ttl_tos; /* tos << 8 | ttl */
-	uint32_t reserved;
+	uint8_t ttl, tos;	/* send: where ABI_DGRAM_TTL, ABI_DGRAM_TOS */
+	uint16_t segment_bytes; /* 0, or the payload consists of datagrams of this size, the last
+				 * one perhaps shorter (UDP_SEGMENT, UDP_GRO) */
+	uint32_t drops;		/* receive: how many were lost for want of room before it */
+};
+
+/* abi_dgram.flags */
+#define ABI_DGRAM_TTL 0x1u
+#define ABI_DGRAM_TOS 0x2u
+/* receive: it came to a group or to everybody, and spec_dst_be is who we are for its sender; so
+ * much of it as was sent is there */
+#define ABI_DGRAM_SPEC_DST 0x4u
+
+/*
+ * An entry of the error queue (IP_RECVERR): struct sock_extended_err's fields, and what recvmsg()
+ * says beside it.
+ */
+struct abi_error {
+	uint32_t error; /* errno */
+	uint8_t origin, type, code;
+	uint8_t ttl, tos; /* of the ICMP message */
+	uint8_t reserved[3];
+	uint32_t info, data;
+	struct ipaddr offender; /* any: found by weir itself */
+	struct ipaddr addr;	/* to whom the datagram was sent */
+	struct ipaddr local;	/* the address the ICMP message came to */
+	uint16_t port_be;
+	uint16_t len_bytes;  /* of its payload that follows */
+	uint32_t wire_bytes; /* and how much there was to quote */
+	uint32_t ifindex;
+	uint32_t stamp_what; /* time stamps: SCM_TSTAMP_*, key in data */
+	uint64_t stamp_ns;
 };
 
 _Static_assert(sizeof(struct abi_sqe) == 16, "four submissions a cache line");

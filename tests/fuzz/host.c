@@ -118,7 +118,7 @@ static void up_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	pkt_consume(w, p, FATE_DELIVERED);
 }
 
-static void up_udp_error(struct worker *w, struct udp_pcb *pcb, int error)
+static void up_udp_error(struct worker *w, struct udp_pcb *pcb, const struct net_error *e)
 {
 }
 

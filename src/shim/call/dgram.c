@@ -3,7 +3,6 @@
 #include "shim/shim.h"
 
 #include <netinet/in.h>
-#include <time.h>
 
 #define DGRAM_MAX_BYTES 65507u
 
@@ -37,14 +36,41 @@ static int to_address(struct wsock *ws, const struct msghdr *msg, struct abi_dgr
 	return ipaddr_is_ip4(&d->addr) ? 0 : -ENETUNREACH;
 }
 
-/* As Linux: the first send of a socket without a port gives it one. */
+/* As Linux: the first send of a socket without a port gives it one. With one worker the question
+ * whether it may be sent does that. */
 static int autobind(struct wsock *ws)
 {
 	struct ctl_args args = { .op = ABI_CTL_BIND };
 
 	if (likely(ws->shm && ws->shm->local_port_be != 0))
 		return 0;
-	return ctl_call(ws, &args);
+	return ws->shm && session.workers == 1 ? 0 : ctl_call(ws, &args);
+}
+
+/* What cannot be known here is asked: whether there is a way, and one that is large enough. */
+static bool must_ask(const struct wsock *ws, const struct abi_dgram *d)
+{
+	const struct abi_sock *shm = ws->shm;
+
+	if (shm->local_port_be == 0 || d->segment_bytes ||
+	    d->len_bytes > atomic_load_explicit(&shm->tx_limit_bytes, memory_order_relaxed))
+		return true;
+	if (d->port_be == 0 && d->ifindex == 0 && ipaddr_is_any(&d->local))
+		return false; /* connected */
+	return !known_to(ws, d);
+}
+
+static int send_check(struct wsock *ws, const struct abi_dgram *d)
+{
+	struct ctl_args args = { .op = ABI_CTL_SEND_CHECK, .in = d, .in_len = sizeof(*d) };
+	int err = autobind(ws);
+
+	if (err || likely(!must_ask(ws, d)))
+		return err;
+	err = ctl_call(ws, &args);
+	if (!err)
+		known_add(ws, d);
+	return err;
 }
 
 /* 0: it is in the ring; -EAGAIN: no room; -EMSGSIZE: it never has. */
@@ -99,9 +125,9 @@ ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags)
 		return -EMSGSIZE;
 	err = to_address(ws, msg, &d);
 	if (!err && msg->msg_controllen)
-		err = dgram_control_in(msg, &d);
+		err = cmsg_in(ws, msg, &d);
 	if (!err)
-		err = autobind(ws);
+		err = send_check(ws, &d);
 	while (!err) {
 		err = send_errors(ws);
 		if (!err)
@@ -138,6 +164,50 @@ static void copy_out(uint8_t *ring, uint32_t size, uint32_t pos, uint32_t len, s
 	}
 }
 
+/* The record at *head, which a whole one is behind; false where there is none. */
+static bool record_at(const uint8_t *ring, uint32_t size, uint32_t head, uint32_t used,
+		      struct abi_dgram *d)
+{
+	if (used < sizeof(*d))
+		return false;
+	app_ring_read(d, ring, size, head, sizeof(*d));
+	if (d->len_bytes > used - sizeof(*d))
+		d->len_bytes = used - (uint32_t)sizeof(*d);
+	return true;
+}
+
+/* SO_PEEK_OFF: step over what was peeked at before. Returns the offset in the record at *head. */
+static uint32_t peek_skip(const struct abi_sock *shm, const uint8_t *ring, uint32_t size,
+			  uint32_t *head, uint32_t *used)
+{
+	uint32_t off = atomic_load_explicit(&shm->peek_off, memory_order_relaxed);
+	struct abi_dgram d;
+
+	while (off && record_at(ring, size, *head, *used, &d) && off >= d.len_bytes) {
+		uint32_t space = app_dgram_space(d.len_bytes);
+
+		off -= d.len_bytes;
+		*head += space;
+		*used = *used > space ? *used - space : 0;
+	}
+	return off;
+}
+
+/* What a read moves SO_PEEK_OFF by. */
+static void peek_moved(struct abi_sock *shm, bool peek, uint32_t n)
+{
+	uint32_t off = atomic_load(&shm->peek_off);
+
+	atomic_store(&shm->peek_off, peek ? off + n : off > n ? off - n : 0);
+}
+
+static void taken(struct abi_sock *shm, uint32_t head)
+{
+	atomic_exchange(&shm->rx_head, head);
+	if (atomic_load(&shm->state) & ABI_S_RX_KICK)
+		submit(shm->worker, ABI_OP_RX, shm_index(shm), atomic_load(&shm->gen), 0, 0);
+}
+
 static ssize_t take_shard(struct wsock *ws, struct abi_sock *shm, struct msghdr *msg, int flags)
 {
 	uint32_t tail = atomic_load_explicit(&shm->rx_tail, memory_order_acquire);
@@ -145,27 +215,32 @@ static ssize_t take_shard(struct wsock *ws, struct abi_sock *shm, struct msghdr 
 	uint8_t *ring = ring_at(atomic_load_explicit(&shm->rx_offset, memory_order_relaxed), size);
 	uint32_t head = atomic_load_explicit(&shm->rx_head, memory_order_relaxed) & ~63u;
 	uint32_t used = app_ring_used(head, tail, size);
+	bool peek_off = atomic_load_explicit(&ws->shm->recv_opts, memory_order_relaxed) &
+			ABI_R_PEEK_OFF;
 	size_t room = iov_total(msg->msg_iov, msg->msg_iovlen);
 	struct abi_dgram d;
-	uint32_t n;
+	uint32_t n, off = 0;
 
-	if (!ring || used < sizeof(d))
+	if (!ring)
 		return -EAGAIN;
-	app_ring_read(&d, ring, size, head, sizeof(d));
-	if (d.len_bytes > used - sizeof(d))
-		d.len_bytes = used - (uint32_t)sizeof(d);
-	n = d.len_bytes < room ? d.len_bytes : (uint32_t)room;
-	copy_out(ring, size, head + (uint32_t)sizeof(d), n, msg);
-	msg->msg_flags = d.len_bytes > room ? MSG_TRUNC : 0;
+	if (unlikely(peek_off) && (flags & MSG_PEEK))
+		off = peek_skip(ws->shm, ring, size, &head, &used);
+	if (!record_at(ring, size, head, used, &d))
+		return -EAGAIN;
+	off = off < d.len_bytes ? off : d.len_bytes;
+	n = d.len_bytes - off < room ? d.len_bytes - off : (uint32_t)room;
+	copy_out(ring, size, head + (uint32_t)sizeof(d) + off, n, msg);
+	msg->msg_flags = d.len_bytes - off > room ? MSG_TRUNC : 0;
 	addr_out(ws, &d.addr, d.port_be, msg->msg_name, &msg->msg_namelen);
-	dgram_control_out(ws, msg, &d);
-	if (!(flags & MSG_PEEK)) {
-		atomic_exchange(&shm->rx_head, head + app_dgram_space(d.len_bytes));
-		if (atomic_load(&shm->state) & ABI_S_RX_KICK)
-			submit(shm->worker, ABI_OP_RX, shm_index(shm), atomic_load(&shm->gen), 0,
-			       0);
-	}
-	return flags & MSG_TRUNC ? (ssize_t)d.len_bytes : (ssize_t)n;
+	cmsg_out(ws, msg, &d);
+	known_from(ws, &d);
+	if (!(flags & MSG_PEEK))
+		taken(shm, head + app_dgram_space(d.len_bytes));
+	if (flags & MSG_TRUNC)
+		n = d.len_bytes;
+	if (unlikely(peek_off))
+		peek_moved(ws->shm, flags & MSG_PEEK, n);
+	return (ssize_t)n;
 }
 
 static ssize_t take(struct wsock *ws, struct msghdr *msg, int flags)
@@ -176,6 +251,10 @@ static ssize_t take(struct wsock *ws, struct msghdr *msg, int flags)
 
 	if (session_is_dead())
 		return -ENETDOWN;
+	/* As Linux: before any data [__skb_recv_udp]. */
+	err = wsock_take_error(ws);
+	if (err)
+		return -err;
 	for (unsigned int i = 0; shm && n == -EAGAIN; i++) {
 		err = shared_lock(&shm->rx_lock);
 		if (err)
@@ -186,9 +265,6 @@ static ssize_t take(struct wsock *ws, struct msghdr *msg, int flags)
 	}
 	if (n != -EAGAIN)
 		return n;
-	err = wsock_take_error(ws);
-	if (err)
-		return -err;
 	if (atomic_load(&ws->shm->state) & ABI_S_DEAD)
 		return -ENETDOWN;
 	return atomic_load(&ws->shm->state) & ABI_S_RX_EOF ? 0 : -EAGAIN;
@@ -218,100 +294,4 @@ ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	else if (n >= 0)
 		asked_with_success();
 	return n;
-}
-
-/* ---- ancillary data ---- */
-
-static void control_put(struct msghdr *msg, size_t *used, int level, int type, const void *data,
-			size_t len)
-{
-	struct cmsghdr c = { .cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type };
-	uint8_t *at = (uint8_t *)msg->msg_control + *used;
-
-	if (msg->msg_controllen - *used < CMSG_LEN(len)) {
-		msg->msg_flags |= MSG_CTRUNC;
-		return;
-	}
-	memcpy(at, &c, sizeof(c));
-	memcpy(at + CMSG_LEN(0), data, len);
-	*used += CMSG_SPACE(len) < msg->msg_controllen - *used ? CMSG_SPACE(len)
-							       : msg->msg_controllen - *used;
-}
-
-static void pktinfo_put(const struct wsock *ws, struct msghdr *msg, size_t *used,
-			const struct abi_dgram *d)
-{
-	if (ws->family == AF_INET) {
-		struct in_pktinfo info = { .ipi_ifindex = (int)d->ifindex,
-					   .ipi_spec_dst.s_addr = ipaddr_ip4(&d->local),
-					   .ipi_addr.s_addr = ipaddr_ip4(&d->local) };
-
-		control_put(msg, used, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
-	} else {
-		struct in6_pktinfo info = { .ipi6_ifindex = d->ifindex };
-
-		memcpy(&info.ipi6_addr, d->local.b, sizeof(info.ipi6_addr));
-		control_put(msg, used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-	}
-}
-
-static void stamp_put(uint32_t opts, struct msghdr *msg, size_t *used, const struct abi_dgram *d)
-{
-	struct timespec ts = { (time_t)(d->stamp_ns / 1000000000),
-			       (long)(d->stamp_ns % 1000000000) };
-
-	if (d->stamp_ns == 0)
-		clock_gettime(CLOCK_REALTIME, &ts);
-	if (opts & WS_STAMPNS) {
-		control_put(msg, used, SOL_SOCKET, SCM_TIMESTAMPNS, &ts, sizeof(ts));
-	} else {
-		struct timeval tv = { ts.tv_sec, ts.tv_nsec / 1000 };
-
-		control_put(msg, used, SOL_SOCKET, SCM_TIMESTAMP, &tv, sizeof(tv));
-	}
-}
-
-void dgram_control_out(const struct wsock *ws, struct msghdr *msg, const struct abi_dgram *d)
-{
-	uint32_t opts = atomic_load_explicit(&ws->opts, memory_order_relaxed);
-	int ttl = (int)(d->ttl_tos & 0xff);
-	uint8_t tos = (uint8_t)(d->ttl_tos >> 8);
-	size_t used = 0;
-
-	if (!msg->msg_control || msg->msg_controllen == 0) {
-		msg->msg_controllen = 0;
-		return;
-	}
-	if (opts & (WS_STAMP | WS_STAMPNS))
-		stamp_put(opts, msg, &used, d);
-	if (opts & WS_PKTINFO)
-		pktinfo_put(ws, msg, &used, d);
-	if (opts & WS_RECVTTL)
-		control_put(msg, &used, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
-	if (opts & WS_RECVTOS)
-		control_put(msg, &used, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
-	msg->msg_controllen = used;
-}
-
-/* The ancillary data of a send: the source address and TTL, TOS. What is not known is ignored as
- * Linux ignores other levels; a broken header is -EINVAL. */
-int dgram_control_in(const struct msghdr *msg, struct abi_dgram *d)
-{
-	struct msghdr m = *msg;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		struct in_pktinfo info;
-
-		if (c->cmsg_len < CMSG_LEN(0))
-			return -EINVAL;
-		if (c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_PKTINFO)
-			continue;
-		if (c->cmsg_len < CMSG_LEN(sizeof(info)))
-			return -EINVAL;
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		if (info.ipi_spec_dst.s_addr)
-			d->local = ipaddr_from_ip4(info.ipi_spec_dst.s_addr);
-		d->ifindex = (uint32_t)info.ipi_ifindex;
-	}
-	return 0;
 }

@@ -64,7 +64,7 @@ ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	if (n)
 		return n;
 	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
+		return errqueue_recv(ws, msg, flags);
 	if (ws->type != SOCK_STREAM)
 		return dgram_recv(ws, msg, flags);
 	n = stream_recv(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
@@ -100,9 +100,7 @@ ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sock
 	struct iovec iov = { buf, len };
 	ssize_t n;
 
-	if (unlikely(flags & MSG_ERRQUEUE))
-		return -EAGAIN;
-	if (likely(ws->type == SOCK_STREAM)) {
+	if (likely(ws->type == SOCK_STREAM && !(flags & MSG_ERRQUEUE))) {
 		n = stream_recv(ws, &iov, 1, flags);
 		if (n >= 0 && sa && sa_len)
 			*sa_len = 0;
@@ -113,7 +111,7 @@ ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sock
 			      .msg_iov = &iov,
 			      .msg_iovlen = 1 };
 
-	n = dgram_recv(ws, &msg, flags);
+	n = flags & MSG_ERRQUEUE ? errqueue_recv(ws, &msg, flags) : dgram_recv(ws, &msg, flags);
 	if (n >= 0 && sa && sa_len)
 		*sa_len = msg.msg_namelen;
 	return n;

@@ -88,6 +88,7 @@ int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
 		return 0;
 	if (!ipaddr_is_ip4(&args.addr) && !ipaddr_is_any(&args.addr))
 		return -EADDRNOTAVAIL;
+	known_forget(ws);
 	err = ctl_call(ws, &args);
 	if (!err)
 		epset_sock_sharded(ws);
@@ -142,6 +143,7 @@ static int connect_to(struct wsock *ws, const struct sockaddr *sa, socklen_t len
 	struct ctl_args args = { .op = ABI_CTL_CONNECT, .flags = flags };
 	int err;
 
+	known_forget(ws);
 	if (is_disconnect(ws, sa, len)) {
 		/* Takes a datagram socket's peer away: connect to any, port 0. */
 		if (ws->type == SOCK_STREAM)

@@ -11,13 +11,17 @@
 #include <sys/time.h>
 #include <linux/sockios.h>
 
+#ifndef SO_TIMESTAMPING_NEW
+#define SO_TIMESTAMPING_NEW 65
+#endif
+
 #define OPT_SETINT 0x1u /* cannot fail: ABI_OP_SETINT */
-#define OPT_RECV 0x2u	/* what recvmsg() adds: kept here */
+#define OPT_LOCAL 0x2u	/* kept here */
 
 struct option {
 	int level, name;
 	unsigned int kind;
-	uint32_t bit; /* OPT_RECV: WS_* */
+	uint32_t bit; /* OPT_LOCAL: WS_* */
 };
 
 static const struct option options[] = {
@@ -28,13 +32,7 @@ static const struct option options[] = {
 	{ IPPROTO_TCP, TCP_NODELAY, OPT_SETINT, 0 },
 	{ IPPROTO_TCP, TCP_CORK, OPT_SETINT, 0 },
 	{ IPPROTO_TCP, TCP_QUICKACK, OPT_SETINT, 0 },
-	{ SOL_SOCKET, SO_TIMESTAMP, OPT_RECV, WS_STAMP },
-	{ SOL_SOCKET, SO_TIMESTAMPNS, OPT_RECV, WS_STAMPNS },
-	{ IPPROTO_IP, IP_PKTINFO, OPT_RECV, WS_PKTINFO },
-	{ IPPROTO_IP, IP_RECVTTL, OPT_RECV, WS_RECVTTL },
-	{ IPPROTO_IP, IP_RECVTOS, OPT_RECV, WS_RECVTOS },
-	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, OPT_RECV, WS_PKTINFO },
-	{ IPPROTO_IPV6, IPV6_V6ONLY, OPT_RECV, WS_V6ONLY },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, OPT_LOCAL, WS_V6ONLY },
 };
 
 static const struct option *find(int level, int name)
@@ -59,19 +57,23 @@ static int set_timeout(int64_t *timeout_ns, const void *value, socklen_t len)
 	return 0;
 }
 
-static int set_known(struct wsock *ws, const struct option *o, const void *value, socklen_t len)
+/* One byte is enough for the IP level, as in Linux. */
+static int int_value(int level, const void *value, socklen_t len, int *out)
 {
-	int on = 0;
-	int err;
-
-	/* One byte is enough for the IP level, as in Linux. */
-	if (len >= sizeof(on))
-		memcpy(&on, value, sizeof(on));
-	else if (len >= 1 && o->level == IPPROTO_IP)
-		on = *(const uint8_t *)value;
+	if (len >= sizeof(*out))
+		memcpy(out, value, sizeof(*out));
+	else if (len >= 1 && level == IPPROTO_IP)
+		*out = *(const uint8_t *)value;
 	else
 		return -EINVAL;
-	if (o->kind == OPT_RECV) {
+	return 0;
+}
+
+static int set_known(struct wsock *ws, const struct option *o, int on)
+{
+	int err;
+
+	if (o->kind == OPT_LOCAL) {
 		if (on)
 			atomic_fetch_or(&ws->opts, o->bit);
 		else
@@ -86,6 +88,25 @@ static int set_known(struct wsock *ws, const struct option *o, const void *value
 	return submit_sock(ws, ABI_OP_SETINT, (uint16_t)(o->level << 8 | o->name), (uint32_t)on);
 }
 
+/* Options that need no answer of the engine. 1: none of these. */
+static int set_without_asking(struct wsock *ws, int level, int name, const void *value,
+			      socklen_t len)
+{
+	const struct option *o = find(level, name);
+	bool peek = level == SOL_SOCKET && name == SO_PEEK_OFF && ws->type == SOCK_DGRAM;
+	int on;
+	int err;
+
+	if (!o && !peek && !recvopt_is(level, name))
+		return 1;
+	err = int_value(level, value, len, &on);
+	if (err)
+		return err;
+	if (peek)
+		return recvopt_peek_off(ws, on);
+	return o ? set_known(ws, o, on) : recvopt_set(ws, level, name, on);
+}
+
 /* What close() has to know. The engine has checked the length. */
 static void note_linger(struct wsock *ws, const void *value)
 {
@@ -95,10 +116,22 @@ static void note_linger(struct wsock *ws, const void *value)
 	atomic_store(&ws->linger_s, linger.l_onoff ? linger.l_linger : 0);
 }
 
+/* The engine took it, and checked its length. */
+static void note_set(struct wsock *ws, int name, const void *value)
+{
+	int flags;
+
+	if (name == SO_LINGER)
+		note_linger(ws, value);
+	if (name != SO_TIMESTAMPING && name != SO_TIMESTAMPING_NEW)
+		return;
+	memcpy(&flags, value, sizeof(flags));
+	recvopt_timestamping(ws, name, flags);
+}
+
 int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len)
 {
 	struct ctl_args args = { .op = ABI_CTL_SETSOCKOPT };
-	const struct option *o = find(level, name);
 	int err;
 
 	if (!value && len)
@@ -109,8 +142,12 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 		return set_timeout(&ws->snd_timeout_ns, value, len);
 	if (level == IPPROTO_TCP && ws->type != SOCK_STREAM)
 		return -ENOPROTOOPT;
-	if (o)
-		return set_known(ws, o, value, len);
+	if (level == IPPROTO_IPV6 && ws->family != AF_INET6)
+		return -ENOPROTOOPT;
+	known_forget(ws);
+	err = set_without_asking(ws, level, name, value, len);
+	if (err <= 0)
+		return err;
 	if (len > ABI_CTL_DATA_BYTES)
 		return -EINVAL;
 	if (atomic_load(&ws->opts) & WS_QUIET)
@@ -123,8 +160,8 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 	err = ctl_create(ws);
 	if (!err)
 		err = ctl_call(ws, &args);
-	if (!err && level == SOL_SOCKET && name == SO_LINGER)
-		note_linger(ws, value);
+	if (!err && level == SOL_SOCKET)
+		note_set(ws, name, value);
 	/* What it does not know at all (ENOPROTOOPT) the engine names in the log itself. */
 	if (err == -EOPNOTSUPP)
 		session_notef("setsockopt(level %d, option %d): weir has no such option", level,
@@ -161,6 +198,13 @@ static int pending_error(struct wsock *ws)
 	return wsock_take_error(ws);
 }
 
+static int peek_off(const struct wsock *ws)
+{
+	if (!ws->shm || !(atomic_load(&ws->shm->recv_opts) & ABI_R_PEEK_OFF))
+		return -1;
+	return (int)atomic_load(&ws->shm->peek_off);
+}
+
 /* 1: not an option of the shim's. */
 static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 {
@@ -181,6 +225,10 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 		return give_timeout(value, len, ws->rcv_timeout_ns);
 	case SO_SNDTIMEO:
 		return give_timeout(value, len, ws->snd_timeout_ns);
+	case SO_PEEK_OFF:
+		if (ws->type != SOCK_DGRAM)
+			return 1;
+		return give_int(value, len, peek_off(ws));
 	default:
 		return 1;
 	}
@@ -199,8 +247,12 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 		if (err <= 0)
 			return err;
 	}
-	if (o && o->kind == OPT_RECV)
+	if (level == IPPROTO_IPV6 && ws->family != AF_INET6)
+		return -EOPNOTSUPP;
+	if (o && o->kind == OPT_LOCAL)
 		return give_int(value, len, !!(atomic_load(&ws->opts) & o->bit));
+	if (recvopt_is(level, name))
+		return give_int(value, len, recvopt_get(ws, level, name));
 	if (level == IPPROTO_TCP && ws->type != SOCK_STREAM)
 		return -EOPNOTSUPP;
 	if (atomic_load(&ws->opts) & WS_QUIET)

@@ -38,14 +38,15 @@ uint32_t wsock_events(struct wsock *ws)
 	if (unlikely(!shm)) {
 		if (atomic_load(&ws->opts) & WS_QUIET)
 			return 0;
-		return ws->type == SOCK_STREAM ? ABI_EV_OUT | ABI_EV_HUP : ABI_EV_OUT;
+		return ws->type == SOCK_STREAM ? ABI_EV_OUT | ABI_EV_HUP : ABI_EV_OUT | POLLWRBAND;
 	}
 	for (unsigned int n = 0; shm; n++) {
 		/* Only the first one is written to. */
 		events |= app_sock_events(shm) & (n ? ABI_EV_IN | ABI_EV_ERR : ~0u);
 		shm = wsock_next_shard(shm, n);
 	}
-	return events;
+	/* As datagram_poll() has it. */
+	return ws->type == SOCK_STREAM || !(events & ABI_EV_OUT) ? events : events | POLLWRBAND;
 }
 
 int wsock_take_error(struct wsock *ws)

@@ -199,7 +199,7 @@ static uint32_t watch_bits(uint32_t interest)
 
 	if (interest & EPOLLRDNORM)
 		bits |= ABI_EV_IN;
-	if (interest & EPOLLWRNORM)
+	if (interest & (EPOLLWRNORM | EPOLLWRBAND))
 		bits |= ABI_EV_OUT;
 	if (interest & EPOLLEXCLUSIVE)
 		bits |= ABI_WATCH_EXCLUSIVE;

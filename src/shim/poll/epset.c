@@ -174,7 +174,7 @@ static uint32_t wanted(uint32_t interest)
 
 	if (want & EPOLLRDNORM)
 		want |= EPOLLIN;
-	if (want & EPOLLWRNORM)
+	if (want & (EPOLLWRNORM | EPOLLWRBAND))
 		want |= EPOLLOUT;
 	return want;
 }

@@ -31,7 +31,7 @@ static short sock_revents(struct wsock *ws, short events)
 
 	if (events & POLLRDNORM)
 		want |= ABI_EV_IN;
-	if (events & POLLWRNORM)
+	if (events & (POLLWRNORM | POLLWRBAND))
 		want |= ABI_EV_OUT;
 	got = wsock_events_wanted(ws, want);
 	if (got & ABI_EV_IN)
@@ -106,7 +106,7 @@ static void poll_arm(void *arg)
 			continue;
 		if (p->user[i].events & POLLRDNORM)
 			bits |= ABI_EV_IN;
-		if (p->user[i].events & POLLWRNORM)
+		if (p->user[i].events & (POLLWRNORM | POLLWRBAND))
 			bits |= ABI_EV_OUT;
 		wsock_watch(ws, t->channel, bits | ABI_EV_ERR | ABI_EV_HUP | ABI_WATCH_ONCE);
 	}

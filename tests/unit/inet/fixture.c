@@ -26,10 +26,13 @@ static void on_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	pkt_consume(w, p, FATE_DELIVERED);
 }
 
-static void on_udp_error(struct worker *w, struct udp_pcb *pcb, int error)
+static void on_udp_error(struct worker *w, struct udp_pcb *pcb, const struct net_error *e)
 {
 	current->udp_told.count++;
-	current->udp_told.error = error;
+	current->udp_told.error = e->error;
+	current->udp_told.net = *e;
+	memcpy(current->udp_told.l4, e->l4, 8);
+	current->udp_told.data_len = e->p ? pkt_len_from(e->p, e->data_at) : 0;
 	current->udp_told.udp = pcb;
 }
 

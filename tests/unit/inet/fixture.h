@@ -40,6 +40,8 @@ struct told {
 	bool hard;
 	uint16_t mtu_bytes;
 	struct udp_pcb *udp;
+	struct net_error net; /* pointers in it are not to be followed */
+	uint32_t data_len;    /* of what was quoted */
 	struct ipaddr local, remote;
 	uint8_t l4[8];
 };

@@ -184,6 +184,72 @@ static void test_port_unreachable_to_udp(void **state)
 	host_close(h);
 }
 
+/* IP_RECVERR: of everything, connected or not, with what the message says. */
+static void test_all_errors_to_udp(void **state)
+{
+	static const struct {
+		uint8_t type, code;
+		uint32_t rest;
+		int error;
+		uint32_t info;
+	} cases[] = {
+		{ 3, 0, 0, ENETUNREACH, 0 },	{ 3, 1, 0, EHOSTUNREACH, 0 },
+		{ 3, 2, 0, ENOPROTOOPT, 0 },	{ 3, 3, 0, ECONNREFUSED, 0 },
+		{ 3, 4, 1400, EMSGSIZE, 1400 }, { 3, 5, 0, EOPNOTSUPP, 0 },
+		{ 3, 6, 0, ENETUNREACH, 0 },	{ 3, 7, 0, EHOSTDOWN, 0 },
+		{ 3, 8, 0, ENONET, 0 },		{ 3, 9, 0, ENETUNREACH, 0 },
+		{ 3, 10, 0, EHOSTUNREACH, 0 },	{ 3, 11, 0, ENETUNREACH, 0 },
+		{ 3, 12, 0, EHOSTUNREACH, 0 },	{ 3, 13, 0, EHOSTUNREACH, 0 },
+		{ 3, 15, 0, EHOSTUNREACH, 0 },	{ 11, 0, 0, EHOSTUNREACH, 0 },
+		{ 11, 1, 0, EHOSTUNREACH, 0 },	{ 12, 0, 20u << 24, EPROTO, 20 },
+	};
+	struct host *h = host_open(NULL);
+	struct udp_pcb *pcb = host_udp(h, 0, 5000);
+	struct ipaddr any = ipaddr_any(), gw = ipaddr_from_ip4(host_to_be32(PEER));
+	uint8_t frame[256];
+
+	assert_int_equal(inet_route_add(h->w, &any, 0, &gw, (unsigned int)h->ifindex), 0);
+	pcb->recverr = true;
+	pcb->pmtudisc = UDP_PMTU_WANT;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct net_error *e = &h->udp_told.net;
+
+		host_put(h, frame,
+			 error_frame(frame, cases[i].type, cases[i].code, cases[i].rest,
+				     IP_PROTO_UDP, US, 0));
+		assert_int_equal(h->udp_told.count, i + 1);
+		assert_int_equal(h->udp_told.error, cases[i].error);
+		assert_int_equal(e->from, NET_ERROR_ICMP);
+		assert_int_equal(e->type, cases[i].type);
+		assert_int_equal(e->code, cases[i].code);
+		assert_int_equal(e->info, cases[i].info);
+		assert_int_equal(ipaddr_ip4(&e->offender), host_to_be32(PEER));
+		assert_int_equal(ipaddr_ip4(&e->remote), host_to_be32(FAR));
+		assert_int_equal(ipaddr_ip4(&e->local), host_to_be32(US));
+		assert_memory_equal(h->udp_told.l4, "\x13\x88\x00\x50", 4);
+	}
+	/* Who leaves it to us is not told of it. */
+	pcb->pmtudisc = UDP_PMTU_DONT;
+	h->udp_told.count = 0;
+	host_put(h, frame, error_frame(frame, 3, 4, 1300, IP_PROTO_UDP, US, 0));
+	assert_int_equal(h->udp_told.count, 0);
+	/* Without IP_RECVERR only who is connected hears that it was too large. */
+	pcb->pmtudisc = UDP_PMTU_WANT;
+	pcb->recverr = false;
+	host_put(h, frame, error_frame(frame, 3, 4, 1200, IP_PROTO_UDP, US, 0));
+	assert_int_equal(h->udp_told.count, 0);
+	assert_int_equal(udp_connect(h->w, pcb,
+				     &(struct endpoint){ ipaddr_from_ip4(host_to_be32(FAR)),
+							 host_to_be16(80) }),
+			 0);
+	assert_int_equal(udp_mtu(h->w, pcb), 1200);
+	host_put(h, frame, error_frame(frame, 3, 4, 1100, IP_PROTO_UDP, US, 0));
+	assert_int_equal(h->udp_told.count, 1);
+	assert_int_equal(h->udp_told.error, EMSGSIZE);
+	assert_int_equal(udp_mtu(h->w, pcb), 1100);
+	host_close(h);
+}
+
 /* Path MTU: learnt, used, forgotten. */
 static void test_path_mtu(void **state)
 {
@@ -339,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_errors_to_tcp),
 		cmocka_unit_test(test_errors_for_nobody),
 		cmocka_unit_test(test_port_unreachable_to_udp),
+		cmocka_unit_test(test_all_errors_to_udp),
 		cmocka_unit_test(test_path_mtu),
 		cmocka_unit_test(test_port_unreachable_out),
 		cmocka_unit_test(test_rate_limit),

@@ -60,13 +60,22 @@ static void test_resolve(void **state)
 	host_close(h);
 }
 
-/* Three questions, a second apart; then what waits is dropped, and its sender told. */
+/* Three questions, a second apart; then what waits is dropped, and its sender told: a UDP socket
+ * where it asked for that (IP_RECVERR), as Linux has it. */
 static void test_fail(void **state)
 {
 	struct host *h = host_open(NULL);
 	struct udp_pcb *pcb = host_udp(h, 0, 5000);
+	struct udp_pcb *other = host_udp(h, 0, 5001);
 	struct endpoint peer = endpoint4(PEER, 9);
 
+	assert_int_equal(udp_connect(h->w, other, &peer), 0);
+	assert_int_equal(udp_send(h->w, other, NULL, "a", 1, "b", 1), 0);
+	host_wait(h, 4 * SEC);
+	assert_int_equal(take_count(h, ETH_TYPE_ARP), 3);
+	assert_int_equal(test_drops(h->w, NEIGH_FAILED), 1);
+	assert_int_equal(h->udp_told.count, 0);
+	pcb->recverr = true;
 	assert_int_equal(udp_connect(h->w, pcb, &peer), 0);
 	assert_int_equal(udp_send(h->w, pcb, NULL, "a", 1, "b", 1), 0);
 	host_wait(h, 2900 * MS);
@@ -74,10 +83,16 @@ static void test_fail(void **state)
 	assert_int_equal(h->udp_told.count, 0);
 	assert_int_equal(h->w->ledger.held, 1);
 	host_wait(h, 200 * MS);
-	assert_int_equal(test_drops(h->w, NEIGH_FAILED), 1);
+	assert_int_equal(test_drops(h->w, NEIGH_FAILED), 2);
 	assert_int_equal(h->w->ledger.held, 0);
 	assert_int_equal(h->udp_told.count, 1);
 	assert_int_equal(h->udp_told.error, EHOSTUNREACH);
+	assert_int_equal(h->udp_told.net.from, NET_ERROR_ICMP);
+	assert_int_equal(h->udp_told.net.type, ICMP_TYPE_UNREACHABLE);
+	assert_int_equal(h->udp_told.net.code, ICMP_CODE_HOST);
+	assert_int_equal(ipaddr_ip4(&h->udp_told.net.offender), host_to_be32(US));
+	assert_int_equal(ipaddr_ip4(&h->udp_told.net.remote), host_to_be32(PEER));
+	assert_int_equal(h->udp_told.data_len, 2);
 	assert_ptr_equal(h->udp_told.udp, pcb);
 	assert_int_equal(neigh_of(h, PEER)->state, NEIGH_FAILED);
 	host_wait(h, 100 * SEC);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "inet/pmtu.h"
 
 static void assert_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
@@ -301,6 +302,7 @@ static void test_send(void **state)
 static void test_send_errors(void **state)
 {
 	struct host *h = host_open(NULL);
+	struct ipaddr any = ipaddr_any(), gw = ipaddr_from_ip4(host_to_be32(PEER));
 	struct udp_pcb *pcb = host_udp(h, 0, 5000);
 	struct udp_pcb *local = host_udp(h, LOCALHOST, 5001);
 	static uint8_t big[65508];
@@ -312,9 +314,14 @@ static void test_send_errors(void **state)
 	assert_int_equal(udp_send(h->w, pcb, &to, big, UINT32_MAX, big, 1), -EMSGSIZE);
 	assert_int_equal(host_send(h, pcb, PEER, 0, "x", 1), -EINVAL);
 	assert_int_equal(host_send(h, pcb, SUBNET_BROADCAST, 9, "x", 1), -EACCES);
+	assert_int_equal(host_send(h, local, PEER, 9, "x", 1), -EINVAL);
+	/* In Linux's order: without a way that is the error, with one these are. */
+	assert_int_equal(host_send(h, pcb, 0xffffffff, 9, "x", 1), -ENETUNREACH);
+	assert_int_equal(host_send(h, pcb, FRAME_IP(0, 1, 2, 3), 9, "x", 1), -ENETUNREACH);
+	assert_int_equal(inet_route_add(h->w, &any, 0, &gw, (unsigned int)h->ifindex), 0);
 	assert_int_equal(host_send(h, pcb, 0xffffffff, 9, "x", 1), -EACCES);
 	assert_int_equal(host_send(h, pcb, FRAME_IP(0, 1, 2, 3), 9, "x", 1), -EINVAL);
-	assert_int_equal(host_send(h, local, PEER, 9, "x", 1), -EINVAL);
+	assert_int_equal(inet_route_del(h->w, &any, 0), 0);
 	assert_int_equal(wire_waiting(h->wire), 0);
 	host_close(h);
 }
@@ -428,9 +435,127 @@ static void test_loopback(void **state)
 	host_close(h);
 }
 
+/* IP_MTU_DISCOVER: who may fragment, and which MTU counts. */
+static void test_pmtu_discovery(void **state)
+{
+	static const struct {
+		uint8_t pmtudisc;
+		uint32_t len; /* of the payload; the interface has 1500, the path 1400 */
+		int err;
+		bool df;
+		unsigned int frames;
+		uint32_t mtu; /* that is told */
+	} cases[] = {
+		{ UDP_PMTU_DONT, 1000, 0, false, 1, 0 },
+		{ UDP_PMTU_DONT, 1420, 0, false, 2, 0 },
+		{ UDP_PMTU_WANT, 1372, 0, true, 1, 0 },
+		{ UDP_PMTU_WANT, 1373, 0, false, 2, 0 },
+		{ UDP_PMTU_DO, 1372, 0, true, 1, 0 },
+		{ UDP_PMTU_DO, 1373, -EMSGSIZE, true, 0, 1400 },
+		{ UDP_PMTU_PROBE, 1472, 0, true, 1, 0 },
+		{ UDP_PMTU_PROBE, 1473, -EMSGSIZE, true, 0, 1500 },
+		{ UDP_PMTU_INTERFACE, 1472, 0, false, 1, 0 },
+		{ UDP_PMTU_INTERFACE, 1473, -EMSGSIZE, false, 0, 1500 },
+		{ UDP_PMTU_OMIT, 1472, 0, false, 1, 0 },
+		{ UDP_PMTU_OMIT, 1473, 0, false, 2, 0 },
+	};
+	struct host *h = host_open(NULL);
+	struct ipaddr any = ipaddr_any(), gw = ipaddr_from_ip4(host_to_be32(PEER));
+	struct ipaddr far = ipaddr_from_ip4(host_to_be32(FAR));
+	struct udp_pcb *pcb = host_udp(h, 0, 5000);
+	static uint8_t data[2000];
+
+	host_meet(h, PEER, peer_mac);
+	assert_int_equal(inet_route_add(h->w, &any, 0, &gw, (unsigned int)h->ifindex), 0);
+	pmtu_learn(h->w, &far, 1400);
+	pcb->recverr = true;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned int frames = 0;
+
+		pcb->pmtudisc = cases[i].pmtudisc;
+		h->udp_told.count = 0;
+		assert_int_equal(host_send(h, pcb, FAR, 9, data, cases[i].len), cases[i].err);
+		while (host_take(h, ETH_TYPE_IP4)) {
+			frames++;
+			assert_int_equal(!!(h->info.frag & IP4_DF), cases[i].df);
+		}
+		assert_int_equal(frames, cases[i].frames);
+		assert_int_equal(h->udp_told.count, cases[i].mtu != 0);
+		if (cases[i].mtu == 0)
+			continue;
+		assert_int_equal(h->udp_told.error, EMSGSIZE);
+		assert_int_equal(h->udp_told.net.from, NET_ERROR_LOCAL);
+		assert_int_equal(h->udp_told.net.info, cases[i].mtu);
+		assert_int_equal(ipaddr_ip4(&h->udp_told.net.remote), host_to_be32(FAR));
+	}
+	/* Without it the call alone says so. */
+	pcb->recverr = false;
+	pcb->pmtudisc = UDP_PMTU_DO;
+	h->udp_told.count = 0;
+	assert_int_equal(host_send(h, pcb, FAR, 9, data, 1473), -EMSGSIZE);
+	assert_int_equal(h->udp_told.count, 0);
+	assert_int_equal(udp_mtu(h->w, pcb), -ENOTCONN);
+	host_close(h);
+}
+
+/* One datagram's own source, interface, TTL and TOS; and the question whether it may be sent. */
+static void test_send_as(void **state)
+{
+	struct host *h = host_open(NULL);
+	struct ipaddr second = ipaddr_from_ip4(host_to_be32(FRAME_IP(198, 18, 0, 77)));
+	struct udp_pcb *pcb = host_udp(h, 0, 5000), *fresh;
+	struct endpoint peer = endpoint4(PEER, 9), all = endpoint4(SUBNET_BROADCAST, 9);
+	struct endpoint far = endpoint4(FAR, 9);
+	struct udp_send send = { .to = &peer,
+				 .src = second,
+				 .set = UDP_SEND_TTL | UDP_SEND_TOS,
+				 .ttl = 3,
+				 .tos = 0x10,
+				 .run = { "abc", "d" },
+				 .len = { 3, 1 } };
+
+	host_meet(h, PEER, peer_mac);
+	assert_int_equal(udp_send_as(h->w, pcb, &send), -EADDRNOTAVAIL);
+	assert_int_equal(inet_addr_add(h->w, (unsigned int)h->ifindex, &second, 24), 0);
+	host_wait(h, 10 * SEC);
+	assert_int_equal(udp_send_as(h->w, pcb, &send), 0);
+	host_run(h);
+	assert_true(host_take(h, ETH_TYPE_IP4));
+	assert_int_equal(h->info.src_ip, FRAME_IP(198, 18, 0, 77));
+	assert_int_equal(h->info.ttl, 3);
+	assert_int_equal(h->info.tos, 0x10);
+	assert_memory_equal(h->info.data, "abcd", 4);
+	/* The next one is as the socket has it. */
+	assert_int_equal(host_send(h, pcb, PEER, 9, "x", 1), 0);
+	assert_true(host_take(h, ETH_TYPE_IP4));
+	assert_int_equal(h->info.src_ip, US);
+	assert_int_equal(h->info.ttl, 64);
+	assert_int_equal(h->info.tos, 0);
+	send = (struct udp_send){ .to = &far, .run = { "x" }, .len = { 1 } };
+	assert_int_equal(udp_open(h->w, &fresh, NULL), 0);
+	assert_int_equal(udp_send_check(h->w, fresh, &send), -ENETUNREACH);
+	assert_int_not_equal(fresh->local.port_be, 0);
+	/* By an interface: whoever is there is on the link. */
+	send.ifindex = (uint8_t)h->ifindex;
+	assert_int_equal(udp_send_check(h->w, fresh, &send), 0);
+	send.ifindex = 17;
+	assert_int_equal(udp_send_check(h->w, fresh, &send), -ENODEV);
+	send.ifindex = 0;
+	send.to = &all;
+	assert_int_equal(udp_send_check(h->w, fresh, &send), -EACCES);
+	send.to = &(struct endpoint){ .addr = peer.addr };
+	assert_int_equal(udp_send_check(h->w, fresh, &send), -EINVAL);
+	send.to = NULL;
+	assert_int_equal(udp_send_check(h->w, fresh, &send), -EDESTADDRREQ);
+	assert_int_equal(host_take(h, ETH_TYPE_IP4), 0);
+	host_close(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pmtu_discovery),
+		cmocka_unit_test(test_send_as),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_csum_offload),

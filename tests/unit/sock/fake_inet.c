@@ -17,6 +17,7 @@ uint32_t fake_snd_space, fake_unsent;
 unsigned int fake_udp_sent;
 uint8_t fake_udp_last[65536];
 uint32_t fake_udp_last_len;
+struct udp_send fake_udp_last_send;
 
 static struct udp_pcb *udp_pcbs;
 static uint16_t next_port = 40000;
@@ -407,20 +408,32 @@ int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *re
 	return 0;
 }
 
-int udp_send(struct worker *w, struct udp_pcb *pcb, const struct endpoint *to, const void *run1,
-	     uint32_t len1, const void *run2, uint32_t len2)
+int udp_send_check(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send)
 {
-	if (to == NULL && pcb->remote.port_be == 0)
+	if (send->to == NULL && pcb->remote.port_be == 0)
 		return -EDESTADDRREQ;
 	if (pcb->local.port_be == 0)
 		pcb->local.port_be = htobe16(next_port++);
-	if (fake_udp_result != 0)
-		return fake_udp_result;
-	memcpy(fake_udp_last, run1, len1);
-	memcpy(fake_udp_last + len1, run2, len2);
-	fake_udp_last_len = len1 + len2;
+	return fake_udp_result;
+}
+
+int udp_send_as(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send)
+{
+	int ret = udp_send_check(w, pcb, send);
+
+	if (ret != 0)
+		return ret;
+	memcpy(fake_udp_last, send->run[0], send->len[0]);
+	memcpy(fake_udp_last + send->len[0], send->run[1], send->len[1]);
+	fake_udp_last_len = send->len[0] + send->len[1];
+	fake_udp_last_send = *send;
 	fake_udp_sent++;
 	return 0;
+}
+
+int udp_mtu(struct worker *w, struct udp_pcb *pcb)
+{
+	return pcb->remote.port_be != 0 ? 1500 : -ENOTCONN;
 }
 
 static struct udp_pcb *udp_of_port(uint16_t port)
@@ -451,5 +464,14 @@ void fake_udp_deliver(struct worker *w, uint16_t port, const void *data, uint32_
 
 void fake_udp_error(struct worker *w, uint16_t port, int error)
 {
-	fake_up.udp_error(w, udp_of_port(port), error);
+	static const uint8_t l4[8] = { 0, 53, 0, 99 };
+	struct net_error e = { .error = error,
+			       .from = NET_ERROR_ICMP,
+			       .type = 3,
+			       .code = 3,
+			       .offender = ipaddr_from_ip4(htobe32(0xc6120001)),
+			       .remote = ipaddr_from_ip4(htobe32(0xc6120009)),
+			       .l4 = l4 };
+
+	fake_up.udp_error(w, udp_of_port(port), &e);
 }

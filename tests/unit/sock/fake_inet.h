@@ -31,6 +31,7 @@ extern int fake_udp_result;		     /* what udp_send() answers */
 extern unsigned int fake_udp_sent;
 extern uint8_t fake_udp_last[65536];
 extern uint32_t fake_udp_last_len;
+extern struct udp_send fake_udp_last_send;
 
 void fake_init(struct worker *w);
 /* Everything that can happen happens: connections, bytes, FINs. */

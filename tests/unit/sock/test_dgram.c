@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Datagram sockets: records both ways, what does not fit, errors. */
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "prog.h"
 
@@ -186,6 +187,86 @@ static void test_errors(void **state)
 	assert_int_equal(app_sock_take_error(prog_sock(&p, s)), 0);
 }
 
+/* IP_RECVERR: a queue of errors, with what recvmsg() hands out. */
+static void test_error_queue(void **state)
+{
+	struct abi_ctl ctl = { .op = ABI_CTL_ERRQUEUE };
+	struct abi_error e;
+	struct psock s;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	assert_int_equal(prog_ctl(&p, &ctl, &s), -EAGAIN);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_RECVERR, 1), 0);
+	assert_false(app_sock_events(prog_sock(&p, s)) & ABI_EV_ERR);
+	fake_udp_error(w, 53, ECONNREFUSED);
+	fake_udp_error(w, 53, EHOSTUNREACH);
+	prog_run(&p);
+	assert_true(prog_sock(&p, s)->state & ABI_S_ERRQ);
+	assert_true(app_sock_events(prog_sock(&p, s)) & ABI_EV_ERR);
+	assert_false(app_sock_events(prog_sock(&p, s)) & ABI_EV_PRI);
+	assert_int_equal(app_sock_take_error(prog_sock(&p, s)), EHOSTUNREACH);
+	ctl = (struct abi_ctl){ .op = ABI_CTL_ERRQUEUE };
+	assert_int_equal(prog_ctl(&p, &ctl, &s), 0);
+	assert_int_equal(ctl.len, sizeof(e));
+	memcpy(&e, ctl.data, sizeof(e));
+	assert_int_equal(e.error, ECONNREFUSED);
+	assert_int_equal(e.origin, NET_ERROR_ICMP);
+	assert_int_equal(e.type, 3);
+	assert_int_equal(e.port_be, htons(99));
+	assert_int_equal(ipaddr_ip4(&e.offender), htonl(0xc6120001));
+	assert_int_equal(ipaddr_ip4(&e.addr), htonl(0xc6120009));
+	/* The next one of ICMP is the pending error; with the last one it is none. */
+	assert_int_equal(app_sock_error(prog_sock(&p, s)), EHOSTUNREACH);
+	assert_int_equal(prog_ctl(&p, &ctl, &s), 0);
+	assert_int_equal(app_sock_error(prog_sock(&p, s)), 0);
+	prog_run(&p);
+	assert_false(app_sock_events(prog_sock(&p, s)) & ABI_EV_ERR);
+	assert_int_equal(prog_ctl(&p, &ctl, &s), -EAGAIN);
+	/* Bounded; and gone with the option. */
+	for (int i = 0; i < 1000; i++)
+		fake_udp_error(w, 53, ECONNREFUSED);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(prog_ctl(&p, &ctl, &s), 0);
+	assert_int_equal(prog_setopt(&p, s, SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1), 0);
+	assert_true(app_sock_events(prog_sock(&p, s)) & ABI_EV_PRI);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_RECVERR, 0), 0);
+	assert_false(prog_sock(&p, s)->state & ABI_S_ERRQ);
+	assert_int_equal(prog_ctl(&p, &ctl, &s), -EAGAIN);
+	/* A program that ends with entries in it leaves nothing. */
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_RECVERR, 1), 0);
+	fake_udp_error(w, 53, ECONNREFUSED);
+}
+
+/* What a record says of itself alone reaches the transport; what may not be sent is told at once.
+ */
+static void test_send_check(void **state)
+{
+	struct abi_ctl ctl = { .op = ABI_CTL_SEND_CHECK, .len = sizeof(struct abi_dgram) };
+	struct abi_dgram d = { .len_bytes = 3,
+			       .addr = ipaddr_from_ip4(htonl(0x7f000001)),
+			       .port_be = htons(9) };
+	struct psock s;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	memcpy(ctl.data, &d, sizeof(d));
+	assert_int_equal(prog_ctl(&p, &ctl, &s), 0);
+	assert_int_not_equal(prog_sock(&p, s)->local_port_be, 0);
+	assert_int_equal(fake_udp_sent, 0);
+	fake_udp_result = -ENETUNREACH;
+	assert_int_equal(prog_ctl(&p, &ctl, &s), -ENETUNREACH);
+	assert_int_equal(app_sock_error(prog_sock(&p, s)), 0);
+	fake_udp_result = 0;
+	ctl.len = 5;
+	assert_int_equal(prog_ctl(&p, &ctl, &s), -EINVAL);
+	/* Only who forbids fragments has to ask because of the length. */
+	assert_int_equal(prog_sock(&p, s)->tx_limit_bytes, UINT32_MAX);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), 0);
+	assert_int_equal(prog_sock(&p, s)->tx_limit_bytes, 0);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT), 0);
+	assert_int_equal(prog_sock(&p, s)->tx_limit_bytes, UINT32_MAX);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -198,6 +279,8 @@ int main(void)
 		T(test_send),
 		T(test_last_words),
 		T(test_errors),
+		T(test_error_queue),
+		T(test_send_check),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
