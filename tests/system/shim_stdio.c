@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "shim_case.h"
 
@@ -239,6 +241,49 @@ static void registers(void)
 	}
 }
 
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* sigset() */
+
+static volatile sig_atomic_t caught;
+
+static void count(int sig)
+{
+	caught++;
+}
+
+/* Handlers set by the old names end a wait: of them none restarts calls. */
+static void old_signals(void)
+{
+	void (*(*names[])(int, void (*)(int)))(int) = { sysv_signal, sigset };
+	char c;
+	int a, b;
+
+	pair(&a, &b);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		CHECK(names[i](SIGALRM, count) != SIG_ERR);
+		alarm(1);
+		errno = 0;
+		CHECK(recv(a, &c, 1, 0) == -1 && errno == EINTR && caught == (int)i + 1);
+	}
+	CHECK(sigset(SIGALRM, SIG_HOLD) == count && sigset(SIGALRM, SIG_DFL) == SIG_HOLD);
+}
+
+static void vectors2(void)
+{
+	char x[4], y[4];
+	struct iovec out[2] = { { "ab", 2 }, { "cd", 2 } }, in[2] = { { x, 3 }, { y, 3 } };
+	int a, b;
+
+	pair(&a, &b);
+	CHECK(preadv2(b, in, 2, -1, RWF_NOWAIT) == -1 && errno == EAGAIN);
+	CHECK(pwritev2(a, out, 2, -1, 0) == 4);
+	CHECK(preadv2(b, in, 2, 0, 0) == -1 && errno == ESPIPE);
+	CHECK(preadv2(b, in, 2, -1, 0x40000000) == -1 && errno == EOPNOTSUPP);
+	CHECK(preadv2(b, in, 2, -1, 0) == 4 && memcmp(x, "abc", 3) == 0 && y[0] == 'd');
+	CHECK(pwritev2(a, out, 2, 5, 0) == -1 && errno == ESPIPE);
+	CHECK(syscall(SYS_pwritev2, a, out, 2, -1L, -1L, 0) == 4);
+	CHECK(syscall(SYS_preadv2, b, in, 2, -1L, -1L, 0) == 4);
+}
+
 static const struct shim_case cases[] = {
 	{ "streams", streams },
 	{ "bulk", bulk },
@@ -248,6 +293,8 @@ static const struct shim_case cases[] = {
 	{ "errors", errors },
 	{ "spawned", spawned },
 	{ "registers", registers },
+	{ "old_signals", old_signals },
+	{ "vectors2", vectors2 },
 	{ NULL, NULL },
 };
 

@@ -341,7 +341,8 @@ int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 		return *(int *)arg ? -EOPNOTSUPP : 0;
 	default:
 		err = netif_ioctl(request, arg);
-		if (err == -ENOTTY)
+		/* Those of terminals are how stdio and shells ask what it is. */
+		if (err == -ENOTTY && (request & ~0xfful) != (TCGETS & ~0xfful))
 			session_notef("ioctl 0x%lx on a socket: weir has no such request", request);
 		return err;
 	}

@@ -24,6 +24,12 @@ EXPORT pid_t __vfork(void)
 	return R(fork)();
 }
 
+/* Without the handlers of pthread_atfork() the child would use its parent's session. */
+EXPORT pid_t _Fork(void)
+{
+	return R(fork)();
+}
+
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
 	struct exec_env env;

@@ -38,6 +38,8 @@
 	X(ssize_t, sendfile64, (int, int, off64_t *, size_t))                                      \
 	X(ssize_t, splice, (int, off64_t *, int, off64_t *, size_t, unsigned int))                 \
 	X(ssize_t, pread64, (int, void *, size_t, off64_t))                                        \
+	X(ssize_t, preadv2, (int, const struct iovec *, int, off64_t, int))                        \
+	X(ssize_t, pwritev2, (int, const struct iovec *, int, off64_t, int))                       \
 	X(int, socket, (int, int, int))                                                            \
 	X(int, socketpair, (int, int, int, int *))                                                 \
 	X(int, bind, (int, const struct sockaddr *, socklen_t))                                    \

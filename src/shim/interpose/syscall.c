@@ -143,6 +143,12 @@ static bool by_number_data(long number, const long *a, long *r)
 	case SYS_writev:
 		*r = writev(fd, PTR(1), (int)a[2]);
 		return true;
+	case SYS_preadv2: /* the offset is one word, and one that is not used */
+		*r = preadv2(fd, PTR(1), (int)a[2], a[3], (int)a[5]);
+		return true;
+	case SYS_pwritev2:
+		*r = pwritev2(fd, PTR(1), (int)a[2], a[3], (int)a[5]);
+		return true;
 	case SYS_sendto:
 		*r = sendto(fd, PTR(1), (size_t)a[2], (int)a[3], PTR(4), (socklen_t)a[5]);
 		return true;
