@@ -26,7 +26,8 @@ VARIANTS = {
 }
 
 # What `make run` needs.
-PROGRAMS = ["src/bin/weird", "src/bin/weir", "src/shim/libweir_shim.so"]
+PROGRAMS = ["src/bin/weird", "src/bin/weir", "src/shim/libweir_shim.so",
+            "src/shim/weir-launch"]
 
 
 def build(folder, cc=None, options=(), targets=(), prefix=None):

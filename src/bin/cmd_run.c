@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * `weir run`: make the environment in which the shim takes a program's sockets over, and exec it.
- * What cannot work is refused with words instead of running quietly on the host's network: a static
- * or Go program (no dynamic loader, no preload), a set-user-ID one (the loader drops preloads), no
- * daemon. Exit codes as env(1) and ip-netns-exec(8) users know them: 126 it cannot be run, 127 not
- * found.
+ * A static program, which no loader gives the shim to, is started by weir-launch. What cannot work
+ * is refused with words instead of running quietly on the host's network: a set-user-ID program
+ * (the loader drops preloads), one for another processor, no daemon. Exit codes as env(1) and
+ * ip-netns-exec(8) users know them: 126 it cannot be run, 127 not found.
  */
-#include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -21,11 +19,12 @@
 
 #include "bin/cli.h"
 #include "core/slice.h"
+#include "wire/program.h"
 
 #define EXIT_CANNOT 126
 #define EXIT_NOT_FOUND 127
 #define SHIM_NAME "libweir_shim.so"
-#define INTERPRETER_DEPTH 4
+#define LAUNCHER_NAME "weir-launch"
 
 static void run_help(FILE *to)
 {
@@ -154,127 +153,43 @@ static int find_program(const char *name, char path[PATH_MAX])
 	return -ENOENT;
 }
 
-/* Does an ELF file name a dynamic loader? 1, 0; -1: not a 64-bit ELF file. */
-static int has_interpreter(int fd)
-{
-	Elf64_Ehdr header;
-	Elf64_Phdr ph;
-
-	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
-		return -1;
-	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(ph))
-		return 0;
-	for (unsigned int i = 0; i < header.e_phnum; i++) {
-		if (pread(fd, &ph, sizeof(ph), (off_t)(header.e_phoff + i * sizeof(ph))) !=
-		    (ssize_t)sizeof(ph))
-			return 0;
-		if (ph.p_type == PT_INTERP)
-			return 1;
-	}
-	return 0;
-}
-
-/* Go programs make their system calls themselves, also those that have a loader. */
-static bool is_go(int fd)
-{
-	Elf64_Ehdr header;
-	Elf64_Shdr sh, names;
-	char name[32];
-
-	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-	    header.e_shentsize != sizeof(sh) ||
-	    pread(fd, &names, sizeof(names),
-		  (off_t)(header.e_shoff + (uint64_t)header.e_shstrndx * sizeof(sh))) !=
-		    (ssize_t)sizeof(names))
-		return false;
-	for (unsigned int i = 0; i < header.e_shnum; i++) {
-		ssize_t n;
-
-		if (pread(fd, &sh, sizeof(sh), (off_t)(header.e_shoff + i * sizeof(sh))) !=
-		    (ssize_t)sizeof(sh))
-			return false;
-		n = pread(fd, name, sizeof(name) - 1, (off_t)(names.sh_offset + sh.sh_name));
-		if (n <= 0)
-			return false;
-		name[n] = '\0';
-		if (strcmp(name, ".go.buildinfo") == 0 || strcmp(name, ".note.go.buildid") == 0)
-			return true;
-	}
-	return false;
-}
-
-/* "#!INTERPRETER": the program that is to be judged. */
-static bool script_interpreter(int fd, char path[PATH_MAX])
-{
-	char line[PATH_MAX];
-	ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
-	char *start, *end;
-
-	if (n < 3 || line[0] != '#' || line[1] != '!')
-		return false;
-	line[n] = '\0';
-	start = line + 2 + strspn(line + 2, " \t");
-	end = start + strcspn(start, " \t\n");
-	*end = '\0';
-	snprintf(path, PATH_MAX, "%s", start);
-	return true;
-}
-
 static int refuse(const char *path, const char *why)
 {
 	cli_fail("%s cannot run on weir: %s", path, why);
 	return EXIT_CANNOT;
 }
 
-static int judge_file(int fd, const char *path)
+/* Privileges that the image gains: then the loader drops preloads. */
+static int judge_privileges(const char *path)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)) && geteuid() != 0)
+	if (geteuid() == 0)
+		return 0;
+	if (stat(path, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)))
 		return refuse(path, "it is set-user-ID or set-group-ID, and the loader gives such "
 				    "programs no preloads; run it as root");
-	if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
+	if (getxattr(path, "security.capability", NULL, 0) > 0)
 		return refuse(path,
 			      "it has file capabilities, and the loader gives such programs no "
 			      "preloads; run it as root");
-	switch (has_interpreter(fd)) {
-	case 0:
-		return refuse(path,
-			      "it is statically linked (or not a 64-bit program), so its socket "
-			      "calls cannot be taken over; use a dynamically linked build");
-	case 1:
-		if (is_go(fd))
-			return refuse(path,
-				      "it is a Go program, which makes its system calls itself; "
-				      "nothing can take them over");
-		return 0;
-	default:
-		return 0; /* what execve() does not know either, it says */
-	}
+	return 0;
 }
 
-static int judge(const char *program)
+static int judge(const char *path, struct program *p)
 {
-	char path[PATH_MAX];
-	int fd, r = 0;
+	int err = program_judge(path, p);
 
-	snprintf(path, sizeof(path), "%s", program);
-	for (int depth = 0; depth < INTERPRETER_DEPTH && r == 0; depth++) {
-		bool again;
-
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return 0; /* executable and not readable: execve() decides */
-		again = script_interpreter(fd, path);
-		if (!again)
-			r = judge_file(fd, path);
-		close(fd);
-		if (!again)
-			break;
-	}
-	return r;
+	if (err)
+		return refuse(p->path, err == -EACCES ? "it cannot be read, so it cannot be seen "
+							"which kind of program it is"
+						      : strerror(-err));
+	if (p->kind == PROGRAM_NOT_OURS)
+		return refuse(p->path, "it is not a program for 64-bit x86");
+	return judge_privileges(p->path);
 }
+
+/* ---- running it ---- */
 
 static void set_environment(const char *shim)
 {
@@ -333,9 +248,43 @@ static int run_options(int argc, char **argv, int *status)
 	return optind;
 }
 
+/* As execve() gives a script's interpreter its arguments. NULL: no memory. */
+static char **prefixed(const struct program *p, int argc, char **argv)
+{
+	char **all = calloc((size_t)argc + p->prefix_count + 1, sizeof(*all));
+	size_t n = 0;
+
+	for (unsigned int i = 0; all && i < p->prefix_count; i++)
+		all[n++] = (char *)(uintptr_t)p->prefix[i];
+	for (int i = p->prefix_count ? 1 : 0; all && i < argc; i++)
+		all[n++] = argv[i];
+	return all;
+}
+
+/* Start the program by the way that its kind needs. Comes back where that fails. */
+static int start(const char *path, const struct program *p, const char *shim, int argc, char **argv)
+{
+	char launcher[PATH_MAX];
+
+	if (p->kind != PROGRAM_FOREIGN) {
+		execv(path, argv);
+		cli_fail("%s: %s", path, strerror(errno));
+		return EXIT_CANNOT;
+	}
+	snprintf(launcher, sizeof(launcher), "%.*s/%s", (int)(strrchr(shim, '/') - shim), shim,
+		 LAUNCHER_NAME);
+	setenv("WEIR_LAUNCH", p->path, 1);
+	argv = prefixed(p, argc, argv);
+	if (argv)
+		execv(launcher, argv);
+	cli_fail("%s: %s", launcher, strerror(errno));
+	return EXIT_CANNOT;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	char shim[PATH_MAX], path[PATH_MAX];
+	struct program program;
 	int status, err;
 	int at = run_options(argc, argv, &status);
 
@@ -346,7 +295,7 @@ int cmd_run(int argc, char **argv)
 		cli_fail("%s: %s", argv[at], err == -ENOENT ? "not found" : "not executable");
 		return err == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT;
 	}
-	status = judge(path);
+	status = judge(path, &program);
 	if (status)
 		return status;
 	if (!find_shim(shim)) {
@@ -359,7 +308,5 @@ int cmd_run(int argc, char **argv)
 		return explain_daemon(err);
 	set_environment(shim);
 	slice_shorten(); /* the program and what it starts inherit it; a wish, no more */
-	execv(path, argv + at);
-	cli_fail("%s: %s", path, strerror(errno));
-	return EXIT_CANNOT;
+	return start(path, &program, shim, argc - at, argv + at);
 }

@@ -450,6 +450,8 @@ void process_init(void);
 void exec_adopt(void);
 void exec_keep_names(void);
 int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
+/* A handler begins in this thread: calls that wait are told. */
+void signals_count(int sig, bool restart);
 
 /* fd/fdops.c */
 int call_close(int fd);

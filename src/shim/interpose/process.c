@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The names that start processes and images, and those of signal handlers. */
+#include "shim/foreign/foreign.h"
 #include "shim/interpose/names.h"
 
 #include <limits.h>
@@ -156,7 +157,8 @@ EXPORT int execle(const char *path, const char *first, ...)
 
 EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	return (int)answer(signals_action(sig, act, old));
+	return (int)answer(foreign_active ? foreign_library_sigaction(sig, act, old)
+					  : signals_action(sig, act, old));
 }
 
 EXPORT int __sigaction(int sig, const struct sigaction *act, struct sigaction *old)

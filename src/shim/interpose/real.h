@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -92,6 +93,8 @@
 	  (pid_t, __rlimit_resource_t, const struct rlimit64 *, struct rlimit64 *))                \
 	X(long, syscall, (long, ...))                                                              \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
+	X(int, pthread_create, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))   \
+	X(int, pthread_sigmask, (int, const sigset_t *, sigset_t *))                               \
 	X(FILE *, fdopen, (int, const char *))                                                     \
 	X(int, vdprintf, (int, const char *, va_list))
 

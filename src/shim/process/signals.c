@@ -20,20 +20,27 @@ struct handler {
 static struct handler handlers[NSIG];
 static struct lock handlers_lock;
 
-static void trampoline(int sig, siginfo_t *info, void *context)
+void signals_count(int sig, bool restart)
 {
 	struct thread_state *t = &thread_tls;
-	uintptr_t func = atomic_load(&handlers[sig].func);
-	int saved = errno, busy = rewrite_busy;
+	int saved = errno;
 
 	t->signals++;
-	if (!(atomic_load(&handlers[sig].flags) & SA_RESTART))
+	if (!restart)
 		t->signals_norestart++;
 	if (t->sleep_word)
 		*t->sleep_word = INT_MAX;
 	if (sig == SIGURG)
 		owners_signalled();
 	errno = saved;
+}
+
+static void trampoline(int sig, siginfo_t *info, void *context)
+{
+	uintptr_t func = atomic_load(&handlers[sig].func);
+	int busy = rewrite_busy;
+
+	signals_count(sig, atomic_load(&handlers[sig].flags) & SA_RESTART);
 	rewrite_busy = 0; /* the handler's calls are calls of the program */
 	if (func != (uintptr_t)SIG_DFL && func != (uintptr_t)SIG_IGN)
 		((void (*)(int, siginfo_t *, void *))func)(sig, info, context);
