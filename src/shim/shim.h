@@ -75,7 +75,7 @@ struct wsock {
 	uint16_t quiet_port_be;
 	_Atomic uint32_t opts;
 	_Atomic uint32_t file_flags; /* O_NONBLOCK, until shm has it */
-	_Atomic uint32_t watched;    /* how often it is in an epoll set */
+	_Atomic uint32_t watched;    /* it is or was in an epoll set */
 	_Atomic int32_t linger_s;    /* SO_LINGER: close() waits so long; 0: not */
 	int64_t rcv_timeout_ns;	     /* 0: none */
 	int64_t snd_timeout_ns;
@@ -271,6 +271,10 @@ uint32_t wsock_events(struct wsock *ws);
 int wsock_take_error(struct wsock *ws);
 /* As wsock_events; where the caller waits for OUT and there is none, have the engine tell. */
 uint32_t wsock_events_wanted(struct wsock *ws, uint32_t interest);
+/* As wsock_events_wanted() for a slot of the arena, whichever process has it. SLOT_GONE: the socket
+ * of that generation is closed. */
+#define SLOT_GONE UINT32_MAX
+uint32_t slot_events(uint32_t index, uint32_t gen, uint8_t type, uint32_t interest);
 /* Ask for completions on a channel index that is known by the worker of each shard. */
 void wsock_watch(struct wsock *ws, struct abi_channel **channels, uint32_t interest);
 void wsock_unwatch(struct wsock *ws, struct abi_channel **channels);
@@ -294,6 +298,8 @@ static inline uint8_t *ring_at(uint64_t offset, uint32_t size)
 	return session.base + offset;
 }
 
+/* No thread has this number: it was killed. */
+bool thread_gone(uint32_t tid);
 /* Locks in shared memory, among threads and processes. 0 or -EAGAIN where this thread has it. */
 int shared_lock(_Atomic uint32_t *word);
 static inline void shared_unlock(_Atomic uint32_t *word)
@@ -429,6 +435,11 @@ void epset_free(struct epset *ep);
 void epset_sock_closed(struct wsock *ws);
 void epset_sock_sharded(struct wsock *ws);
 void epset_forked(void);
+/* Another process will have what there is now. */
+void epset_before_fork(void);
+bool epset_any_forked(void);
+/* The program closes this descriptor of the set; it may have others. */
+void epset_fd_gone(struct epset *ep, int fd);
 void epset_lock_all(bool take);
 
 /* ---- poll/poll.c ---- */
@@ -443,7 +454,6 @@ int call_select(int n, fd_set *in, fd_set *out, fd_set *ex, int64_t timeout_ns,
 void fdtab_lock(bool take);
 void channels_lock(bool take);
 void signals_lock(bool take);
-void epset_items_lock(bool take);
 
 void process_init(void);
 /* The sockets that exec handed over (WEIR_SESSION in the environment), process/adopt.c. */

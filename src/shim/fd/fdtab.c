@@ -95,12 +95,12 @@ void obj_get(struct obj *o)
 
 static void wsock_free(struct wsock *ws)
 {
-	if (atomic_load(&ws->watched))
-		epset_sock_closed(ws);
 	if (ws->owner)
 		owner_gone(ws);
 	if (ws->shm && !session_is_dead())
 		submit_sock(ws, ABI_OP_RELEASE, 0, 0);
+	if (atomic_load(&ws->watched) || epset_any_forked())
+		epset_sock_closed(ws);
 	lock_take(&free_lock);
 	ws->obj.next_free = NULL;
 	if (free_last)
@@ -136,10 +136,15 @@ void fdtab_set(int fd, struct obj *o)
 
 struct obj *fdtab_take(int fd)
 {
+	struct obj *o;
+
 	/* Nearly every close() is of a kernel descriptor: look before writing. */
 	if (!fd_obj(fd))
 		return NULL;
-	return atomic_exchange(&fdtab[fd], NULL);
+	o = atomic_exchange(&fdtab[fd], NULL);
+	if (o && o->kind == OBJ_EPOLL)
+		epset_fd_gone((struct epset *)(void *)o, fd);
+	return o;
 }
 
 unsigned int fdtab_top(void)

@@ -22,31 +22,61 @@ struct abi_sock *wsock_next_shard(const struct abi_sock *shm, unsigned int n)
 	return &session.socks[next];
 }
 
-static uint32_t dead_events(const struct wsock *ws)
+static uint32_t dead_events(uint8_t type)
 {
 	return ABI_EV_IN | ABI_EV_OUT | ABI_EV_ERR |
-	       (ws->type == SOCK_STREAM ? ABI_EV_HUP | ABI_EV_RDHUP : 0);
+	       (type == SOCK_STREAM ? ABI_EV_HUP | ABI_EV_RDHUP : 0);
 }
 
-uint32_t wsock_events(struct wsock *ws)
+static uint32_t shm_events(const struct abi_sock *shm, uint8_t type)
 {
-	struct abi_sock *shm = ws->shm;
 	uint32_t events = 0;
 
-	if (unlikely(session_is_dead()))
-		return dead_events(ws);
-	if (unlikely(!shm)) {
-		if (atomic_load(&ws->opts) & WS_QUIET)
-			return 0;
-		return ws->type == SOCK_STREAM ? ABI_EV_OUT | ABI_EV_HUP : ABI_EV_OUT | POLLWRBAND;
-	}
 	for (unsigned int n = 0; shm; n++) {
 		/* Only the first one is written to. */
 		events |= app_sock_events(shm) & (n ? ABI_EV_IN | ABI_EV_ERR : ~0u);
 		shm = wsock_next_shard(shm, n);
 	}
 	/* As datagram_poll() has it. */
-	return ws->type == SOCK_STREAM || !(events & ABI_EV_OUT) ? events : events | POLLWRBAND;
+	return type == SOCK_STREAM || !(events & ABI_EV_OUT) ? events : events | POLLWRBAND;
+}
+
+uint32_t wsock_events(struct wsock *ws)
+{
+	struct abi_sock *shm = ws->shm;
+
+	if (unlikely(session_is_dead()))
+		return dead_events(ws->type);
+	if (unlikely(!shm)) {
+		if (atomic_load(&ws->opts) & WS_QUIET)
+			return 0;
+		return ws->type == SOCK_STREAM ? ABI_EV_OUT | ABI_EV_HUP : ABI_EV_OUT | POLLWRBAND;
+	}
+	return shm_events(shm, ws->type);
+}
+
+/* As tcp_poll() does with SOCK_NOSPACE: say that OUT is waited for, then look again. */
+static uint32_t shm_events_wanted(struct abi_sock *shm, uint8_t type, uint32_t events,
+				  uint32_t interest)
+{
+	if (!(interest & ABI_EV_OUT) || (events & ABI_EV_OUT) || !shm || session_is_dead())
+		return events;
+	atomic_fetch_or(&shm->want, ABI_WANT_TX);
+	return shm_events(shm, type);
+}
+
+uint32_t slot_events(uint32_t index, uint32_t gen, uint8_t type, uint32_t interest)
+{
+	struct abi_sock *shm;
+
+	if (unlikely(session_is_dead()))
+		return dead_events(type);
+	if (index >= session.sock_count)
+		return SLOT_GONE;
+	shm = &session.socks[index];
+	if (unlikely(atomic_load_explicit(&shm->gen, memory_order_acquire) != gen))
+		return SLOT_GONE;
+	return shm_events_wanted(shm, type, shm_events(shm, type), interest);
 }
 
 int wsock_take_error(struct wsock *ws)
@@ -65,11 +95,7 @@ uint32_t wsock_events_wanted(struct wsock *ws, uint32_t interest)
 {
 	uint32_t events = wsock_events(ws);
 
-	if (!(interest & ABI_EV_OUT) || (events & ABI_EV_OUT) || !ws->shm)
-		return events;
-	/* As tcp_poll() does with SOCK_NOSPACE: say it, then look again. */
-	atomic_fetch_or(&ws->shm->want, ABI_WANT_TX);
-	return wsock_events(ws);
+	return shm_events_wanted(ws->shm, ws->type, events, interest);
 }
 
 void wsock_watch(struct wsock *ws, struct abi_channel **channels, uint32_t interest)
@@ -135,7 +161,7 @@ void wsock_adopt(struct wsock *ws, uint32_t index, uint32_t gen)
 }
 
 /* The thread that took the lock is gone (a process of the family was killed with it held). */
-static bool holder_gone(uint32_t tid)
+bool thread_gone(uint32_t tid)
 {
 	return R(syscall)(SYS_kill, (long)tid, 0L) < 0 && errno == ESRCH;
 }
@@ -171,7 +197,7 @@ int shared_lock(_Atomic uint32_t *word)
 		/* A signal handler that uses the socket its thread is using. */
 		if (seen == self)
 			return -EAGAIN;
-		if (seen != 0 && spins % LOCK_SPINS_BEFORE_CHECK == 0 && !holder_gone(seen))
+		if (seen != 0 && spins % LOCK_SPINS_BEFORE_CHECK == 0 && !thread_gone(seen))
 			seen = 0;
 		else if (spins % LOCK_SPINS_BEFORE_CHECK != 0)
 			seen = 0;

@@ -112,6 +112,13 @@ static int raw_epoll_pwait(int epfd, struct epoll_event *events, int max, int ti
 				_NSIG / 8));
 }
 
+static int raw_epoll_pwait2(int epfd, struct epoll_event *events, int max,
+			    const struct timespec *timeout, const sigset_t *mask)
+{
+	return back(cancellable(SYS_epoll_pwait2, epfd, (long)events, max, (long)timeout,
+				(long)mask, _NSIG / 8));
+}
+
 static int raw_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
 	return raw_epoll_pwait(epfd, events, max, timeout, NULL);
@@ -132,4 +139,5 @@ void real_make_raw(void)
 	real_epoll_ctl = raw_epoll_ctl;
 	real_epoll_wait = raw_epoll_wait;
 	real_epoll_pwait = raw_epoll_pwait;
+	real_epoll_pwait2 = raw_epoll_pwait2;
 }

@@ -5,164 +5,217 @@
 	(EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLRDNORM |          \
 	 EPOLLRDBAND | EPOLLWRNORM | EPOLLWRBAND)
 
-static struct lock free_lock;
-static struct epitem *free_items;
-
-static struct epitem *item_new(void)
+/* Number 0 is nobody's. */
+static struct epitem *at(struct epshare *sh, uint32_t n)
 {
-	struct epitem *item;
-
-	lock_take(&free_lock);
-	item = free_items;
-	if (item)
-		free_items = item->all_next;
-	lock_drop(&free_lock);
-	if (!item)
-		item = slab_more(sizeof(*item));
-	if (item)
-		memset(item, 0, sizeof(*item));
-	return item;
+	return n == EPITEM_NONE ? NULL : &sh->item[n % EPSHARE_ITEMS];
 }
 
-static void item_free(struct epitem *item)
+static uint32_t number(const struct epshare *sh, const struct epitem *item)
 {
-	lock_take(&free_lock);
-	item->all_next = free_items;
-	free_items = item;
-	lock_drop(&free_lock);
+	return (uint32_t)(item - sh->item);
 }
 
-static struct epitem **head_of(struct epset *ep, const struct wsock *ws)
+static uint32_t *head_of(struct epshare *sh, uint32_t sock)
 {
-	return ws->index < ep->map_size ? &ep->map[ws->index] : &ep->quiet;
+	return sock < EPSHARE_SOCKS ? &sh->map[sock] : &sh->quiet;
 }
 
-static void ready_push(struct epset *ep, struct epitem *item)
+static void ready_push(struct epshare *sh, struct epitem *item)
 {
 	if (item->queued)
 		return;
-	item->queued = true;
-	item->ready_next = NULL;
-	item->ready_prev = ep->ready_last;
-	if (ep->ready_last)
-		ep->ready_last->ready_next = item;
+	item->queued = 1;
+	item->ready_next = EPITEM_NONE;
+	item->ready_prev = sh->ready_last;
+	if (sh->ready_last)
+		at(sh, sh->ready_last)->ready_next = number(sh, item);
 	else
-		ep->ready_first = item;
-	ep->ready_last = item;
-	ep->ready_count++;
+		sh->ready_first = number(sh, item);
+	sh->ready_last = number(sh, item);
+	sh->ready_count++;
 }
 
-static void ready_remove(struct epset *ep, struct epitem *item)
+static void ready_remove(struct epshare *sh, struct epitem *item)
 {
 	if (!item->queued)
 		return;
 	if (item->ready_prev)
-		item->ready_prev->ready_next = item->ready_next;
+		at(sh, item->ready_prev)->ready_next = item->ready_next;
 	else
-		ep->ready_first = item->ready_next;
+		sh->ready_first = item->ready_next;
 	if (item->ready_next)
-		item->ready_next->ready_prev = item->ready_prev;
+		at(sh, item->ready_next)->ready_prev = item->ready_prev;
 	else
-		ep->ready_last = item->ready_prev;
-	item->queued = false;
-	ep->ready_count--;
+		sh->ready_last = item->ready_prev;
+	item->queued = 0;
+	sh->ready_count--;
 }
 
-struct epitem *epset_first(struct epset *ep, const struct wsock *ws)
+static void link_item(struct epshare *sh, struct epitem *item)
 {
-	struct epitem *item = *head_of(ep, ws);
+	uint32_t *head = head_of(sh, item->sock);
 
-	while (item && item->ws != ws)
-		item = item->same;
-	return item;
-}
-
-struct epitem *epset_find(struct epset *ep, const struct wsock *ws, int fd)
-{
-	struct epitem *item = *head_of(ep, ws);
-
-	while (item && (item->ws != ws || item->fd != fd))
-		item = item->same;
-	return item;
-}
-
-struct epitem *epset_add(struct epset *ep, struct wsock *ws, int fd,
-			 const struct epoll_event *event)
-{
-	struct epitem **head = head_of(ep, ws);
-	struct epitem *item = item_new();
-
-	if (!item)
-		return NULL;
-	item->ws = ws;
-	item->fd = fd;
 	item->same = *head;
-	*head = item;
-	item->all_next = ep->all;
-	if (ep->all)
-		ep->all->all_prev = item;
-	ep->all = item;
-	ep->items++;
-	epset_modify(ep, item, event);
+	*head = number(sh, item);
+	item->all_prev = EPITEM_NONE;
+	item->all_next = sh->all;
+	if (sh->all)
+		at(sh, sh->all)->all_prev = number(sh, item);
+	sh->all = number(sh, item);
+	sh->items++;
+}
+
+static void item_free(struct epshare *sh, struct epitem *item)
+{
+	item->all_next = sh->free;
+	sh->free = number(sh, item);
+}
+
+static struct epitem *item_new(struct epshare *sh)
+{
+	struct epitem *item = at(sh, sh->free);
+
+	if (item) {
+		sh->free = item->all_next;
+		return item;
+	}
+	if (sh->fresh + 1 >= EPSHARE_ITEMS)
+		return NULL;
+	return &sh->item[++sh->fresh];
+}
+
+struct epitem *epshare_first(struct epshare *sh, uint32_t sock, uint32_t gen)
+{
+	struct epitem *item = at(sh, *head_of(sh, sock));
+
+	while (item && (item->sock != sock || item->gen != gen))
+		item = at(sh, item->same);
 	return item;
 }
 
-void epset_modify(struct epset *ep, struct epitem *item, const struct epoll_event *event)
+struct epitem *epshare_find(struct epshare *sh, const struct epkey *key)
 {
-	item->interest = event->events | EPOLLERR | EPOLLHUP;
-	item->data = event->data.u64;
-	ready_push(ep, item);
+	struct epitem *item = at(sh, *head_of(sh, key->sock));
+
+	while (item && (item->sock != key->sock || item->gen != key->gen || item->fd != key->fd))
+		item = at(sh, item->same);
+	return item;
 }
 
-void epset_remove(struct epset *ep, struct epitem *item)
+/* The slot's sockets before this one are closed. */
+static void drop_stale(struct epshare *sh, const struct epkey *key)
 {
-	struct epitem **p = head_of(ep, item->ws);
+	struct epitem *next;
 
-	while (*p && *p != item)
-		p = &(*p)->same;
-	if (*p)
-		*p = item->same;
-	ready_remove(ep, item);
-	if (item->all_prev)
-		item->all_prev->all_next = item->all_next;
-	else
-		ep->all = item->all_next;
-	if (item->all_next)
-		item->all_next->all_prev = item->all_prev;
-	ep->items--;
-	item_free(item);
-}
-
-static void mark_slot(struct epset *ep, uint32_t index, uint32_t gen, bool any_gen)
-{
-	for (struct epitem *item = ep->map[index]; item; item = item->same) {
-		if (any_gen || item->ws->gen == gen)
-			ready_push(ep, item);
+	if (key->sock >= EPSHARE_SOCKS)
+		return;
+	for (struct epitem *item = at(sh, sh->map[key->sock]); item; item = next) {
+		next = at(sh, item->same);
+		if (item->gen != key->gen)
+			epshare_remove(sh, item);
 	}
 }
 
-void epset_mark(struct epset *ep, uint32_t index, uint32_t gen)
+struct epitem *epshare_add(struct epshare *sh, const struct epkey *key,
+			   const struct epoll_event *event)
 {
-	if (index >= ep->map_size)
+	struct epitem *item;
+
+	drop_stale(sh, key);
+	item = item_new(sh);
+	if (!item)
+		return NULL;
+	memset(item, 0, sizeof(*item));
+	item->sock = key->sock;
+	item->gen = key->gen;
+	item->fd = key->fd;
+	item->type = key->type;
+	link_item(sh, item);
+	epshare_modify(sh, item, event);
+	item->used = 1;
+	return item;
+}
+
+void epshare_modify(struct epshare *sh, struct epitem *item, const struct epoll_event *event)
+{
+	item->interest = event->events | EPOLLERR | EPOLLHUP;
+	item->data = event->data.u64;
+	ready_push(sh, item);
+}
+
+void epshare_remove(struct epshare *sh, struct epitem *item)
+{
+	uint32_t *p = head_of(sh, item->sock);
+
+	item->used = 0;
+	while (*p && at(sh, *p) != item)
+		p = &at(sh, *p)->same;
+	if (*p)
+		*p = item->same;
+	ready_remove(sh, item);
+	if (item->all_prev)
+		at(sh, item->all_prev)->all_next = item->all_next;
+	else
+		sh->all = item->all_next;
+	if (item->all_next)
+		at(sh, item->all_next)->all_prev = item->all_prev;
+	sh->items--;
+	item_free(sh, item);
+}
+
+void epshare_rebuild(struct epshare *sh)
+{
+	for (uint32_t n = 1; n <= sh->fresh; n++)
+		*head_of(sh, sh->item[n].sock) = EPITEM_NONE;
+	sh->all = sh->free = sh->quiet = sh->items = EPITEM_NONE;
+	sh->ready_first = sh->ready_last = sh->ready_count = 0;
+	for (uint32_t n = 1; n <= sh->fresh; n++) {
+		struct epitem *item = &sh->item[n];
+
+		item->queued = 0;
+		if (item->used) {
+			link_item(sh, item);
+			ready_push(sh, item);
+		} else {
+			item_free(sh, item);
+		}
+	}
+}
+
+static void mark_slot(struct epshare *sh, uint32_t sock, uint32_t gen, bool any_gen)
+{
+	for (struct epitem *item = at(sh, sh->map[sock]); item; item = at(sh, item->same)) {
+		if (any_gen || item->gen == gen)
+			ready_push(sh, item);
+	}
+}
+
+void epshare_mark(struct epshare *sh, uint32_t sock, uint32_t gen)
+{
+	uint32_t first;
+
+	if (sock >= EPSHARE_SOCKS)
 		return;
-	mark_slot(ep, index, gen, false);
+	mark_slot(sh, sock, gen, false);
 	/* A slot that was a shard once may be a socket by now: a look too many harms nobody. */
-	if (ep->shards && ep->shards[index])
-		mark_slot(ep, ep->shards[index] - 1, 0, true);
+	first = sh->shard[sock];
+	if (first && first <= EPSHARE_SOCKS)
+		mark_slot(sh, first - 1, 0, true);
 }
 
-void epset_mark_all(struct epset *ep)
+void epshare_mark_all(struct epshare *sh)
 {
-	for (struct epitem *item = ep->all; item; item = item->all_next)
-		ready_push(ep, item);
+	for (struct epitem *item = at(sh, sh->all); item; item = at(sh, item->all_next))
+		ready_push(sh, item);
 }
 
-uint32_t epset_interest(struct epset *ep, const struct wsock *ws)
+uint32_t epshare_interest(struct epshare *sh, uint32_t sock, uint32_t gen)
 {
 	uint32_t interest = 0;
 
-	for (struct epitem *item = *head_of(ep, ws); item; item = item->same) {
-		if (item->ws == ws)
+	for (struct epitem *item = at(sh, *head_of(sh, sock)); item; item = at(sh, item->same)) {
+		if (item->sock == sock && item->gen == gen)
 			interest |= item->interest;
 	}
 	return interest;
@@ -179,10 +232,15 @@ static uint32_t wanted(uint32_t interest)
 	return want;
 }
 
-static uint32_t look_at(const struct epitem *item, epset_events_fn look)
+static uint32_t look_at(const struct epitem *item, epitem_events_fn look)
 {
-	uint32_t events = look(item->ws, wanted(item->interest));
+	uint32_t events;
 
+	if (item->interest == 0)
+		return 0;
+	events = look(item, wanted(item->interest));
+	if (events == EPITEM_GONE)
+		return events;
 	if (events & EPOLLIN)
 		events |= EPOLLRDNORM;
 	if (events & EPOLLOUT)
@@ -190,21 +248,23 @@ static uint32_t look_at(const struct epitem *item, epset_events_fn look)
 	return events & item->interest & EPOLL_BITS;
 }
 
-int epset_collect(struct epset *ep, struct epoll_event *events, int max, epset_events_fn look)
+int epshare_collect(struct epshare *sh, struct epoll_event *events, int max, epitem_events_fn look)
 {
-	unsigned int left = ep->ready_count;
+	unsigned int left = sh->ready_count;
 	int n = 0;
 
 	/* Each item once, also those that go back to the end of the list. */
 	while (left-- > 0 && n < max) {
-		struct epitem *item = ep->ready_first;
+		struct epitem *item = at(sh, sh->ready_first);
 		uint32_t got;
 
-		ready_remove(ep, item);
-		if (item->interest == 0)
-			continue;
+		if (!item)
+			break;
+		ready_remove(sh, item);
 		got = look_at(item, look);
-		if (!got)
+		if (got == EPITEM_GONE)
+			epshare_remove(sh, item);
+		if (!got || got == EPITEM_GONE)
 			continue;
 		events[n].events = got;
 		events[n].data.u64 = item->data;
@@ -212,15 +272,24 @@ int epset_collect(struct epset *ep, struct epoll_event *events, int max, epset_e
 		if (item->interest & EPOLLONESHOT)
 			item->interest = 0;
 		else if (!(item->interest & EPOLLET))
-			ready_push(ep, item);
+			ready_push(sh, item);
 	}
 	return n;
 }
 
-void epset_items_lock(bool take)
+bool epshare_has_event(struct epshare *sh, epitem_events_fn look)
 {
-	if (take)
-		lock_take(&free_lock);
-	else
-		lock_drop(&free_lock);
+	struct epitem *item;
+
+	while ((item = at(sh, sh->ready_first)) != NULL) {
+		uint32_t got = look_at(item, look);
+
+		if (got && got != EPITEM_GONE)
+			return true;
+		if (got == EPITEM_GONE)
+			epshare_remove(sh, item);
+		else
+			ready_remove(sh, item);
+	}
+	return false;
 }

@@ -1,75 +1,131 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The weir sockets of an epoll set and its ready list, as pure data: no system call, no clock.
+ * Epoll sets: the weir sockets of a set, its ready list, and what belongs to a process.
+ *
+ * A set is an open file description: after fork() parent and child have the same one. What it holds
+ * is therefore in memory that forked processes share (struct epshare), made with the set, and
+ * refers to items by their number and to sockets by slot and generation. Its channels are held by
+ * each process that has the set, and its bell is inherited like any descriptor.
  *
  * As in Linux an item is known by (socket, descriptor). Completions only say "look at this socket":
- * epset_mark() puts its items on the ready list. epset_collect() evaluates each once: what has no
- * event leaves the list until the next completion; what is reported stays at the list's end when
- * level-triggered, leaves it when edge-triggered, and is disabled when one-shot.
+ * epshare_mark() puts its items on the ready list. epshare_collect() evaluates each once: what has
+ * no event leaves the list until the next completion; what is reported stays at the list's end when
+ * level-triggered, leaves it when edge-triggered, and is disabled when one-shot. A socket that is
+ * closed while its items are here (by another process) has another generation: they go when seen.
  *
- * Threads: everything under the set's lock.
+ * Threads: everything that takes a struct epshare under the set's lock.
  */
 #ifndef WEIR_SHIM_EPSET_H
 #define WEIR_SHIM_EPSET_H
 
 #include "shim/shim.h"
 
-struct epitem {
-	struct wsock *ws;
-	int fd;
-	uint32_t interest; /* EPOLL*; 0 while a one-shot item is disabled */
-	uint64_t data;
-	bool queued;
-	struct epitem *same; /* next item of the same socket */
-	struct epitem *ready_next, *ready_prev;
-	struct epitem *all_next, *all_prev; /* also the free list */
-};
+#define EPSHARE_ITEMS (1u << 20)
+#define EPSHARE_SOCKS (1u << 20)
+#define EPITEM_NONE 0u
 
 /* Data of the kernel's set that no program has: our own descriptors in there. */
 #define EPSET_TAG_BELL 0x7265692e6c6c6562ull
 #define EPSET_TAG_SESSION 0x7265692e73736573ull
 
+struct epitem {
+	uint32_t sock, gen; /* ABI_SOCK_NONE: one that the engine does not know, never ready */
+	int fd;
+	uint32_t interest; /* EPOLL*; 0 while a one-shot item is disabled */
+	uint64_t data;
+	uint32_t same; /* next item of the same slot */
+	uint32_t ready_next, ready_prev;
+	uint32_t all_next, all_prev; /* also the free list */
+	uint8_t used;		     /* written last when it comes, first when it goes */
+	uint8_t queued;
+	uint8_t type; /* SOCK_* */
+};
+
+/* What a socket is for an item. */
+struct epkey {
+	uint32_t sock, gen;
+	int fd;
+	uint8_t type;
+};
+
+struct epshare {
+	_Atomic uint32_t lock;	    /* 0 or the thread that has it */
+	_Atomic uint32_t sleepers;  /* threads of all processes */
+	_Atomic uint32_t has_socks; /* a weir socket was ever added */
+	_Atomic uint32_t forked;    /* other processes have the set, or had it */
+	uint32_t items, fresh, free;
+	uint32_t all, quiet;
+	uint32_t ready_first, ready_last, ready_count;
+	int32_t kernel_items;
+	int64_t kernel_look_ns;
+	uint64_t channel_at[ABI_MAX_WORKERS]; /* in the arena; 0: none */
+	uint32_t overflow_seen[ABI_MAX_WORKERS];
+	/* By slot in the arena's table: the first item, and where it is the shard of a listener (a
+	 * datagram socket) its first slot plus one. */
+	uint32_t map[EPSHARE_SOCKS];
+	uint32_t shard[EPSHARE_SOCKS];
+	struct epitem item[EPSHARE_ITEMS];
+};
+
 struct epset {
 	struct obj obj;
-	int fd; /* the kernel's set */
-	struct lock lock;
-	struct epitem **map; /* by index in the arena's socket table */
-	uint32_t map_size;
-	uint32_t *shards; /* slot of a listener's (datagram socket's) shard -> index of its first
-			   * slot plus one; NULL while there is only one worker */
-	struct epitem *quiet; /* items of sockets that the engine does not know: never ready */
-	struct epitem *all;
-	unsigned int items;
-	struct epitem *ready_first, *ready_last;
-	unsigned int ready_count;
-	/* epoll.c */
-	int bell; /* ABI_BELL_EVENT, of the channels */
-	int kick; /* an eventfd of our own: threads wake each other */
-	uint32_t epoch;
-	int kernel_items;
-	int64_t kernel_look_ns;
-	_Atomic uint32_t sleepers;
-	_Atomic bool has_socks; /* a weir socket was ever added */
-	struct abi_channel *channel[ABI_MAX_WORKERS];
-	uint32_t overflow_seen[ABI_MAX_WORKERS];
+	int fd;		    /* the kernel's set: one of the program's own descriptors of it */
+	struct epshare *sh; /* never given back: who closes it under another's feet harms itself */
+	int bell;	    /* ABI_BELL_EVENT, of the channels */
+	int kick;	    /* an eventfd of our own: threads wake each other */
 	struct epset *next_set;
 };
 
-typedef uint32_t (*epset_events_fn)(struct wsock *ws, uint32_t interest);
+/* The events of the item's socket (for the interest given); EPITEM_GONE: there is no such socket.
+ */
+#define EPITEM_GONE SLOT_GONE
+typedef uint32_t (*epitem_events_fn)(const struct epitem *item, uint32_t interest);
+uint32_t epitem_events(const struct epitem *item, uint32_t interest); /* epwait.c */
 
-struct epitem *epset_find(struct epset *ep, const struct wsock *ws, int fd);
+/* ---- epset.c: pure data, no system call, no clock ---- */
+
+struct epitem *epshare_find(struct epshare *sh, const struct epkey *key);
 /* Any item of the socket; NULL: none. */
-struct epitem *epset_first(struct epset *ep, const struct wsock *ws);
-/* A new item, on the ready list to be looked at. NULL: no memory. */
-struct epitem *epset_add(struct epset *ep, struct wsock *ws, int fd,
-			 const struct epoll_event *event);
-void epset_modify(struct epset *ep, struct epitem *item, const struct epoll_event *event);
-void epset_remove(struct epset *ep, struct epitem *item);
+struct epitem *epshare_first(struct epshare *sh, uint32_t sock, uint32_t gen);
+/* A new item, on the ready list to be looked at. NULL: no room. */
+struct epitem *epshare_add(struct epshare *sh, const struct epkey *key,
+			   const struct epoll_event *event);
+void epshare_modify(struct epshare *sh, struct epitem *item, const struct epoll_event *event);
+void epshare_remove(struct epshare *sh, struct epitem *item);
 /* The socket in this slot has changed. */
-void epset_mark(struct epset *ep, uint32_t index, uint32_t gen);
-void epset_mark_all(struct epset *ep);
+void epshare_mark(struct epshare *sh, uint32_t sock, uint32_t gen);
+void epshare_mark_all(struct epshare *sh);
 /* The union of what the socket's items want. */
-uint32_t epset_interest(struct epset *ep, const struct wsock *ws);
-int epset_collect(struct epset *ep, struct epoll_event *events, int max, epset_events_fn look);
+uint32_t epshare_interest(struct epshare *sh, uint32_t sock, uint32_t gen);
+int epshare_collect(struct epshare *sh, struct epoll_event *events, int max, epitem_events_fn look);
+/* Is there an event? Nothing is taken, but items without one leave the list. */
+bool epshare_has_event(struct epshare *sh, epitem_events_fn look);
+/* Who held the lock was killed in the middle of something: make the lists anew, look at all. */
+void epshare_rebuild(struct epshare *sh);
+
+/* ---- eplife.c ---- */
+
+/* False: this thread has it already (a signal handler that uses the set its thread is using). */
+bool epset_lock(struct epset *ep);
+static inline void epset_unlock(struct epset *ep)
+{
+	atomic_store_explicit(&ep->sh->lock, 0, memory_order_release);
+}
+/* Every set of this process, one after the other. */
+void epset_each(void (*fn)(struct epset *ep, void *arg), void *arg);
+
+/* ---- epkernel.c: the kernel's set ---- */
+
+/* Wake one that sleeps. */
+void epset_kick(struct epset *ep);
+/* What wakes sleepers is in the kernel's set: a channel with each worker that has a bit, the bell,
+ * and the session. Under the lock. 0 or -errno. */
+int epset_make_channels(struct epset *ep, uint32_t workers);
+void epset_channels(const struct epset *ep, struct abi_channel *channels[ABI_MAX_WORKERS]);
+void epset_watch_session(struct epset *ep);
+/* What the kernel's set has now, without what is ours. */
+int epset_kernel_look(struct epset *ep, struct epoll_event *events, int max);
+int epset_kernel_strip(struct epoll_event *events, int n);
+bool epset_kernel_due(struct epset *ep, bool force);
 
 #endif

@@ -64,9 +64,9 @@ static struct sock_filter *memory(struct sock_filter *at)
 
 size_t confine_rules(struct sock_filter *out, struct confine_fds fds)
 {
-	static const uint32_t any[] = { SYS_sched_yield,   SYS_ppoll,	      SYS_gettid,
-					SYS_getpid,	   SYS_clock_gettime, SYS_munmap,
-					SYS_rt_sigprocmask };
+	static const uint32_t any[] = { SYS_sched_yield,    SYS_ppoll,	       SYS_gettid,
+					SYS_getpid,	    SYS_clock_gettime, SYS_munmap,
+					SYS_rt_sigprocmask, SYS_epoll_pwait2 };
 	static const uint32_t own[] = { SYS_read,    SYS_write, SYS_sendmsg,
 					SYS_recvmsg, SYS_close, SYS_epoll_pwait };
 	struct sock_filter *at = out, *arch;

@@ -66,13 +66,11 @@ static void locks(bool take)
 		owners_lock(true);
 		lock_take(&session.lock);
 		channels_lock(true);
-		epset_items_lock(true);
 		fdtab_lock(true);
 		signals_lock(true);
 	} else {
 		signals_lock(false);
 		fdtab_lock(false);
-		epset_items_lock(false);
 		channels_lock(false);
 		lock_drop(&session.lock);
 		owners_lock(false);
@@ -85,6 +83,7 @@ static void prepare(void)
 	lock_take(&fork_lock);
 	lock_take(&exec_lock);
 	child_fd = -1;
+	epset_before_fork();
 	if (atomic_load(&session.attached) && !session_is_dead()) {
 		create_all();
 		child_fd = session_for_child(NULL, 0);

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -10,55 +11,38 @@
 
 #define SOCKS 8u
 
-struct session session = { .fd = -1 };
-
 static struct abi_sock arena_socks[SOCKS];
-static struct epitem *map[SOCKS];
-static struct wsock socks[SOCKS];
-static struct epset ep;
+static struct epshare *sh;
 static struct epoll_event events[16];
 static unsigned int looks;
 
-/* As the shim's own: never given back, the items are used again. */
-void *slab_more(size_t bytes)
+static uint32_t gen_of(unsigned int i)
 {
-	static struct epitem slab[32];
-	static unsigned int used;
-
-	assert_int_equal(bytes, sizeof(slab[0]));
-	assert_true(used < 32);
-	return &slab[used++];
+	return arena_socks[i].gen;
 }
 
-void lock_take(struct lock *lock)
+static struct epkey key(unsigned int i, int fd)
 {
-	lock->word = 1;
+	return (struct epkey){ .sock = i, .gen = gen_of(i), .fd = fd, .type = SOCK_STREAM };
 }
 
-void lock_drop(struct lock *lock)
-{
-	lock->word = 0;
-}
-
-static uint32_t look(struct wsock *ws, uint32_t interest)
+static uint32_t look(const struct epitem *item, uint32_t interest)
 {
 	looks++;
-	return app_sock_events(ws->shm);
+	if (item->gen != gen_of(item->sock))
+		return EPITEM_GONE;
+	return app_sock_events(&arena_socks[item->sock]);
 }
 
 static int setup(void **state)
 {
-	memset(&ep, 0, sizeof(ep));
-	memset(map, 0, sizeof(map));
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(sh, MAP_FAILED);
 	memset(arena_socks, 0, sizeof(arena_socks));
-	memset(socks, 0, sizeof(socks));
-	ep.map = map;
-	ep.map_size = SOCKS;
 	looks = 0;
 	for (unsigned int i = 0; i < SOCKS; i++) {
-		socks[i].shm = &arena_socks[i];
-		socks[i].index = i;
-		socks[i].gen = 10 + i;
+		arena_socks[i].gen = 10 + i;
 		arena_socks[i].state = ABI_S_OPEN | ABI_S_STREAM | ABI_S_CONNECTED;
 		arena_socks[i].rx_size_bytes = 4096;
 		arena_socks[i].tx_size_bytes = 4096;
@@ -68,28 +52,39 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	while (ep.all)
-		epset_remove(&ep, ep.all);
-	assert_int_equal(ep.ready_count, 0);
+	while (sh->all)
+		epshare_remove(sh, &sh->item[sh->all]);
+	assert_int_equal(sh->ready_count, 0);
+	assert_int_equal(sh->items, 0);
+	munmap(sh, sizeof(*sh));
 	return 0;
+}
+
+static struct epitem *find(unsigned int i, int fd)
+{
+	struct epkey k = key(i, fd);
+
+	return epshare_find(sh, &k);
 }
 
 static void add(unsigned int i, int fd, uint32_t bits)
 {
 	struct epoll_event e = { .events = bits, .data.fd = fd };
 
-	assert_non_null(epset_add(&ep, &socks[i], fd, &e));
+	struct epkey k = key(i, fd);
+
+	assert_non_null(epshare_add(sh, &k, &e));
 }
 
 static int collect(void)
 {
-	return epset_collect(&ep, events, 16, look);
+	return epshare_collect(sh, events, 16, look);
 }
 
 static void data_arrives(unsigned int i, unsigned int bytes)
 {
 	arena_socks[i].rx_tail += bytes;
-	epset_mark(&ep, i, socks[i].gen);
+	epshare_mark(sh, i, gen_of(i));
 }
 
 static void test_level_stays_until_read(void **state)
@@ -127,7 +122,7 @@ static void test_edge_is_told_at_add_and_mod(void **state)
 	add(1, 5, EPOLLOUT | EPOLLET);
 	assert_int_equal(collect(), 1);
 	assert_int_equal(collect(), 0);
-	epset_modify(&ep, epset_find(&ep, &socks[1], 5), &e);
+	epshare_modify(sh, find(1, 5), &e);
 	assert_int_equal(collect(), 1);
 }
 
@@ -140,7 +135,7 @@ static void test_oneshot_is_disabled(void **state)
 	assert_int_equal(collect(), 1);
 	data_arrives(1, 1);
 	assert_int_equal(collect(), 0);
-	epset_modify(&ep, epset_find(&ep, &socks[1], 5), &e);
+	epshare_modify(sh, find(1, 5), &e);
 	assert_int_equal(collect(), 1);
 }
 
@@ -148,7 +143,7 @@ static void test_hup_and_err_are_always_told(void **state)
 {
 	add(1, 5, 0);
 	arena_socks[1].state |= ABI_S_RESET;
-	epset_mark(&ep, 1, socks[1].gen);
+	epshare_mark(sh, 1, gen_of(1));
 	assert_int_equal(collect(), 1);
 	assert_int_equal(events[0].events, EPOLLHUP);
 }
@@ -159,7 +154,7 @@ static void test_rdhup_only_when_asked(void **state)
 	add(2, 6, EPOLLIN | EPOLLRDHUP);
 	for (unsigned int i = 1; i <= 2; i++) {
 		arena_socks[i].state |= ABI_S_RX_EOF;
-		epset_mark(&ep, i, socks[i].gen);
+		epshare_mark(sh, i, gen_of(i));
 	}
 	assert_int_equal(collect(), 2);
 	assert_int_equal(events[0].events, EPOLLIN);
@@ -172,10 +167,10 @@ static void test_turns_when_there_is_more_than_room(void **state)
 		add(i, (int)i, EPOLLIN);
 		data_arrives(i, 1);
 	}
-	assert_int_equal(epset_collect(&ep, events, 2, look), 2);
+	assert_int_equal(epshare_collect(sh, events, 2, look), 2);
 	assert_int_equal(events[0].data.fd, 0);
 	assert_int_equal(events[1].data.fd, 1);
-	assert_int_equal(epset_collect(&ep, events, 2, look), 2);
+	assert_int_equal(epshare_collect(sh, events, 2, look), 2);
 	assert_int_equal(events[0].data.fd, 2);
 	assert_int_equal(events[1].data.fd, 3);
 }
@@ -185,8 +180,10 @@ static void test_stale_generation_is_ignored(void **state)
 	add(1, 5, EPOLLIN);
 	assert_int_equal(collect(), 0);
 	looks = 0;
-	epset_mark(&ep, 1, 9);
-	epset_mark(&ep, SOCKS + 5, 1);
+	epshare_mark(sh, 1, 9);
+	epshare_mark(sh, SOCKS + 5, 1);
+	epshare_mark(sh, EPSHARE_SOCKS, 1);
+	epshare_mark(sh, ABI_SOCK_NONE, 1);
 	assert_int_equal(collect(), 0);
 	assert_int_equal(looks, 0);
 }
@@ -198,15 +195,16 @@ static void test_dups_are_items_of_their_own(void **state)
 	data_arrives(1, 1);
 	assert_int_equal(collect(), 2);
 	assert_int_equal(collect(), 1);
-	assert_int_equal(epset_interest(&ep, &socks[1]) & (EPOLLIN | EPOLLET), EPOLLIN | EPOLLET);
-	epset_remove(&ep, epset_find(&ep, &socks[1], 5));
-	assert_null(epset_find(&ep, &socks[1], 5));
-	assert_non_null(epset_first(&ep, &socks[1]));
-	epset_remove(&ep, epset_find(&ep, &socks[1], 6));
-	assert_null(epset_first(&ep, &socks[1]));
-	assert_int_equal(ep.items, 0);
-	assert_null(ep.ready_first);
-	assert_null(ep.all);
+	assert_int_equal(epshare_interest(sh, 1, gen_of(1)) & (EPOLLIN | EPOLLET),
+			 EPOLLIN | EPOLLET);
+	epshare_remove(sh, find(1, 5));
+	assert_null(find(1, 5));
+	assert_non_null(epshare_first(sh, 1, gen_of(1)));
+	epshare_remove(sh, find(1, 6));
+	assert_null(epshare_first(sh, 1, gen_of(1)));
+	assert_int_equal(sh->items, 0);
+	assert_int_equal(sh->ready_first, EPITEM_NONE);
+	assert_int_equal(sh->all, EPITEM_NONE);
 }
 
 static void test_removed_while_ready(void **state)
@@ -215,7 +213,7 @@ static void test_removed_while_ready(void **state)
 		add(i, (int)i, EPOLLIN);
 		data_arrives(i, 1);
 	}
-	epset_remove(&ep, epset_find(&ep, &socks[1], 1));
+	epshare_remove(sh, find(1, 1));
 	assert_int_equal(collect(), 2);
 	assert_int_equal(events[0].data.fd, 0);
 	assert_int_equal(events[1].data.fd, 2);
@@ -227,7 +225,7 @@ static void test_mark_all_after_an_overflow(void **state)
 		add(i, (int)i, EPOLLIN | EPOLLET);
 	assert_int_equal(collect(), 0);
 	arena_socks[2].rx_tail += 1;
-	epset_mark_all(&ep);
+	epshare_mark_all(sh);
 	assert_int_equal(collect(), 1);
 	assert_int_equal(events[0].data.fd, 2);
 }
@@ -238,6 +236,71 @@ static void test_normal_data_names(void **state)
 	data_arrives(1, 1);
 	assert_int_equal(collect(), 1);
 	assert_int_equal(events[0].events, EPOLLRDNORM | EPOLLWRNORM);
+}
+
+/* Closed by another process: never told of, and out when it is seen, or when its slot has another
+ * socket. */
+static void test_closed_elsewhere(void **state)
+{
+	add(1, 5, EPOLLIN);
+	add(1, 6, EPOLLIN);
+	data_arrives(1, 1);
+	arena_socks[1].gen++;
+	assert_int_equal(collect(), 0);
+	assert_int_equal(sh->items, 0);
+	add(2, 7, EPOLLIN);
+	assert_int_equal(collect(), 0);
+	arena_socks[2].gen++;
+	add(2, 7, EPOLLIN);
+	assert_int_equal(sh->items, 1);
+	assert_int_equal(find(2, 7)->gen, gen_of(2));
+}
+
+/* Who held the lock was killed: whatever it had done to the lists, they are whole again. */
+static void test_rebuild(void **state)
+{
+	unsigned int seed = 5;
+
+	for (unsigned int i = 0; i < SOCKS; i++) {
+		add(i, (int)i, EPOLLIN);
+		add(i, (int)(i + 100), EPOLLIN | EPOLLET);
+	}
+	epshare_remove(sh, find(3, 3));
+	for (int round = 0; round < 100; round++) {
+		for (uint32_t n = 1; n <= sh->fresh; n++) {
+			struct epitem *item = &sh->item[n];
+
+			item->same = (uint32_t)rand_r(&seed) % (sh->fresh + 1);
+			item->ready_next = (uint32_t)rand_r(&seed) % (sh->fresh + 1);
+			item->all_next = (uint32_t)rand_r(&seed) % (sh->fresh + 1);
+			item->queued = (uint8_t)(rand_r(&seed) % 2);
+		}
+		sh->ready_first = (uint32_t)rand_r(&seed) % (sh->fresh + 1);
+		sh->all = sh->free = 0;
+		epshare_rebuild(sh);
+		assert_int_equal(sh->items, 2 * SOCKS - 1);
+		assert_int_equal(sh->ready_count, sh->items);
+		assert_null(find(3, 3));
+		assert_non_null(find(3, 103));
+		assert_int_equal(collect(), 0);
+		assert_int_equal(sh->ready_count, 0);
+	}
+	data_arrives(4, 1);
+	assert_int_equal(collect(), 2);
+	add(3, 3, EPOLLIN);
+	assert_int_equal(sh->fresh, 2 * SOCKS);
+}
+
+static void test_has_event_takes_nothing(void **state)
+{
+	add(1, 5, EPOLLIN | EPOLLET);
+	add(2, 6, EPOLLIN);
+	assert_false(epshare_has_event(sh, look));
+	data_arrives(1, 1);
+	for (int i = 0; i < 3; i++)
+		assert_true(epshare_has_event(sh, look));
+	assert_int_equal(collect(), 1);
+	assert_false(epshare_has_event(sh, look));
 }
 
 int main(void)
@@ -256,6 +319,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_removed_while_ready, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mark_all_after_an_overflow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_normal_data_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_closed_elsewhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rebuild, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_has_event_takes_nothing, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("shim: epoll set", tests, NULL, NULL);

@@ -32,6 +32,15 @@ void owner_gone(struct wsock *ws)
 {
 }
 
+void epset_fd_gone(struct epset *ep, int fd)
+{
+}
+
+bool epset_any_forked(void)
+{
+	return false;
+}
+
 void epset_sock_closed(struct wsock *ws)
 {
 	unwatched++;

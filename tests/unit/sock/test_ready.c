@@ -305,6 +305,63 @@ static void test_channels_run_out(void **state)
 	assert_int_equal(index, 77);
 }
 
+/* An epoll set's channel: of each process that has the set, and it goes with the last of them. */
+static void test_shared_channel(void **state)
+{
+	int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), mine = dup(bell);
+	struct session *child, *late;
+	struct psock l, c, s;
+	struct abi_channel *ch;
+	uint64_t offset, count;
+	uint32_t index;
+
+	prog_pair(&p, 80, &l, &c, &s);
+	assert_int_equal(session_channel(p.session, 0, bell, 64, &index, &offset), 0);
+	assert_int_equal(session_channel_hold(p.session, 0, index), -ENOENT);
+	session_channel_share(p.session, 0, index);
+	ch = (struct abi_channel *)((uint8_t *)p.arena + offset);
+	assert_int_equal(session_fork(p.session, 2, &child), 0);
+	assert_int_equal(session_fork(child, 3, &late), 0);
+	session_channel_free(late, 0, index);
+	assert_int_equal(session_channel_bell(late, 0, index), -1);
+	assert_int_equal(session_channel_hold(late, 0, index), 0);
+	assert_int_equal(session_channel_hold(late, 0, index), 0);
+	assert_int_equal(session_channel_bell(late, 0, index), bell);
+	prog_watch(&p, s, ch, ABI_EV_IN);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(ch), 1);
+	/* One dies, who may have been woken just now: the others are. */
+	(void)!read(mine, &count, sizeof(count));
+	session_destroy(child);
+	prog_run(&p);
+	assert_int_equal(read(mine, &count, sizeof(count)), sizeof(count));
+	session_channel_free(p.session, 0, index);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(ch), 1);
+	session_destroy(late);
+	prog_send(&p, c, "x", 1);
+	prog_run(&p);
+	assert_int_equal(session_channel_hold(p.session, 0, index), -ENOENT);
+	close(mine);
+}
+
+/* It has no session, so nothing may be submitted there. */
+static void test_shared_channel_takes_no_submissions(void **state)
+{
+	struct abi_channel *ch;
+	uint64_t offset;
+	uint32_t index;
+
+	assert_int_equal(session_channel(p.session, 0, -1, 64, &index, &offset), 0);
+	session_channel_share(p.session, 0, index);
+	ch = (struct abi_channel *)((uint8_t *)p.arena + offset);
+	assert_true(app_sq_push(p.arena, ch, &(struct abi_sqe){ .op = ABI_OP_RELEASE, .gen = 1 }));
+	prog_run(&p);
+	assert_non_null(session_broken(p.session));
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -320,6 +377,8 @@ int main(void)
 		T(test_bell),
 		T(test_bell_socket),
 		T(test_channels_run_out),
+		T(test_shared_channel),
+		T(test_shared_channel_takes_no_submissions),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
