@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* stdio on sockets, and what else the C library does to descriptors inside itself. */
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -109,23 +110,37 @@ static void *reads_with_cleanup(void *arg)
 	return NULL;
 }
 
-/* A thread that waits in fgets() is cancelled; the socket goes on working. */
-static void cancelled(void)
+static void cancel_reader(int fd)
 {
 	struct timespec moment = { .tv_nsec = 20000000 };
 	pthread_t thread;
 	void *result;
-	char c;
-	int a, b;
 
-	pair(&a, &b);
-	CHECK(pthread_create(&thread, NULL, reads_with_cleanup, fdopen(dup(a), "r")) == 0);
+	CHECK(pthread_create(&thread, NULL, reads_with_cleanup, fdopen(fd, "r")) == 0);
 	while (stage != 1)
 		sched_yield();
 	nanosleep(&moment, NULL);
 	CHECK(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0);
 	CHECK(result == PTHREAD_CANCELED && cleaned == 1 && stage == 1);
+}
+
+/* A thread that waits in fgets() is cancelled; the socket goes on working. */
+static void cancelled(void)
+{
+	int a, b;
+	char c;
+
+	pair(&a, &b);
+	cancel_reader(dup(a));
 	CHECK(write(b, "x", 1) == 1 && read(a, &c, 1) == 1 && c == 'x');
+}
+
+static void cancelled_pipe(void)
+{
+	int p[2];
+
+	CHECK(pipe(p) == 0);
+	cancel_reader(p[0]);
 }
 
 static FILE *from_handler;
@@ -157,6 +172,59 @@ static void interrupted(void)
 	CHECK(read(d, text, sizeof(text)) == 8 && memcmp(text, "handler\n", 8) == 0);
 	CHECK(stage == 1 && write(b, "x\n", 2) == 2);
 	CHECK(pthread_join(thread, NULL) == 0 && stage == 2);
+}
+
+static void *deep[64];
+static _Atomic int deep_count;
+
+static void trace(int sig)
+{
+	deep_count = backtrace(deep, 64);
+}
+
+/* Is an address of the function in the trace? It is less than a page long. */
+static int traced(void *function)
+{
+	for (int i = 0; i < deep_count; i++) {
+		uintptr_t at = (uintptr_t)deep[i], start = (uintptr_t)function;
+
+		if (at >= start && at < start + 4096)
+			return 1;
+	}
+	return 0;
+}
+
+static void trace_reader(int fd, int peer)
+{
+	struct sigaction act = { .sa_handler = trace, .sa_flags = SA_RESTART };
+	struct timespec moment = { .tv_nsec = 20000000 };
+	pthread_t thread;
+
+	stage = 0;
+	deep_count = 0;
+	sigaction(SIGUSR1, &act, NULL);
+	CHECK(pthread_create(&thread, NULL, reads, fdopen(fd, "r")) == 0);
+	while (stage != 1)
+		sched_yield();
+	nanosleep(&moment, NULL);
+	pthread_kill(thread, SIGUSR1);
+	while (!deep_count)
+		sched_yield();
+	CHECK(write(peer, "x\n", 2) == 2 && pthread_join(thread, NULL) == 0);
+	CHECK(traced((void *)fgets) && traced((void *)reads));
+}
+
+/* Who looks at the stack of a thread that waits (debuggers, cancellation) sees through us. */
+static void unwound(void)
+{
+	void *warm[2];
+	int a, b, p[2];
+
+	backtrace(warm, 2); /* loads the unwinder */
+	pair(&a, &b);
+	trace_reader(a, b);
+	CHECK(pipe(p) == 0);
+	trace_reader(p[0], p[1]);
 }
 
 /* errno and what the C library sees of an error. */
@@ -289,7 +357,9 @@ static const struct shim_case cases[] = {
 	{ "bulk", bulk },
 	{ "standard", standard },
 	{ "cancelled", cancelled },
+	{ "cancelled_pipe", cancelled_pipe },
 	{ "interrupted", interrupted },
+	{ "unwound", unwound },
 	{ "errors", errors },
 	{ "spawned", spawned },
 	{ "registers", registers },
