@@ -179,8 +179,6 @@ static bool by_number_sock(long number, const long *a, long *r)
 {
 	int fd = (int)a[0];
 
-	if (!fd_sock(fd))
-		return false;
 	switch (number) {
 	case SYS_bind:
 		*r = bind(fd, PTR(1), (socklen_t)a[2]);
@@ -220,8 +218,11 @@ static bool by_number_sock(long number, const long *a, long *r)
 static bool by_number(long number, const long *a, long *r)
 {
 	if (by_number_wait(number, a, r) || by_number_fd(number, a, r) ||
-	    (fd_sock((int)a[0]) && by_number_data(number, a, r)) || by_number_sock(number, a, r) ||
 	    confine_by_number(number, a, r))
+		return true;
+	/* The names know each kind of object in the table; the shim's own are not the program's. */
+	if (fd_obj((int)a[0]) && !fd_private((int)a[0]) &&
+	    (by_number_data(number, a, r) || by_number_sock(number, a, r)))
 		return true;
 	if (number != SYS_splice || !(fd_sock((int)a[0]) || fd_sock((int)a[2])))
 		return false;
