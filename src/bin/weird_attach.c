@@ -79,17 +79,28 @@ static void attach_end(struct attach *a)
 {
 	control_watch_remove(&a->watch);
 	if (a->session) {
-		log_debug("%s (process %d) left", session_name(a->session),
-			  (int)session_pid(a->session));
+		if (!a->passed)
+			log_debug("%s (process %d) left", session_name(a->session),
+				  (int)session_pid(a->session));
 		control_park();
 		session_destroy(a->session);
 	}
+	attach_passed_free(a);
 	close(a->watch.fd);
 	*a->pprev = a->next;
 	if (a->next)
 		a->next->pprev = a->pprev;
 	connection_count--;
 	control_watch_free(&a->watch);
+}
+
+struct attach *attach_find(bool (*is)(const struct attach *a, uint64_t arg), uint64_t arg)
+{
+	struct attach *a = connections;
+
+	while (a && !is(a, arg))
+		a = a->next;
+	return a;
 }
 
 /* Is there room in the log for another broken rule? A program could break them all day. */
@@ -173,7 +184,7 @@ static bool receive_one(struct attach *a)
 	      : cut			   ? "descriptors that cannot be taken"
 					   : attach_msg_judge(msg, (size_t)len, n, &context);
 	if (!why) {
-		why = attach_do(attach_engine, a, msg, n ? fds[0] : -1);
+		why = attach_do(attach_engine, a, msg, fds);
 		n = 0; /* attach_do() has taken it */
 	}
 	while (n)
@@ -268,7 +279,7 @@ static bool tick_one(struct attach *a, uint64_t now_ns)
 		attach_expel(a, why);
 		return false;
 	}
-	if (!a->session && now_ns - a->opened_ns > HELLO_TIME_NS) {
+	if (!a->session && !a->passed && now_ns - a->opened_ns > HELLO_TIME_NS) {
 		attach_expel(a, "it said nothing");
 		return false;
 	}
@@ -278,7 +289,7 @@ static bool tick_one(struct attach *a, uint64_t now_ns)
 		if (!a->paused)
 			control_watch_set(&a->watch, EPOLLIN);
 	}
-	return a->paused || !a->session;
+	return a->paused || (!a->session && !a->passed);
 }
 
 int attach_tick(void)

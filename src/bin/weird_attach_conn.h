@@ -21,17 +21,34 @@ struct attach {
 	unsigned int tokens;
 	bool paused;
 	struct notes notes;
+	struct passed *passed; /* no program's, but a descriptor's that is passed; else NULL */
 };
 
 /* A connection with its session, or without one until HELLO. Owns fd from here on, closes it where
  * it answers NULL: no memory, or too many connections. */
 struct attach *attach_new(int fd, struct session *session, const struct peer *peer);
 
+/* The first one of which it is true, or NULL. */
+struct attach *attach_find(bool (*is)(const struct attach *a, uint64_t arg), uint64_t arg);
+
 /*
- * Do what a judged message (weird_attach_msg.h) says; fd is its descriptor, owned here, or -1.
+ * Do what a judged message (weird_attach_msg.h) says; fds are its descriptors, owned here.
  * NULL, or words for why the connection must end.
  */
-const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg, int fd);
+const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg,
+		      const int *fds);
+
+/* An answer. False: the program does not read what it is told; its connection is over. */
+struct abi_msg attach_answer_to(uint32_t type, int error);
+bool attach_answer(const struct attach *a, const struct abi_msg *msg, const int *fds,
+		   unsigned int n);
+bool attach_is_unix_socket(int fd, int type);
+
+/* weird_attach_pass.c: PASS and RECEIVE; descriptors are owned there. False: as attach_answer(), or
+ * descriptors of the wrong kind. */
+bool attach_pass(struct attach *a, const struct abi_msg *msg, const int fds[2]);
+bool attach_receive(struct attach *a, const struct abi_msg *msg, int fd);
+void attach_passed_free(struct attach *a);
 
 /* Tell a program why it cannot attach, if it listens. */
 void attach_tell(int fd, int error, const char *text);

@@ -18,14 +18,14 @@
 /* ---- answers ---- */
 
 /* False: the program does not read what it is told; its connection is over. */
-static bool answer(const struct attach *a, const struct abi_msg *msg, const int *fds,
+bool attach_answer(const struct attach *a, const struct abi_msg *msg, const int *fds,
 		   unsigned int n)
 {
+	size_t len = sizeof(*msg) + msg->word_count * sizeof(uint32_t);
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int) * (2 + ABI_MAX_WORKERS))];
 	} control;
-	size_t len = sizeof(*msg) + msg->word_count * sizeof(uint32_t);
 	struct iovec iov = { .iov_base = (void *)msg, .iov_len = len };
 	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
 
@@ -41,7 +41,7 @@ static bool answer(const struct attach *a, const struct abi_msg *msg, const int 
 	return sendmsg(a->watch.fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
 }
 
-static struct abi_msg answer_to(uint32_t type, int error)
+struct abi_msg attach_answer_to(uint32_t type, int error)
 {
 	return (struct abi_msg){
 		.type = type, .error = error, .version = ABI_VERSION, .pid = (uint32_t)getpid()
@@ -51,7 +51,7 @@ static struct abi_msg answer_to(uint32_t type, int error)
 /* The answer to HELLO and RESUME: the arena, the daemon's page, the bells. */
 static bool answer_arena(struct engine *engine, const struct attach *a, uint32_t type)
 {
-	struct abi_msg msg = answer_to(type, 0);
+	struct abi_msg msg = attach_answer_to(type, 0);
 	unsigned int workers = engine->worker_count;
 	int fds[2 + ABI_MAX_WORKERS];
 
@@ -61,7 +61,7 @@ static bool answer_arena(struct engine *engine, const struct attach *a, uint32_t
 		fds[2 + i] = session_worker_bell(a->session, i);
 	msg.arg[0] = session_arena(a->session)->size_bytes;
 	msg.arg[1] = workers;
-	return answer(a, &msg, fds, 2 + workers);
+	return attach_answer(a, &msg, fds, 2 + workers);
 }
 
 /* ---- messages ---- */
@@ -104,10 +104,10 @@ static bool do_hello(struct engine *engine, struct attach *a, const struct abi_m
 		a->session = NULL;
 		log_warn("%s (process %d) cannot attach: %s", name, (int)a->peer.pid,
 			 strerror(-err));
-		refusal = answer_to(msg->type, err);
+		refusal = attach_answer_to(msg->type, err);
 		snprintf(refusal.text, sizeof(refusal.text), "no memory for another program: %s",
 			 strerror(-err));
-		return answer(a, &refusal, NULL, 0);
+		return attach_answer(a, &refusal, NULL, 0);
 	}
 	log_debug("%s (process %d) attached", name, (int)a->peer.pid);
 	return answer_arena(engine, a, msg->type);
@@ -120,7 +120,7 @@ static bool do_resume(struct engine *engine, struct attach *a, const struct abi_
 	return answer_arena(engine, a, msg->type);
 }
 
-static bool is_unix_socket(int fd, int wanted)
+bool attach_is_unix_socket(int fd, int wanted)
 {
 	int domain = 0, type = 0;
 	socklen_t len = sizeof(int);
@@ -131,7 +131,7 @@ static bool is_unix_socket(int fd, int wanted)
 
 static bool do_channel(struct attach *a, const struct abi_msg *msg)
 {
-	struct abi_msg reply = answer_to(msg->type, 0);
+	struct abi_msg reply = attach_answer_to(msg->type, 0);
 	unsigned int worker = (unsigned int)msg->arg[1];
 	struct attach_bell bell;
 	uint64_t offset = 0;
@@ -150,7 +150,7 @@ static bool do_channel(struct attach *a, const struct abi_msg *msg)
 	}
 	reply.arg[0] = index;
 	reply.arg[1] = offset;
-	ok = answer(a, &reply, &bell.wait_fd, !reply.error && bell.wait_fd >= 0 ? 1 : 0);
+	ok = attach_answer(a, &reply, &bell.wait_fd, !reply.error && bell.wait_fd >= 0 ? 1 : 0);
 	if (bell.wait_fd >= 0)
 		close(bell.wait_fd);
 	return ok;
@@ -158,22 +158,22 @@ static bool do_channel(struct attach *a, const struct abi_msg *msg)
 
 static bool do_hold(struct attach *a, const struct abi_msg *msg)
 {
-	struct abi_msg reply = answer_to(msg->type, 0);
+	struct abi_msg reply = attach_answer_to(msg->type, 0);
 
 	control_park();
 	reply.error =
 		session_channel_hold(a->session, (unsigned int)msg->arg[1], (uint32_t)msg->arg[0]);
-	return answer(a, &reply, NULL, 0);
+	return attach_answer(a, &reply, NULL, 0);
 }
 
 /* Owns child_fd. The child's process id is what the parent says: it is for people only. */
 static bool do_fork(struct attach *a, const struct abi_msg *msg, int child_fd)
 {
-	struct abi_msg reply = answer_to(msg->type, 0);
+	struct abi_msg reply = attach_answer_to(msg->type, 0);
 	struct session *child = NULL;
 	struct peer peer = a->peer;
 
-	if (!is_unix_socket(child_fd, SOCK_SEQPACKET)) {
+	if (!attach_is_unix_socket(child_fd, SOCK_SEQPACKET)) {
 		close(child_fd);
 		return false;
 	}
@@ -189,7 +189,7 @@ static bool do_fork(struct attach *a, const struct abi_msg *msg, int child_fd)
 		session_destroy(child);
 		reply.error = -EAGAIN;
 	}
-	return answer(a, &reply, NULL, 0);
+	return attach_answer(a, &reply, NULL, 0);
 }
 
 static void do_note(struct attach *a, const struct abi_msg *msg)
@@ -216,7 +216,7 @@ static bool do_netif(struct engine *engine, struct attach *a, const struct abi_m
 	union {
 		struct abi_msg msg;
 		uint8_t bytes[sizeof(struct abi_msg) + sizeof(struct abi_netif)];
-	} reply = { .msg = answer_to(msg->type, 0) };
+	} reply = { .msg = attach_answer_to(msg->type, 0) };
 	struct abi_netif netif;
 
 	control_park();
@@ -225,10 +225,11 @@ static bool do_netif(struct engine *engine, struct attach *a, const struct abi_m
 		memcpy(reply.msg.words, &netif, sizeof(netif));
 		reply.msg.word_count = sizeof(netif) / sizeof(uint32_t);
 	}
-	return answer(a, &reply.msg, NULL, 0);
+	return attach_answer(a, &reply.msg, NULL, 0);
 }
 
-const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg, int fd)
+const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg,
+		      const int *fds)
 {
 	bool ok = true;
 
@@ -253,7 +254,7 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 		session_channel_free(a->session, (unsigned int)msg->arg[1], (uint32_t)msg->arg[0]);
 		break;
 	case ABI_MSG_FORK:
-		ok = do_fork(a, msg, fd);
+		ok = do_fork(a, msg, fds[0]);
 		break;
 	case ABI_MSG_NOTE:
 		do_note(a, msg);
@@ -261,13 +262,19 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 	case ABI_MSG_NETIF:
 		ok = do_netif(engine, a, msg);
 		break;
+	case ABI_MSG_PASS:
+		ok = attach_pass(a, msg, fds);
+		break;
+	case ABI_MSG_RECEIVE:
+		ok = attach_receive(a, msg, fds[0]);
+		break;
 	}
 	return ok ? NULL : "it does not read its answers, or sent a descriptor of the wrong kind";
 }
 
 void attach_tell(int fd, int error, const char *text)
 {
-	struct abi_msg msg = answer_to(ABI_MSG_HELLO, error);
+	struct abi_msg msg = attach_answer_to(ABI_MSG_HELLO, error);
 
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
 	if (send(fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

@@ -21,9 +21,24 @@ static const char *judge_shape(const struct abi_msg *msg, size_t len)
 		return "a message of the wrong length";
 	if (!memchr(msg->text, '\0', sizeof(msg->text)))
 		return "a text without an end";
+	if (msg->type == ABI_MSG_PASS)
+		return msg->word_count > ABI_PASS_WORDS ? "too many words" : NULL;
 	if (msg->word_count && (!takes_pairs(msg->type) || msg->word_count % 2))
 		return "words where none belong";
 	return NULL;
+}
+
+static unsigned int fds_of(uint32_t type)
+{
+	switch (type) {
+	case ABI_MSG_FORK:
+	case ABI_MSG_RECEIVE:
+		return 1;
+	case ABI_MSG_PASS:
+		return 2;
+	default:
+		return 0;
+	}
 }
 
 static const char *judge_channel(const struct abi_msg *msg, unsigned int workers)
@@ -46,7 +61,7 @@ const char *attach_msg_judge(const struct abi_msg *msg, size_t len, unsigned int
 
 	if (why)
 		return why;
-	if (fds != (msg->type == ABI_MSG_FORK ? 1 : 0))
+	if (fds != fds_of(msg->type))
 		return "the wrong number of descriptors";
 	if (!context->has_session)
 		return msg->type == ABI_MSG_HELLO ? NULL : "a first message that is not HELLO";

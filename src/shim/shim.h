@@ -157,8 +157,8 @@ void session_check(void);
 /* A request and its answer. send_fd: a descriptor to pass, or -1. 0 or -errno (also the answer's).
  */
 int session_request(struct abi_msg *msg, int send_fd);
-/* Likewise, with room bytes for an answer that has words. */
-int session_request_words(struct abi_msg *msg, size_t room, int send_fd);
+/* Likewise, with n descriptors, and room bytes for an answer that has words. */
+int session_request_words(struct abi_msg *msg, size_t room, const int *fds, unsigned int n);
 void session_note(const char *text);
 void session_notef(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A channel with a worker. *channel comes as NULL, and *bell becomes the descriptor to wait on, of
@@ -459,6 +459,11 @@ void process_init(void);
 /* The sockets that exec handed over (WEIR_SESSION in the environment), process/adopt.c. */
 void exec_adopt(void);
 void exec_keep_names(void);
+/* process/pass.c: does the message name a descriptor of ours? Then send it so. And look at what
+ * came with one. */
+bool pass_needed(const struct msghdr *msg);
+ssize_t pass_send(int fd, const struct msghdr *msg, int flags);
+void pass_received(const struct msghdr *msg);
 int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
 /* A handler begins in this thread: calls that wait are told. */
 void signals_count(int sig, bool restart);

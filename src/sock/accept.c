@@ -115,6 +115,7 @@ static bool taken(const struct sock *l, const struct sock *s)
 void accept_close(struct sock *l)
 {
 	accept_sync(l);
+	listener_leave(l);
 	while (l->queue != NULL) {
 		struct sock *s = l->queue;
 		bool was_taken = taken(l, s);

@@ -116,7 +116,7 @@ void dgram_publish(struct sock *s)
 
 /* ---- receive ---- */
 
-static bool sync_rx(struct sock *s)
+bool dgram_sync_rx(struct sock *s)
 {
 	uint32_t head = atomic_load_explicit(&s->abi->rx_head, memory_order_acquire);
 
@@ -186,7 +186,7 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 		}
 		sock_publish_rx_ring(s, &s->rx);
 	}
-	if (!sync_rx(s) || space > byte_ring_free(&s->rx)) {
+	if (!dgram_sync_rx(s) || space > byte_ring_free(&s->rx)) {
 		pcb->drops++;
 		pkt_drop(w, p, DROP_SOCKET_RCVBUFF);
 		return;

@@ -67,7 +67,7 @@ struct info_visit {
 static pid_t pid_of(const struct family *f, const struct sock *s)
 {
 	for (const struct session *session = f->sessions; session != NULL; session = session->next)
-		if (session->refs[s->index / 64] & 1ull << (s->index % 64))
+		if (session->pid != 0 && session->refs[s->index / 64] & 1ull << (s->index % 64))
 			return session->pid;
 	return 0;
 }

@@ -219,6 +219,8 @@ int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 	if (watch->interest & interest & ABI_WATCH_ONCE)
 		interest |= watch->interest;
 	watch->interest = interest;
+	if (s->state & ABI_S_LISTEN)
+		accept_steal(s);
 	sock_publish(s);
 	/* The same fence as in sock_flush(). */
 	atomic_thread_fence(memory_order_seq_cst);

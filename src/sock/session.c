@@ -138,6 +138,71 @@ void session_resume(struct session *session, const uint32_t *pairs, unsigned int
 			  session->family->name);
 }
 
+int session_pass(struct session *from, uint32_t index, uint32_t gen, struct session **transit)
+{
+	struct family *f = from->family;
+	struct sock *s = index < f->sock_count ? &f->socks[index] : NULL;
+
+	family_drain(f);
+	if (s == NULL || s->use == SLOT_FREE || s->gen != gen)
+		return -EBADF;
+	*transit = session_new(f, 0);
+	if (*transit == NULL)
+		return -ENOMEM;
+	sock_ref(*transit, s);
+	return 0;
+}
+
+static struct sock *only_ref(const struct session *session)
+{
+	for (uint32_t word = 0; word < session->family->sock_count / 64; word++)
+		if (session->refs[word] != 0)
+			return &session->family->socks[word * 64 + (uint32_t)__builtin_ctzll(
+									   session->refs[word])];
+	return NULL;
+}
+
+/* To another family: the transit is one of that family's from then on. */
+static int receive_from(struct session *to, struct session **transit, struct sock **sock)
+{
+	struct session *mine = session_new(to->family, 0);
+	struct sock *s = *sock;
+	int ret;
+
+	if (mine == NULL)
+		return -ENOMEM;
+	ret = s->state & ABI_S_LISTEN ? listener_share(s, to->family, sock)
+				      : sock_move_all(s, to->family, sock);
+	if (ret != 0) {
+		session_destroy(mine);
+		return ret;
+	}
+	sock_ref(mine, *sock);
+	session_destroy(*transit);
+	*transit = mine;
+	return 0;
+}
+
+int session_receive(struct session *to, struct session **transit, uint32_t *index, uint32_t *gen)
+{
+	struct sock *s;
+	int ret = 0;
+
+	family_drain((*transit)->family);
+	family_drain(to->family);
+	s = only_ref(*transit);
+	if (s == NULL || session_broken(*transit) != NULL || session_broken(to) != NULL)
+		return -ENETDOWN;
+	if (to->family != (*transit)->family)
+		ret = receive_from(to, transit, &s);
+	if (ret != 0)
+		return ret;
+	sock_ref(to, s);
+	*index = s->index;
+	*gen = s->gen;
+	return 0;
+}
+
 /* A socket that others hold on to: the process that is gone may have written and not told. */
 static void let_go(struct session *session, struct sock *s)
 {

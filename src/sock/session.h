@@ -39,6 +39,16 @@ int session_keep(struct session *session, const uint32_t *pairs, unsigned int n)
 /* exec: keep only these sockets ((index, generation) pairs), close this session's channels. */
 void session_resume(struct session *session, const uint32_t *pairs, unsigned int n);
 
+/*
+ * A descriptor is passed over a UNIX socket. session_pass() makes a session without a process that
+ * holds the socket while it is under way, to be destroyed when no descriptor is left that was
+ * passed: 0, -EBADF, -ENOMEM. session_receive() gives the socket to whom it came to: within the
+ * family it is shared, else it moves (a listener is shared), and the transit with it. 0; -EAGAIN:
+ * its program is using it at this moment; -ENFILE, -ENOBUFS, -ENETDOWN.
+ */
+int session_pass(struct session *from, uint32_t index, uint32_t gen, struct session **transit);
+int session_receive(struct session *to, struct session **transit, uint32_t *index, uint32_t *gen);
+
 /* The process is gone: its channels are freed, its sockets released; the family goes with its last
  * session (its memory with its last lingering connection). */
 void session_destroy(struct session *session);

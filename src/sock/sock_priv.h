@@ -152,7 +152,7 @@ struct sock {
 	uint32_t queue_pos; /* of one that waits to be accepted: its position in the ring */
 	struct sock *listen_next, **listen_pprev; /* listener: of the part's */
 	struct sock *queue;			  /* listener: connections not claimed yet */
-	struct sock *listener;			  /* of such a connection */
+	struct sock *listener;			  /* of such a connection; see also share.c */
 	struct sock *queue_next, **queue_pprev;	  /* such a connection; pprev NULL: not one */
 	uint32_t shard_next, shard_first;	  /* slots of the other workers, see shard.c */
 	struct timer timer;	  /* reaps what was taken and never claimed; then idle.c's */
@@ -229,6 +229,15 @@ struct sock_layer {
 /* family.c */
 int family_create(const struct family_params *params, struct family **family);
 void family_free(struct family *f);
+/* Its part on a worker. */
+static inline struct part *part_on(struct family *f, const struct worker *w)
+{
+	unsigned int i = 0;
+
+	while (f->part[i]->w != w)
+		i++;
+	return f->part[i];
+}
 /* Handle what its programs have submitted so far (session.c). Parked. */
 void family_drain(struct family *f);
 /* The part that holds this address, or NULL. */
@@ -349,6 +358,7 @@ int dgram_shutdown(struct sock *s, int how);
 void dgram_close(struct sock *s);
 void dgram_tx(struct sock *s);
 void dgram_publish(struct sock *s);
+bool dgram_sync_rx(struct sock *s); /* take the program's read position; false: broken */
 void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 		   const struct endpoint *from, const struct endpoint *to);
 void dgram_error(struct worker *w, struct udp_pcb *pcb, const struct net_error *e);
@@ -370,6 +380,19 @@ void shard_request_close(struct sock *s);
 void shard_forget_channel(struct channel *ch);
 void shard_forget_part(struct part *part);
 void shard_free(struct sock_layer *l);
+
+/* move.c: to another family. The old slot stays, dead. 0; -EAGAIN: its program is inside, later;
+ * -ENFILE, -ENOBUFS, -ENETDOWN. sock_move_all: with its siblings, parked. */
+int sock_move(struct sock *s, struct part *to, struct sock **moved);
+int sock_move_all(struct sock *s, struct family *to, struct sock **moved);
+
+/* share.c: a listener of several families */
+int listener_share(struct sock *l, struct family *to, struct sock **shared);
+/* Its queue is about to be closed: another has what waits, and listens. */
+void listener_leave(struct sock *l);
+struct sock *accept_target(struct sock *l);
+bool accept_any_room(struct sock *l);
+void accept_steal(struct sock *l); /* a program waits for connections now */
 
 /* ready.c */
 int watch_set(struct sock *s, struct channel *ch, uint32_t interest);

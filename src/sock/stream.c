@@ -258,6 +258,8 @@ int stream_listen(struct sock *s, uint32_t backlog)
 		return -EINVAL;
 	if (s->state & ABI_S_LISTEN) {
 		s->backlog = backlog < s->rx.size_bytes / 8 ? backlog : s->rx.size_bytes / 8 - 1;
+		if (tcp_public(s->tcp)->state != TCP_LISTEN) /* another one does: share.c */
+			return 0;
 		return tcp_listen(s->part->w, s->tcp, s->backlog);
 	}
 	while (bytes < (backlog + 1) * 8)
@@ -359,9 +361,10 @@ void stream_close(struct sock *s, bool abort)
 	struct part *part = s->part;
 	struct tcp_pcb *pcb = s->tcp;
 
-	if (s->state & ABI_S_LISTEN)
+	if (s->state & ABI_S_LISTEN) {
 		accept_close(s);
-	else if (pcb != NULL && !abort && !part_broken(part)) {
+		pcb = s->tcp; /* another listener may have taken it: share.c */
+	} else if (pcb != NULL && !abort && !part_broken(part)) {
 		stream_sync_rx(s);
 		if (stream_sync_tx(s))
 			tcp_push(part->w, pcb);

@@ -30,7 +30,10 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 	struct tcp_public *pub = tcp_public(pcb);
 	int ret;
 
-	if (l == NULL || part_broken(l->part))
+	if (l == NULL)
+		return -ECONNABORTED;
+	l = accept_target(l);
+	if (part_broken(l->part))
 		return -ECONNABORTED;
 	if (!accept_room(l))
 		return -ENOBUFS;
@@ -68,7 +71,7 @@ static bool up_backlog_room(struct worker *w, struct tcp_pcb *listener)
 {
 	struct sock *l = sock_of(listener);
 
-	return l != NULL && accept_room(l);
+	return l != NULL && accept_any_room(l);
 }
 
 static uint32_t rx_ring_size(struct tcp_pcb *pcb, uint32_t least)

@@ -387,8 +387,20 @@ enum abi_msg_type {
 	 * that interface, or the next one that there is, as struct abi_netif (wire/app_netif.h) in
 	 * words[]; -ENODEV where there is none. */
 	ABI_MSG_NETIF,
+	/*
+	 * A descriptor of a socket is passed to another process. Two descriptors, the ends of a
+	 * SOCK_SEQPACKET pair: the engine's, and the one that is passed. arg[0], arg[1] = index and
+	 * generation of the socket, or ABI_SOCK_NONE. words[]: what the receiver has to know of
+	 * it. The engine holds the socket until the passed end hangs up.
+	 */
+	ABI_MSG_PASS,
+	/* With a descriptor that came. Answer: arg[0], arg[1] = the socket, which this session has
+	 * now, in its arena; words[]: as in PASS. -ENOENT: it was not passed so; -EAGAIN: again. */
+	ABI_MSG_RECEIVE,
 	ABI_MSG_MAX
 };
+
+#define ABI_PASS_WORDS 32u
 
 /*
  * A channel's bell is of the engine's making, and the end that it rings is given to nobody: so

@@ -103,14 +103,60 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? answer(msg_send(ws, msg, flags)) : R(sendmsg)(fd, msg, flags);
+	if (ws)
+		return answer(msg_send(ws, msg, flags));
+	return pass_needed(msg) ? answer(pass_send(fd, msg, flags)) : R(sendmsg)(fd, msg, flags);
+}
+
+/* A UNIX socket's message may bring sockets of ours. */
+static ssize_t kernel_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	ssize_t n = R(recvmsg)(fd, msg, flags);
+	int saved = errno;
+
+	if (n >= 0)
+		pass_received(msg);
+	errno = saved;
+	return n;
+}
+
+static int kernel_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags,
+			   struct timespec *timeout)
+{
+	int got = R(recvmmsg)(fd, v, n, flags, timeout);
+	int saved = errno;
+
+	for (int i = 0; i < got; i++)
+		pass_received(&v[i].msg_hdr);
+	errno = saved;
+	return got;
+}
+
+/* One by one where descriptors of ours are among them: the first error ends it. */
+static int kernel_sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
+{
+	bool needed = false;
+	unsigned int i;
+
+	for (i = 0; i < n && !needed; i++)
+		needed = pass_needed(&v[i].msg_hdr);
+	if (!needed)
+		return R(sendmmsg)(fd, v, n, flags);
+	for (i = 0; i < n; i++) {
+		ssize_t r = sendmsg(fd, &v[i].msg_hdr, flags);
+
+		if (r < 0)
+			return i ? (int)i : -1;
+		v[i].msg_len = (unsigned int)r;
+	}
+	return (int)n;
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? (int)answer(mmsg_send(ws, v, n, flags)) : R(sendmmsg)(fd, v, n, flags);
+	return ws ? (int)answer(mmsg_send(ws, v, n, flags)) : kernel_sendmmsg(fd, v, n, flags);
 }
 
 EXPORT int __sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
@@ -157,7 +203,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? answer(msg_recv(ws, msg, flags)) : R(recvmsg)(fd, msg, flags);
+	return ws ? answer(msg_recv(ws, msg, flags)) : kernel_recvmsg(fd, msg, flags);
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *timeout)
@@ -165,7 +211,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct
 	struct wsock *ws = fd_sock(fd);
 
 	return ws ? (int)answer(mmsg_recv(ws, v, n, flags, timeout))
-		  : R(recvmmsg)(fd, v, n, flags, timeout);
+		  : kernel_recvmmsg(fd, v, n, flags, timeout);
 }
 
 EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t n)

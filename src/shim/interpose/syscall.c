@@ -224,6 +224,10 @@ static bool by_number(long number, const long *a, long *r)
 	if (fd_obj((int)a[0]) && !fd_private((int)a[0]) &&
 	    (by_number_data(number, a, r) || by_number_sock(number, a, r)))
 		return true;
+	/* UNIX sockets may carry descriptors of ours. */
+	if (number == SYS_sendmsg || number == SYS_recvmsg || number == SYS_sendmmsg ||
+	    number == SYS_recvmmsg)
+		return !fd_private((int)a[0]) && by_number_data(number, a, r);
 	if (number != SYS_splice || !(fd_sock((int)a[0]) || fd_sock((int)a[2])))
 		return false;
 	*r = splice((int)a[0], PTR(1), (int)a[2], PTR(3), (size_t)a[4], (unsigned int)a[5]);

@@ -17,7 +17,7 @@ int netif_next(uint32_t from, uint32_t first_addr, struct abi_netif *netif)
 		return err;
 	u.msg.arg[0] = from;
 	u.msg.arg[1] = first_addr;
-	err = session_request_words(&u.msg, sizeof(u), -1);
+	err = session_request_words(&u.msg, sizeof(u), NULL, 0);
 	if (err)
 		return err;
 	if (u.msg.word_count != sizeof(*netif) / sizeof(uint32_t))

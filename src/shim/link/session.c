@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define ANSWER_FDS_MAX (2 + ABI_MAX_WORKERS)
+#define SEND_FDS_MAX 2
 #define ANSWER_TIMEOUT_MS 10000
 
 struct session session = { .fd = -1 };
@@ -56,32 +57,37 @@ void session_check(void)
 		session_died();
 }
 
-static int message_send(int fd, const struct abi_msg *msg, int send_fd)
+static int message_send_fds(int fd, const struct abi_msg *msg, const int *fds, unsigned int n_fds)
 {
 	struct iovec iov = { (void *)(uintptr_t)msg,
 			     sizeof(*msg) + msg->word_count * sizeof(uint32_t) };
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(SEND_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
 	} control = { { 0 } };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
-	if (send_fd >= 0) {
+	if (n_fds) {
 		struct cmsghdr *c;
 
 		m.msg_control = control.bytes;
-		m.msg_controllen = sizeof(control.bytes);
+		m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
 		c = CMSG_FIRSTHDR(&m);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &send_fd, sizeof(int));
+		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
 	}
 	do
 		n = R(sendmsg)(fd, &m, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
+}
+
+static int message_send(int fd, const struct abi_msg *msg, int send_fd)
+{
+	return message_send_fds(fd, msg, &send_fd, send_fd >= 0);
 }
 
 /* Up to room bytes. fds: room for ANSWER_FDS_MAX; filled with -1 behind what came. */
@@ -121,7 +127,7 @@ static int message_receive(int fd, struct abi_msg *msg, size_t room, int *fds)
 }
 
 /* got: the answer's first descriptor, or -1; NULL: none is expected. */
-static int request(struct abi_msg *msg, size_t room, int send_fd, int *got)
+static int request(struct abi_msg *msg, size_t room, const int *send_fds, unsigned int n, int *got)
 {
 	int fds[ANSWER_FDS_MAX];
 	int err;
@@ -130,7 +136,7 @@ static int request(struct abi_msg *msg, size_t room, int send_fd, int *got)
 		return -ENETDOWN;
 	msg->pid = (uint32_t)getpid();
 	lock_take(&session.lock);
-	err = message_send(session.fd, msg, send_fd);
+	err = message_send_fds(session.fd, msg, send_fds, n);
 	if (!err)
 		err = message_receive(session.fd, msg, room, got ? fds : NULL);
 	lock_drop(&session.lock);
@@ -141,14 +147,14 @@ static int request(struct abi_msg *msg, size_t room, int send_fd, int *got)
 	return err;
 }
 
-int session_request_words(struct abi_msg *msg, size_t room, int send_fd)
+int session_request_words(struct abi_msg *msg, size_t room, const int *fds, unsigned int n)
 {
-	return request(msg, room, send_fd, NULL);
+	return request(msg, room, fds, n, NULL);
 }
 
 int session_request(struct abi_msg *msg, int send_fd)
 {
-	return request(msg, sizeof(*msg), send_fd, NULL);
+	return request(msg, sizeof(*msg), &send_fd, send_fd >= 0, NULL);
 }
 
 void session_note(const char *text)
@@ -319,7 +325,7 @@ int session_channel(struct abi_channel **channel, unsigned int worker, uint32_t 
 	if (like)
 		msg.arg[3] = (uint64_t)like->worker << 32 | like->index;
 	*channel = NULL;
-	err = request(&msg, sizeof(msg), -1, &fd);
+	err = request(&msg, sizeof(msg), NULL, 0, &fd);
 	if (!err && (msg.arg[1] > session.size || bytes > session.size - msg.arg[1]))
 		err = -EPROTO;
 	if (!err && !like) {

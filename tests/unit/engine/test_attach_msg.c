@@ -48,13 +48,36 @@ static void test_good_messages(void **state)
 	assert_null(attach_msg_judge(&m, sizeof(m) + 16, 0, &known));
 }
 
+static void test_passing(void **state)
+{
+	static union {
+		struct abi_msg msg;
+		uint8_t bytes[sizeof(struct abi_msg) + (ABI_PASS_WORDS + 1) * 4];
+	} m;
+
+	m.msg = message(ABI_MSG_PASS);
+	m.msg.word_count = ABI_PASS_WORDS; /* not pairs: any number */
+	assert_null(attach_msg_judge(&m.msg, sizeof(m) - 4, 2, &known));
+	assert_non_null(attach_msg_judge(&m.msg, sizeof(m) - 4, 1, &known));
+	assert_non_null(attach_msg_judge(&m.msg, sizeof(m) - 4, 2, &stranger));
+	m.msg.word_count++;
+	assert_non_null(attach_msg_judge(&m.msg, sizeof(m), 2, &known));
+	m.msg = message(ABI_MSG_RECEIVE);
+	assert_null(attach_msg_judge(&m.msg, sizeof(m.msg), 1, &known));
+	assert_non_null(attach_msg_judge(&m.msg, sizeof(m.msg), 0, &known));
+	m.msg.word_count = 2;
+	assert_non_null(attach_msg_judge(&m.msg, sizeof(m.msg) + 8, 1, &known));
+}
+
 static void test_order(void **state)
 {
 	struct abi_msg m = message(ABI_MSG_HELLO);
 
 	assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	for (uint32_t type = ABI_MSG_HELLO + 1; type < ABI_MSG_MAX; type++) {
-		unsigned int fds = type == ABI_MSG_FORK;
+		unsigned int fds = type == ABI_MSG_FORK || type == ABI_MSG_RECEIVE ? 1
+				   : type == ABI_MSG_PASS			   ? 2
+										   : 0;
 
 		m = message(type);
 		assert_non_null(attach_msg_judge(&m, sizeof(m), fds, &stranger));
@@ -183,7 +206,7 @@ int main(void)
 		cmocka_unit_test(test_good_messages), cmocka_unit_test(test_order),
 		cmocka_unit_test(test_shape),	      cmocka_unit_test(test_channel_arguments),
 		cmocka_unit_test(test_garbage),	      cmocka_unit_test(test_text_clean),
-		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_notes),	      cmocka_unit_test(test_passing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
