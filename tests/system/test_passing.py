@@ -164,7 +164,8 @@ conn, = take(u)
 n = 0
 while n < 7 * 20000 + 4:
     n += len(conn.recv(65536))
-print(conn.gettimeout(), conn.getpeername()[0], flush=True)
+print(os.get_blocking(conn.fileno()), conn.getpeername()[0], flush=True)
+conn.setblocking(True)
 conn.sendall(b"after " + b"z" * 3000000)
 ''')
 b.close()
