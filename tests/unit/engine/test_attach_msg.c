@@ -54,14 +54,15 @@ static void test_passing(void **state)
 		struct abi_msg msg;
 		uint8_t bytes[sizeof(struct abi_msg) + (ABI_PASS_WORDS + 1) * 4];
 	} m;
+	size_t len = sizeof(m.msg) + ABI_PASS_WORDS * 4;
 
 	m.msg = message(ABI_MSG_PASS);
 	m.msg.word_count = ABI_PASS_WORDS; /* not pairs: any number */
-	assert_null(attach_msg_judge(&m.msg, sizeof(m) - 4, 2, &known));
-	assert_non_null(attach_msg_judge(&m.msg, sizeof(m) - 4, 1, &known));
-	assert_non_null(attach_msg_judge(&m.msg, sizeof(m) - 4, 2, &stranger));
+	assert_null(attach_msg_judge(&m.msg, len, 2, &known));
+	assert_non_null(attach_msg_judge(&m.msg, len, 1, &known));
+	assert_non_null(attach_msg_judge(&m.msg, len, 2, &stranger));
 	m.msg.word_count++;
-	assert_non_null(attach_msg_judge(&m.msg, sizeof(m), 2, &known));
+	assert_non_null(attach_msg_judge(&m.msg, len + 4, 2, &known));
 	m.msg = message(ABI_MSG_RECEIVE);
 	assert_null(attach_msg_judge(&m.msg, sizeof(m.msg), 1, &known));
 	assert_non_null(attach_msg_judge(&m.msg, sizeof(m.msg), 0, &known));
