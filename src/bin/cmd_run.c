@@ -6,6 +6,7 @@
  * (the loader drops preloads), one for another processor, no daemon. Exit codes as env(1) and
  * ip-netns-exec(8) users know them: 126 it cannot be run, 127 not found.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -29,13 +30,16 @@
 static void run_help(FILE *to)
 {
 	fprintf(to,
-		"usage: weir run [--instance NAME] [--rundir DIR] [--] PROGRAM [ARGUMENT...]\n\n"
+		"usage: weir run [--instance NAME] [--rundir DIR] [--kernel NET]... [--]\n"
+		"                PROGRAM [ARGUMENT...]\n\n"
 		"Run a program, unchanged, on weir's network instead of the host's:\n"
 		"its TCP and UDP sockets are weir's; files, pipes and UNIX sockets stay\n"
 		"the system's. Children and the programs they start are on weir too.\n"
 		"Reads like: ip netns exec NAME PROGRAM.\n\n"
 		"  --instance NAME  which weird (default: $WEIR_INSTANCE, else %s)\n"
 		"  --rundir DIR     where instances live\n"
+		"  --kernel NET     addresses that stay the host's, as 127.0.0.0/8; may be\n"
+		"                   repeated, and holds for children, too\n"
 		"  --help           this text\n\n"
 		"Exit code: the program's; 126 when it cannot run on weir, 127 when it\n"
 		"is not found.\n\n"
@@ -206,12 +210,47 @@ static void set_environment(const char *shim)
 	setenv("LD_PRELOAD", preload, 1);
 }
 
+/* An address, or one and its length. */
+static bool is_net(const char *text)
+{
+	char copy[INET6_ADDRSTRLEN + 8], *slash, *end = NULL;
+	unsigned long bits = 0;
+	struct in6_addr addr;
+
+	if (strlen(text) >= sizeof(copy))
+		return false;
+	snprintf(copy, sizeof(copy), "%s", text);
+	slash = strchr(copy, '/');
+	if (slash) {
+		*slash = '\0';
+		bits = slash[1] ? strtoul(slash + 1, &end, 10) : 999;
+	}
+	if (end && *end)
+		return false;
+	return (inet_pton(AF_INET, copy, &addr) == 1 && bits <= 32) ||
+	       (inet_pton(AF_INET6, copy, &addr) == 1 && bits <= 128);
+}
+
+/* To the list that the program and its children find in the environment. */
+static bool kernel_net_add(const char *net)
+{
+	const char *before = getenv("WEIR_KERNEL");
+	char list[1024];
+
+	if (!is_net(net) || snprintf(list, sizeof(list), "%s%s%s", before ? before : "",
+				     before && *before ? "," : "", net) >= (int)sizeof(list))
+		return false;
+	setenv("WEIR_KERNEL", list, 1);
+	return true;
+}
+
 /* The index of PROGRAM in argv, or -1 when the command is over with *status. */
 static int run_options(int argc, char **argv, int *status)
 {
 	static const struct option options[] = {
 		{ "instance", required_argument, NULL, 'i' },
 		{ "rundir", required_argument, NULL, 'r' },
+		{ "kernel", required_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -230,6 +269,12 @@ static int run_options(int argc, char **argv, int *status)
 			break;
 		case 'r':
 			cli.rundir = optarg;
+			break;
+		case 'k':
+			if (!kernel_net_add(optarg)) {
+				cli_fail("run: '%s' is no network: --kernel 10.0.0.0/8", optarg);
+				return -1;
+			}
 			break;
 		case 'h':
 			run_help(stdout);

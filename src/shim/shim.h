@@ -329,6 +329,26 @@ void addr_out(const struct wsock *ws, const struct ipaddr *addr, uint16_t port_b
 	      struct sockaddr *sa, socklen_t *len);
 int wsock_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *len);
 
+/* ---- call/policy.c: addresses that are the host's (--kernel) ---- */
+extern unsigned int policy_nets; /* how many there are; 0: never ask */
+void policy_init(void);
+const char *policy_text(void); /* WEIR_KERNEL, or NULL */
+bool policy_is_inet(int fd);
+/* Before fd (ws, or NULL: a socket of the kernel's) deals with an address: 0, and it may have
+ * become the kernel's; or -errno. */
+int policy_apply(int fd, struct wsock *ws, const struct sockaddr *sa, socklen_t len);
+/* The socket that fd stands for when it deals with sa; NULL: the kernel's. *err: 0 or -errno. */
+static inline struct wsock *policy_sock(int fd, const struct sockaddr *sa, socklen_t len, int *err)
+{
+	struct wsock *ws = fd_sock(fd);
+
+	*err = 0;
+	if (likely(policy_nets == 0 || !sa))
+		return ws;
+	*err = policy_apply(fd, ws, sa, len);
+	return *err ? ws : fd_sock(fd);
+}
+
 /* ---- call/setup.c: socket, bind, connect, listen, accept, shutdown ---- */
 bool call_socket_ours(int domain, int type, int protocol, int *error);
 int call_socket(int domain, int type, int protocol);

@@ -93,16 +93,23 @@ EXPORT ssize_t __send(int fd, const void *buf, size_t n, int flags)
 EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *sa,
 		      socklen_t len)
 {
-	struct wsock *ws = fd_sock(fd);
+	int err;
+	struct wsock *ws = policy_sock(fd, sa, len, &err);
 
+	if (unlikely(err))
+		return answer(err);
 	return ws ? answer(buf_send(ws, buf, n, flags, sa, len))
 		  : R(sendto)(fd, buf, n, flags, sa, len);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	struct wsock *ws = fd_sock(fd);
+	int err;
+	struct wsock *ws =
+		policy_sock(fd, msg ? msg->msg_name : NULL, msg ? msg->msg_namelen : 0, &err);
 
+	if (unlikely(err))
+		return answer(err);
 	if (ws)
 		return answer(msg_send(ws, msg, flags));
 	return pass_needed(msg) ? answer(pass_send(fd, msg, flags)) : R(sendmsg)(fd, msg, flags);
@@ -135,7 +142,7 @@ static int kernel_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags,
 /* One by one where descriptors of ours are among them: the first error ends it. */
 static int kernel_sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 {
-	bool needed = false;
+	bool needed = policy_nets != 0 && n != 0 && v[0].msg_hdr.msg_name != NULL;
 	unsigned int i;
 
 	for (i = 0; i < n && !needed; i++)
@@ -154,8 +161,12 @@ static int kernel_sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 {
-	struct wsock *ws = fd_sock(fd);
+	int err;
+	struct wsock *ws = policy_sock(fd, v && n ? v[0].msg_hdr.msg_name : NULL,
+				       v && n ? v[0].msg_hdr.msg_namelen : 0, &err);
 
+	if (unlikely(err))
+		return (int)answer(err);
 	return ws ? (int)answer(mmsg_send(ws, v, n, flags)) : kernel_sendmmsg(fd, v, n, flags);
 }
 

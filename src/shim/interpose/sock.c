@@ -16,15 +16,21 @@ EXPORT int socket(int domain, int type, int protocol)
 
 EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	struct wsock *ws = fd_sock(fd);
+	int err;
+	struct wsock *ws = policy_sock(fd, sa, len, &err);
 
+	if (unlikely(err))
+		return (int)answer(err);
 	return ws ? (int)answer(call_bind(ws, sa, len)) : R(bind)(fd, sa, len);
 }
 
 EXPORT int connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	struct wsock *ws = fd_sock(fd);
+	int err;
+	struct wsock *ws = policy_sock(fd, sa, len, &err);
 
+	if (unlikely(err))
+		return (int)answer(err);
 	return ws ? (int)answer(call_connect(ws, sa, len)) : R(connect)(fd, sa, len);
 }
 

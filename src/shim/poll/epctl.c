@@ -6,7 +6,7 @@
 #define EXCLUSIVE_BITS                                                                             \
 	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 
-static struct epkey key_of(const struct wsock *ws, int fd)
+struct epkey epset_key(const struct wsock *ws, int fd)
 {
 	struct epkey key = { .sock = ws->index, .gen = ws->gen, .fd = fd, .type = ws->type };
 
@@ -118,7 +118,7 @@ static int sock_delete(struct epset *ep, struct wsock *ws, const struct epkey *k
 static int sock_op(struct epset *ep, int op, struct wsock *ws, int fd,
 		   const struct epoll_event *event)
 {
-	struct epkey key = key_of(ws, fd);
+	struct epkey key = epset_key(ws, fd);
 
 	switch (op) {
 	case EPOLL_CTL_ADD:
@@ -181,7 +181,7 @@ int epset_ctl(struct epset *ep, int op, int fd, struct epoll_event *event)
 static void remove_closed(struct epset *ep, void *arg)
 {
 	struct wsock *ws = arg;
-	struct epkey key = key_of(ws, 0);
+	struct epkey key = epset_key(ws, 0);
 	struct epitem *item;
 
 	/* Another process has it still: so has the set. */

@@ -112,6 +112,7 @@ static inline void epset_unlock(struct epset *ep)
 	atomic_store_explicit(&ep->sh->lock, 0, memory_order_release);
 }
 /* Every set of this process, one after the other. */
+struct epkey epset_key(const struct wsock *ws, int fd);
 void epset_each(void (*fn)(struct epset *ep, void *arg), void *arg);
 
 /* ---- epkernel.c: the kernel's set ---- */

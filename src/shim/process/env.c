@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The environment of a new image: the names that make a program run on weir (LD_PRELOAD,
- * WEIR_INSTANCE, WEIR_RUNDIR) are put back where they were lost, and WEIR_SESSION says
+ * WEIR_INSTANCE, WEIR_RUNDIR, WEIR_KERNEL) are put back where they were lost, and WEIR_SESSION says
  * what is handed over (exec.c).
  */
 #include "shim/process/process.h"
@@ -18,7 +18,8 @@
 static char shim_path[PATH_MAX];
 
 /* Those that are not the program's to choose. */
-static const char *const names[] = { "LD_PRELOAD", "WEIR_INSTANCE", "WEIR_RUNDIR", "WEIR_SESSION" };
+static const char *const names[] = { "LD_PRELOAD", "WEIR_INSTANCE", "WEIR_RUNDIR", "WEIR_KERNEL",
+				     "WEIR_SESSION" };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 void exec_keep_names(void)
@@ -109,6 +110,8 @@ int env_make(char *const *envp, const char *handed, struct exec_env *env)
 	put_preload(&b, envp);
 	put_name(&b, "WEIR_INSTANCE", session_instance());
 	put_name(&b, "WEIR_RUNDIR", session_rundir());
+	if (policy_text())
+		put_name(&b, "WEIR_KERNEL", policy_text());
 	if (handed)
 		put_name(&b, "WEIR_SESSION", handed);
 	*b.var = NULL;

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`weir run --kernel NET`: addresses that stay the host's, for programs on weir."""
+import socket
+import threading
+
+import pytest
+import weirtest
+
+HOST = weirtest.KERNEL_ADDR  # also the address of the host's end of weir's port
+
+
+@pytest.fixture
+def host_service():
+    """What a program on weir can reach only through the host: its 127.0.0.1."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(b"host " + connection.recv(100))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield server.getsockname()[1]
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join(5)
+
+
+def run(weir, text, *args, nets=("127.0.0.0/8",)):
+    options = [word for net in nets for word in ("--kernel", net)]
+    done = weir.cli("run", *options, "--", weirtest.PYTHON, "-c", text, *map(str, args))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_connect(make_weir, host_service):
+    """With the options that were set, at both descriptors, and in the epoll set that has it."""
+    weir = make_weir()
+    out = run(weir, """
+import os, select, socket, struct, subprocess, sys
+port = int(sys.argv[1])
+s = socket.socket()
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 33)
+s.setblocking(False)
+ep = select.epoll()
+ep.register(s, select.EPOLLIN | select.EPOLLOUT)
+two = s.dup()
+print(s.connect_ex(("127.0.0.1", port)))
+while not ep.poll(10)[0][1] & select.EPOLLOUT:
+    pass
+two.send(b"one")
+ep.modify(s, select.EPOLLIN)
+print(ep.poll(10) == [(s.fileno(), select.EPOLLIN)], s.recv(100), s.getpeername()[1] == port)
+print(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0,
+      s.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), two.getblocking(),
+      os.get_inheritable(s.fileno()), os.get_blocking(two.fileno()))
+# A child has the exception as well, also with an environment of its own.
+text = f'''
+import socket
+s = socket.create_connection(("127.0.0.1", {port}))
+s.sendall(b"child")
+print(s.recv(100))
+'''
+print(subprocess.run([sys.executable, "-c", text], env={}, capture_output=True).stdout)
+""", host_service)
+    assert out.splitlines() == ["115", "True b'host one' True", "True 33 False False False",
+                                repr(b"b'host child'\n")]
+
+
+def test_without_it(make_weir, host_service):
+    """The same address is weir's own where no exception names it."""
+    weir = make_weir()
+    out = run(weir, """
+import socket, sys
+print(socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))))
+""", host_service, nets=("10.0.0.0/8",))
+    assert out == "111\n"
+
+
+def test_listener_and_both_sides(make_weir):
+    """A listener on the host's loopback, and one on weir, in one program."""
+    weir = make_weir()
+    program = weir.on_weir(weirtest.PYTHON, "-c", """
+import socket
+host = socket.create_server(("127.0.0.1", 0))
+weir = socket.create_server(("0.0.0.0", 7000))
+print(host.getsockname()[1], flush=True)
+for server in (host, weir):
+    conn, _ = server.accept()
+    conn.sendall(b"x")
+""", env={"WEIR_KERNEL": "192.0.2.0/24,127.0.0.0/8"})
+    port = int(weirtest.wait_until(lambda: program.log().strip(), "the port"))
+    for address in (("127.0.0.1", port), (weirtest.WEIR_ADDR, 7000)):
+        with socket.create_connection(address, timeout=20) as client:
+            assert client.recv(1) == b"x"
+    program.done()
+
+
+def test_datagrams(make_weir):
+    """The first destination decides; the other side is refused, with words in weird's log."""
+    weir = make_weir()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as host:
+        host.bind(("127.0.0.1", 0))
+        host.settimeout(20)
+        out = run(weir, f"""
+import socket, sys
+port = int(sys.argv[1])
+def refused(s, to):
+    try:
+        s.sendto(b"x", to)
+    except OSError as e:
+        return e.errno
+a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+a.sendto(b"to the host", ("127.0.0.1", port))
+print(a.getsockname()[0], refused(a, ("{HOST}", 9)))
+b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+b.sendto(b"over weir", ("{HOST}", 9))
+print(refused(b, ("127.0.0.1", port)))
+c = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+c.connect(("::ffff:127.0.0.1", port))
+c.send(b"mapped")
+c.sendmsg([b"and ", b"sendmsg"])
+""", host.getsockname()[1])
+        assert [host.recv(100) for _ in range(3)] == [b"to the host", b"mapped", b"and sendmsg"]
+    assert out == "0.0.0.0 101\n101\n"
+    assert weir.daemon.log().count("by --kernel") == 2
+
+
+def test_words(make_weir):
+    weir = make_weir(ports=())
+    for bad in ("10.0.0.0/33", "10.0.0.0/", "host", "1.2.3.4/8x"):
+        done = weir.cli("run", "--kernel", bad, "--", "true")
+        assert done.returncode == 2 and "no network" in done.stderr
+    assert "--kernel NET" in weir.cli("run", "--help").stdout
