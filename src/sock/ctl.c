@@ -43,10 +43,12 @@ static int ctl_bind(struct sock *s, const struct endpoint *at)
 	return s->use == SLOT_STREAM ? stream_bind(s, at) : dgram_bind(s, at);
 }
 
-static int ctl_connect(struct sock *s, struct endpoint *to, bool fastopen)
+static int ctl_connect(struct sock *s, struct endpoint *to, uint16_t flags)
 {
 	if (s->use == SLOT_DGRAM)
 		return dgram_connect(s, to);
+	if (flags & ABI_CONNECT_DISSOLVE)
+		return s->shard_next == ABI_SOCK_NONE ? stream_dissolve(s) : -EISCONN;
 	if (to->port_be == 0)
 		return -ECONNREFUSED;
 	/* The unspecified address is this host. */
@@ -54,7 +56,7 @@ static int ctl_connect(struct sock *s, struct endpoint *to, bool fastopen)
 		to->addr = ipaddr_from_ip4(htobe32(0x7f000001));
 	if (!ipaddr_is_ip4(&to->addr))
 		return -ENETUNREACH;
-	return stream_connect(s, to, fastopen);
+	return stream_connect(s, to, flags & ABI_CONNECT_FASTOPEN);
 }
 
 static int ctl_shutdown(struct sock *s, uint32_t how)
@@ -91,7 +93,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			ret = shard_request(s, ch, SHARD_BIND, &at);
 		break;
 	case ABI_CTL_CONNECT:
-		ret = ctl_connect(s, &at, ctl->flags & ABI_CONNECT_FASTOPEN);
+		ret = ctl_connect(s, &at, ctl->flags);
 		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
 			ret = shard_request(s, ch, SHARD_CONNECT, &at);
 		break;

@@ -135,12 +135,14 @@ struct sock {
 	/* cold */
 	struct sock *tx_next;
 	uint16_t err_seq;
-	uint8_t family;	 /* AF_INET, AF_INET6 */
-	bool shared_ref; /* was ever referenced by a session (else it waits to be accepted) */
-	bool tx_locked;	 /* SO_SNDBUF was set */
-	bool tx_smaller; /* and is less than the ring's size still */
-	bool tx_lowat;	 /* TCP_NOTSENT_LOWAT holds: tx_sent is published */
-	bool accepted;	 /* its opt is the listener's: but TCP_DEFER_ACCEPT is not inherited */
+	uint8_t family;	   /* AF_INET, AF_INET6 */
+	bool shared_ref;   /* was ever referenced by a session (else it waits to be accepted) */
+	bool tx_locked;	   /* SO_SNDBUF was set */
+	bool tx_smaller;   /* and is less than the ring's size still */
+	bool tx_lowat;	   /* TCP_NOTSENT_LOWAT holds: tx_sent is published */
+	bool accepted : 1; /* its opt is the listener's: but TCP_DEFER_ACCEPT is not inherited */
+	/* stream: what bind() asked for, and a connection that ends leaves [SOCK_BIND*_LOCK] */
+	bool bound_addr : 1, bound_port : 1;
 	union {
 		uint32_t backlog;   /* listener */
 		uint32_t next_free; /* free slot: the number of the next */
@@ -305,6 +307,8 @@ int stream_bind(struct sock *s, const struct endpoint *local);
 int stream_connect(struct sock *s, const struct endpoint *remote, bool fastopen);
 int stream_listen(struct sock *s, uint32_t backlog);
 int stream_shutdown(struct sock *s, int how);
+/* connect(AF_UNSPEC): as new, but bound as before; a connection is reset [tcp_disconnect]. */
+int stream_dissolve(struct sock *s);
 int stream_linger(struct sock *s); /* ABI_CTL_LINGER */
 void stream_close(struct sock *s, bool abort);
 void stream_tx(struct sock *s);

@@ -174,9 +174,23 @@ int stream_open(struct sock *s)
 	return 0;
 }
 
+/* What bind() asked for. The program can write there: that is as if it had asked for that. */
+static void bound_to(const struct sock *s, struct endpoint *at)
+{
+	*at = (struct endpoint){ .addr = ipaddr_any() };
+	if (s->bound_addr)
+		at->addr = s->abi->local_addr;
+	if (s->bound_port)
+		at->port_be = s->abi->local_port_be;
+}
+
 /* The connection that failed or ended leaves the socket, which may be used again. */
 static int stream_reopen(struct sock *s)
 {
+	struct endpoint at;
+	int ret;
+
+	bound_to(s, &at);
 	stream_close(s, true);
 	s->state = ABI_S_OPEN | ABI_S_STREAM;
 	s->rx = s->tx = (struct byte_ring){ 0 };
@@ -188,7 +202,28 @@ static int stream_reopen(struct sock *s)
 	atomic_store_explicit(&s->abi->tx_tail, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->abi->tx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->abi->tx_urg, 0, memory_order_relaxed);
-	return stream_open(s);
+	ret = stream_open(s);
+	if (ret == 0 && (s->bound_addr || s->bound_port))
+		ret = tcp_bind(s->part->w, s->tcp, &at);
+	return ret;
+}
+
+int stream_dissolve(struct sock *s)
+{
+	uint16_t port_be = s->abi->local_port_be;
+	bool reset = s->state & (ABI_S_CONNECTED | ABI_S_CONNECTING) &&
+		     !(s->state & (ABI_S_RESET | ABI_S_ENDED));
+	int ret = stream_reopen(s);
+
+	if (ret != 0)
+		return ret;
+	sock_set_addrs(s);
+	if (s->abi->local_port_be == 0)
+		s->abi->local_port_be = port_be; /* Linux still tells it */
+	if (reset)
+		sock_set_error(s, ECONNRESET);
+	sock_mark(s, ABI_EV_OUT | ABI_EV_HUP | (reset ? ABI_EV_ERR : 0));
+	return 0;
 }
 
 int stream_bind(struct sock *s, const struct endpoint *local)
@@ -198,9 +233,12 @@ int stream_bind(struct sock *s, const struct endpoint *local)
 	if (s->tcp == NULL || tcp_public(s->tcp)->local.port_be != 0)
 		return -EINVAL;
 	ret = tcp_bind(s->part->w, s->tcp, local);
-	if (ret == 0)
-		sock_set_addrs(s);
-	return ret;
+	if (ret != 0)
+		return ret;
+	s->bound_addr = !ipaddr_is_any(&local->addr);
+	s->bound_port = local->port_be != 0;
+	sock_set_addrs(s);
+	return 0;
 }
 
 static int send_ring_make(struct sock *s)
@@ -283,6 +321,8 @@ int stream_listen(struct sock *s, uint32_t backlog)
 /* shutdown() of a listener: it stops listening (Linux: TCP_CLOSE), what waits is reset. */
 static int listen_stop(struct sock *s)
 {
+	if (s->shard_next == ABI_SOCK_NONE)
+		return stream_dissolve(s);
 	accept_close(s);
 	stream_let_go(s, s->tcp, false);
 	s->state = ABI_S_OPEN | ABI_S_STREAM | ABI_S_RX_EOF;
@@ -296,8 +336,16 @@ int stream_shutdown(struct sock *s, int how)
 
 	if (s->state & ABI_S_LISTEN)
 		return how == SHUT_WR ? 0 : listen_stop(s);
-	if (!(s->state & (ABI_S_CONNECTED | ABI_S_CONNECTING)) || s->state & ABI_S_RESET)
+	if (s->state & ABI_S_CONNECTING && !(s->state & ABI_S_SYN_WAITS))
+		return stream_dissolve(s);
+	if (!(s->state & (ABI_S_CONNECTED | ABI_S_CONNECTING)) ||
+	    s->state & (ABI_S_RESET | ABI_S_ENDED)) {
+		/* Nothing to end, but that end of the socket is shut all the same. */
+		s->state |= (how != SHUT_RD ? ABI_S_TX_SHUT : 0) |
+			    (how != SHUT_WR ? ABI_S_RX_EOF : 0);
+		sock_mark(s, ABI_EV_IN | ABI_EV_OUT | ABI_EV_RDHUP | ABI_EV_HUP);
 		return -ENOTCONN;
+	}
 	if (how != SHUT_RD && !(s->state & ABI_S_TX_SHUT)) {
 		/* The FIN goes behind everything that was written before this call. */
 		if (stream_sync_tx(s))

@@ -222,12 +222,12 @@ static void up_error(struct worker *w, struct tcp_pcb *pcb, int error, bool soft
 		return;
 	if (error == 0) {
 		/* Both directions ended in order: what is unread stays readable. */
-		s->state |= ABI_S_RX_EOF;
+		s->state |= ABI_S_RX_EOF | ABI_S_ENDED;
 		sock_mark(s, events);
 		return;
 	}
 	s->state = (s->state & ~(ABI_S_CONNECTING | ABI_S_SYN_WAITS)) | ABI_S_RESET | ABI_S_RX_EOF |
-		   ABI_S_TX_SHUT;
+		   ABI_S_TX_SHUT | (tcp_public(pcb)->rx_eof ? ABI_S_ENDED : 0);
 	sock_set_error(s, error);
 	sock_mark(s, events);
 }

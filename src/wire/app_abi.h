@@ -130,6 +130,8 @@ enum abi_ctl_op {
 };
 
 #define ABI_CONNECT_FASTOPEN 1u /* MSG_FASTOPEN, TCP_FASTOPEN_CONNECT: data may go with the SYN */
+/* A stream, to AF_UNSPEC: as new, but bound as the program bound it; a connection is reset. */
+#define ABI_CONNECT_DISSOLVE 2u
 
 /*
  * If sock is ABI_SOCK_NONE, the call first creates a socket (create_type SOCK_STREAM or SOCK_DGRAM,
@@ -185,8 +187,10 @@ struct abi_channel {
 #define ABI_S_STREAM 0x100u
 #define ABI_S_DGRAM 0x200u
 #define ABI_S_SYN_WAITS                                                                            \
-	0x1000u		       /* with CONNECTING: the SYN goes with the first bytes (Fast Open)   \
-				*/
+	0x1000u /* with CONNECTING: the SYN goes with the first bytes (Fast Open)                  \
+		 */
+/* stream: the peer's FIN came, and the connection is gone: reads end in order [SOCK_DONE] */
+#define ABI_S_ENDED 0x8000u
 #define ABI_S_DEAD 0x400u      /* the engine took the slot back; every call answers ENETDOWN */
 #define ABI_S_ERRQ 0x2000u     /* the error queue holds something: ABI_CTL_ERRQUEUE */
 #define ABI_S_ERRQ_PRI 0x4000u /* and that is POLLPRI too (SO_SELECT_ERR_QUEUE) */

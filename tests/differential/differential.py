@@ -21,6 +21,7 @@ import weirtest  # noqa: E402
 SOURCES = ("main", "say", "sockets", "states", "life", "stream_io")
 JUSTIFIED = os.path.join(HERE, "justified.txt")
 TIMEOUT = 600
+PARTS = 8
 WIDTH = 60
 
 
@@ -45,16 +46,31 @@ def cases_of(text):
     return cases
 
 
+def parts_of(program, patterns):
+    """Most cases wait most of the time: several run at once."""
+    return [[program, f"{i}/{PARTS}", *patterns] for i in range(PARTS)]
+
+
+def together(programs):
+    cases = {}
+    try:
+        for p in programs:
+            cases.update(cases_of(p.done(TIMEOUT)))
+    finally:
+        for p in programs:
+            p.kill_all()
+    return cases
+
+
 def run_on_kernel(program, patterns):
-    with weirtest.Namespace():
-        done = subprocess.run([program, *patterns], stdout=subprocess.PIPE, check=True,
-                              stdin=subprocess.DEVNULL, timeout=TIMEOUT, text=True,
-                              errors="replace")
-    return cases_of(done.stdout)
+    with weirtest.Namespace(), tempfile.TemporaryDirectory(prefix="weir-differential-") as folder:
+        return together([weirtest.Program(f"part {argv[1]}", argv,
+                                          os.path.join(folder, argv[1].replace("/", "-")))
+                         for argv in parts_of(program, patterns)])
 
 
 def run_on_weir(weir, program, patterns):
-    return cases_of(weir.on_weir(program, *patterns).done(TIMEOUT))
+    return together([weir.on_weir(*argv) for argv in parts_of(program, patterns)])
 
 
 class Justification:
@@ -97,7 +113,7 @@ class Result:
         self.stale = [j for j in known if whole and j.seen == 0]
 
     def compare(self, kernel, weir, known):
-        for name in list(kernel) + [n for n in weir if n not in kernel]:
+        for name in sorted(set(kernel) | set(weir)):
             ours, theirs = weir.get(name), kernel.get(name)
             if ours == theirs:
                 self.equal += 1

@@ -213,6 +213,7 @@ void say_state(int fd)
 	socklen_t len = sizeof(info);
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
-		say("  tcp state %d", info.tcpi_state);
+		say("  tcp state %d",
+		    info.tcpi_state == TCP_FIN_WAIT1 ? TCP_FIN_WAIT2 : info.tcpi_state);
 	say_ready(fd);
 }

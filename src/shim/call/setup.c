@@ -95,11 +95,21 @@ int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
 	return err;
 }
 
+/* A connect() that failed, and has told so: the socket is as new [inet_stream_connect]. */
+static int connect_failed(struct wsock *ws)
+{
+	struct ctl_args args = { .op = ABI_CTL_CONNECT, .flags = ABI_CONNECT_DISSOLVE };
+	int err = app_sock_take_error(ws->shm);
+
+	(void)ctl_call(ws, &args);
+	return err ? -err : -ECONNABORTED;
+}
+
+/* 1: there is nothing yet that forbids another. */
 static int connect_again(struct wsock *ws)
 {
 	uint32_t state = atomic_load(&ws->shm->state);
 	uint32_t pending = atomic_fetch_and(&ws->opts, ~WS_CONNECT_PENDING) & WS_CONNECT_PENDING;
-	int err;
 
 	if (state & ABI_S_SYN_WAITS)
 		return -EISCONN;
@@ -108,12 +118,11 @@ static int connect_again(struct wsock *ws)
 			atomic_fetch_or(&ws->opts, WS_CONNECT_PENDING);
 		return -EALREADY;
 	}
-	err = app_sock_take_error(ws->shm);
-	if (err)
-		return -err;
+	if (pending && (state & (ABI_S_RESET | ABI_S_ENDED)))
+		return connect_failed(ws);
 	if (state & ABI_S_CONNECTED)
 		return pending ? 0 : -EISCONN;
-	return pending ? -ECONNABORTED : 1;
+	return pending ? connect_failed(ws) : 1;
 }
 
 int call_connect_finish(struct wsock *ws)
@@ -126,10 +135,9 @@ int call_connect_finish(struct wsock *ws)
 	}
 	if (session_is_dead())
 		return -ENETDOWN;
-	err = app_sock_take_error(ws->shm);
-	if (err)
-		return -err;
-	return atomic_load(&ws->shm->state) & ABI_S_CONNECTED ? 0 : -ECONNABORTED;
+	return (atomic_load(&ws->shm->state) & (ABI_S_CONNECTED | ABI_S_RESET)) == ABI_S_CONNECTED
+		       ? 0
+		       : connect_failed(ws);
 }
 
 static bool is_disconnect(const struct wsock *ws, const struct sockaddr *sa, socklen_t len)
@@ -147,7 +155,8 @@ static int connect_to(struct wsock *ws, const struct sockaddr *sa, socklen_t len
 	if (is_disconnect(ws, sa, len)) {
 		/* Takes a datagram socket's peer away: connect to any, port 0. */
 		if (ws->type == SOCK_STREAM)
-			return ws->shm ? -EISCONN : 0;
+			args.flags = ABI_CONNECT_DISSOLVE;
+		atomic_fetch_and(&ws->opts, ~WS_CONNECT_PENDING);
 		return ws->shm ? ctl_call(ws, &args) : 0;
 	}
 	err = addr_in(ws, sa, len, &args.addr, &args.port_be);
@@ -313,7 +322,7 @@ int call_shutdown(struct wsock *ws, int how)
 
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return -EINVAL;
-	if (!ws->shm)
+	if (session_is_dead())
 		return -ENOTCONN;
 	return ctl_call(ws, &args);
 }

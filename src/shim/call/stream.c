@@ -183,7 +183,7 @@ ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 /* Nothing to read: 0 for the end, -EAGAIN to wait, or -errno. */
 static ssize_t empty(struct wsock *ws, uint32_t state)
 {
-	int err = app_sock_take_error(ws->shm);
+	int err = state & ABI_S_ENDED ? 0 : app_sock_take_error(ws->shm);
 
 	if (err)
 		return -err;

@@ -82,7 +82,8 @@ int wsock_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *l
 	}
 	state = atomic_load(&shm->state);
 	if (peer) {
-		if (!(state & ABI_S_CONNECTED) || shm->peer_port_be == 0)
+		if (!(state & ABI_S_CONNECTED) || shm->peer_port_be == 0 ||
+		    (ws->type == SOCK_STREAM && (state & (ABI_S_RESET | ABI_S_ENDED))))
 			return -ENOTCONN;
 		addr_out(ws, &shm->peer_addr, shm->peer_port_be, sa, len);
 		return 0;
