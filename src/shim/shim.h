@@ -417,6 +417,9 @@ static inline void known_forget(struct wsock *ws)
 }
 ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags);
 ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags);
+/* readv(), writev() and their like: nothing of nothing is 0, whatever the socket is. */
+ssize_t vector_send(struct wsock *ws, const struct msghdr *msg, int flags);
+ssize_t vector_recv(struct wsock *ws, struct msghdr *msg, int flags);
 ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
 		 const struct sockaddr *sa, socklen_t sa_len);
 ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sockaddr *sa,

@@ -217,6 +217,12 @@ void sock_set_error(struct sock *s, int error)
 	sock_mark(s, ABI_EV_ERR);
 }
 
+/* Whatever is pending is not any more. */
+void sock_clear_error(struct sock *s)
+{
+	atomic_store_explicit(&s->abi->error, (uint32_t)s->err_seq << 16, memory_order_release);
+}
+
 void sock_set_addrs(struct sock *s)
 {
 	const struct endpoint *local, *remote;

@@ -264,6 +264,7 @@ static inline bool part_broken(const struct part *part)
 	return atomic_load_explicit(&part->family->broken, memory_order_relaxed) != NULL;
 }
 void sock_set_error(struct sock *s, int error);
+void sock_clear_error(struct sock *s);
 void sock_set_addrs(struct sock *s);
 uint32_t sock_ring_size(uint32_t bytes, bool dgram);
 int ring_make(struct part *part, struct byte_ring *ring, uint32_t size_bytes);

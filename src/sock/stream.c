@@ -272,6 +272,7 @@ int stream_connect(struct sock *s, const struct endpoint *remote, bool fastopen)
 	if (send_ring_make(s) != 0)
 		return -ENOBUFS;
 	tcp_public(s->tcp)->fastopen_connect = fastopen || s->opt->fastopen_connect;
+	sock_clear_error(s);
 	s->state |= ABI_S_CONNECTING;
 	ret = tcp_connect(s->part->w, s->tcp, remote);
 	if (ret != 0) {

@@ -81,6 +81,7 @@ enum abi_op {
 #define ABI_EV_OUT 0x004u
 #define ABI_EV_ERR 0x008u
 #define ABI_EV_HUP 0x010u
+#define ABI_EV_WRBAND 0x200u /* with OUT, of datagrams */
 #define ABI_EV_RDHUP 0x2000u
 /* Urgent data was announced: never in a socket's readiness, and a watch for it hears of nothing
  * else, nor of what was before it. */

@@ -205,12 +205,12 @@ static inline uint32_t app_sock_events(const struct abi_sock *s)
 
 	if (state & ABI_S_DEAD)
 		return ABI_EV_IN | ABI_EV_OUT | ABI_EV_ERR | ABI_EV_HUP | ABI_EV_RDHUP;
+	if (state & ABI_S_LISTEN)
+		return app_sock_rx_used(s) ? ABI_EV_IN : 0;
 	if (app_sock_error(s))
 		events |= ABI_EV_ERR;
 	if (state & ABI_S_ERRQ)
 		events |= state & ABI_S_ERRQ_PRI ? ABI_EV_ERR | ABI_EV_PRI : ABI_EV_ERR;
-	if (state & ABI_S_LISTEN)
-		return events | (app_sock_rx_used(s) ? ABI_EV_IN : 0);
 	if (app_sock_readable(s, UINT32_MAX))
 		events |= ABI_EV_IN;
 	if (app_sock_urgent(s))
@@ -221,7 +221,7 @@ static inline uint32_t app_sock_events(const struct abi_sock *s)
 		if ((state & ABI_S_RX_EOF) && (state & ABI_S_TX_SHUT))
 			events |= ABI_EV_HUP;
 		if (app_sock_writable(s))
-			events |= ABI_EV_OUT;
+			events |= ABI_EV_OUT | ABI_EV_WRBAND;
 		return events;
 	}
 	if (state & ABI_S_RESET)

@@ -267,7 +267,8 @@ static ssize_t take(struct wsock *ws, struct msghdr *msg, int flags)
 		return n;
 	if (atomic_load(&ws->shm->state) & ABI_S_DEAD)
 		return -ENETDOWN;
-	return atomic_load(&ws->shm->state) & ABI_S_RX_EOF ? 0 : -EAGAIN;
+	/* Only who would wait is told that nothing will come. */
+	return atomic_load(&ws->shm->state) & ABI_S_RX_EOF && !(flags & MSG_DONTWAIT) ? 0 : -EAGAIN;
 }
 
 ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags)
@@ -276,13 +277,11 @@ ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	int64_t deadline = 0;
 	ssize_t n = 0;
 
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
 	/* A receiver that was never bound waits as in Linux, and may be bound by its sends. */
 	if (!ws->shm)
 		n = ctl_create(ws);
 	while (n == 0) {
-		n = take(ws, msg, flags);
+		n = take(ws, msg, nonblock ? flags | MSG_DONTWAIT : flags);
 		if (n != -EAGAIN || nonblock)
 			break;
 		if (deadline == 0)

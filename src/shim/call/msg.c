@@ -76,6 +76,26 @@ ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	return n;
 }
 
+/* No bytes at all. A wrong vector is another call's to judge. */
+static bool no_bytes(const struct msghdr *msg)
+{
+	for (size_t i = 0; i < msg->msg_iovlen; i++) {
+		if (msg->msg_iov[i].iov_len)
+			return false;
+	}
+	return true;
+}
+
+ssize_t vector_send(struct wsock *ws, const struct msghdr *msg, int flags)
+{
+	return no_bytes(msg) ? 0 : msg_send(ws, msg, flags);
+}
+
+ssize_t vector_recv(struct wsock *ws, struct msghdr *msg, int flags)
+{
+	return no_bytes(msg) ? 0 : msg_recv(ws, msg, flags);
+}
+
 ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
 		 const struct sockaddr *sa, socklen_t sa_len)
 {
@@ -121,6 +141,8 @@ int mmsg_send(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags)
 {
 	unsigned int i;
 
+	if (n > IOV_MAX)
+		n = IOV_MAX;
 	for (i = 0; i < n; i++) {
 		ssize_t r = msg_send(ws, &v[i].msg_hdr, flags);
 
@@ -134,11 +156,23 @@ int mmsg_send(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags)
 int mmsg_recv(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags,
 	      const struct timespec *timeout)
 {
-	int64_t deadline =
-		timeout ? deadline_after(timeout->tv_sec * 1000000000ll + timeout->tv_nsec)
-			: NO_DEADLINE;
+	int64_t deadline = NO_DEADLINE;
 	unsigned int i;
+	int err;
 
+	if (timeout) {
+		if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)
+			return -EINVAL;
+		/* No time at all: one message, as Linux, which looks at the clock behind each. */
+		deadline = deadline_after(timeout->tv_sec * 1000000000ll + timeout->tv_nsec + 1);
+	}
+	if (!(flags & MSG_ERRQUEUE) && ws->shm) {
+		err = wsock_take_error(ws);
+		if (err)
+			return -err;
+	}
+	if (n > IOV_MAX)
+		n = IOV_MAX;
 	for (i = 0; i < n; i++) {
 		ssize_t r = msg_recv(ws, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
 

@@ -188,6 +188,8 @@ ssize_t call_splice(int in_fd, off64_t *in_off, int out_fd, off64_t *out_off, si
 		return -EINVAL;
 	if (in_off || out_off)
 		return -ESPIPE;
+	if (len == 0)
+		return 0;
 	if (in)
 		return in->shm ? receive_to(in, out_fd, len, nonblock || wsock_nonblock(in))
 			       : -ENOTCONN;

@@ -282,6 +282,8 @@ int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags
 		return -EINVAL;
 	if (ws->type != SOCK_STREAM)
 		return -EOPNOTSUPP;
+	if (sa && len && *len > INT32_MAX)
+		return -EINVAL;
 	if (!ws->shm)
 		return quiet_accept(ws);
 	/* Nothing there is the usual end of an accept loop: no descriptor is made for it. */
@@ -294,6 +296,8 @@ int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags
 	got->type = ws->type;
 	got->protocol = ws->protocol;
 	atomic_store(&got->linger_s, atomic_load(&ws->linger_s));
+	got->rcv_timeout_ns = ws->rcv_timeout_ns;
+	got->snd_timeout_ns = ws->snd_timeout_ns;
 	fd = fdtab_placeholder(got, flags);
 	if (fd < 0) {
 		obj_put(&got->obj);

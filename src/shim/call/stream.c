@@ -285,8 +285,6 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 
 	if (unlikely(flags & MSG_OOB))
 		return urgent_recv(ws, iov, iovcnt, flags);
-	if (unlikely(total == 0))
-		return ws->shm ? 0 : -ENOTCONN;
 	for (;;) {
 		/* A peek begins anew each time; it has all that there will be when the end is
 		 * there. */

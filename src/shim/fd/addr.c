@@ -7,10 +7,10 @@
 int addr_in(const struct wsock *ws, const struct sockaddr *sa, socklen_t len, struct ipaddr *addr,
 	    uint16_t *port_be)
 {
+	if (len > sizeof(struct sockaddr_storage) || len < sizeof(sa->sa_family))
+		return -EINVAL;
 	if (!sa)
 		return -EFAULT;
-	if (len < sizeof(sa->sa_family))
-		return -EINVAL;
 	if (ws->family == AF_INET || sa->sa_family == AF_INET) {
 		struct sockaddr_in in;
 
@@ -74,6 +74,8 @@ int wsock_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *l
 
 	if (!sa || !len)
 		return -EFAULT;
+	if (*len > INT32_MAX)
+		return -EINVAL;
 	if (!shm) {
 		if (peer)
 			return -ENOTCONN;

@@ -31,7 +31,10 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
 	struct wsock *ws = fd_sock(fd);
 
-	return ws ? answer(buf_recv(ws, buf, n, 0, NULL, NULL)) : R(read)(fd, buf, n);
+	if (!ws)
+		return R(read)(fd, buf, n);
+	/* Only recv() of nothing looks at the socket. */
+	return n ? answer(buf_recv(ws, buf, n, 0, NULL, NULL)) : 0;
 }
 
 EXPORT ssize_t __read(int fd, void *buf, size_t n)
@@ -53,7 +56,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 
 	if (!ws)
 		return R(readv)(fd, iov, n);
-	return n < 0 || n > IOV_MAX ? answer(-EINVAL) : answer(msg_recv(ws, &msg, 0));
+	return n < 0 || n > IOV_MAX ? answer(-EINVAL) : answer(vector_recv(ws, &msg, 0));
 }
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
@@ -75,7 +78,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 
 	if (!ws)
 		return R(writev)(fd, iov, n);
-	return n < 0 || n > IOV_MAX ? answer(-EINVAL) : answer(msg_send(ws, &msg, 0));
+	return n < 0 || n > IOV_MAX ? answer(-EINVAL) : answer(vector_send(ws, &msg, 0));
 }
 
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)

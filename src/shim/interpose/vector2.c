@@ -32,7 +32,7 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off64_t offset, i
 	if (!ws)
 		return R(preadv2)(fd, iov, n, offset, flags);
 	how = wait_flags(n, offset, flags);
-	return answer(how < 0 ? how : msg_recv(ws, &msg, how));
+	return answer(how < 0 ? how : vector_recv(ws, &msg, how));
 }
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
@@ -44,7 +44,7 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off64_t offset, 
 	if (!ws)
 		return R(pwritev2)(fd, iov, n, offset, flags);
 	how = wait_flags(n, offset, flags);
-	return answer(how < 0 ? how : msg_send(ws, &msg, how));
+	return answer(how < 0 ? how : vector_send(ws, &msg, how));
 }
 
 EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
