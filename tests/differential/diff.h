@@ -133,6 +133,8 @@ void until(int fd, short events);
 void until_bytes(int fd, int bytes);
 /* Until everything that fd wrote is acknowledged, so that the other side has it. */
 void until_sent(int fd);
+/* What a call sets off has happened: where nothing tells that it has, a little time. */
+void settle(void);
 /* How the socket stands, and what its peer sees: used behind a call. */
 void say_state(int fd);
 

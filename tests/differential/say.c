@@ -207,6 +207,11 @@ void until_sent(int fd)
 	say("never acknowledged");
 }
 
+void settle(void)
+{
+	pause_ms(8);
+}
+
 void say_state(int fd)
 {
 	struct tcp_info info = { 0 };

@@ -12,7 +12,9 @@
 		char buf[16];                                                                      \
 		nonblocking(e->s);                                                                 \
 		long n_ = CALL(call);                                                              \
+		settle();                                                                          \
 		CALL(call);                                                                        \
+		settle();                                                                          \
 		say_ready(e->s);                                                                   \
 		if (n_ > 0 && n_ < 16 && e->peer >= 0 &&                                           \
 		    CALL(getpeername(e->s, SA(&e->addr), &(socklen_t){ SA_SIZE })) == 0 &&         \

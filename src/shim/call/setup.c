@@ -282,8 +282,6 @@ int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags
 		return -EINVAL;
 	if (ws->type != SOCK_STREAM)
 		return -EOPNOTSUPP;
-	if (sa && len && *len > INT32_MAX)
-		return -EINVAL;
 	if (!ws->shm)
 		return quiet_accept(ws);
 	/* Nothing there is the usual end of an accept loop: no descriptor is made for it. */
@@ -316,6 +314,10 @@ int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags
 		     O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0));
 	wsock_adopt(got, index, gen);
 	submit_sock(got, ABI_OP_ACCEPTED, 0, 0);
+	if (sa && len && *len > INT32_MAX) {
+		call_close(fd); /* as Linux, which looks last */
+		return -EINVAL;
+	}
 	addr_out(got, &got->shm->peer_addr, got->shm->peer_port_be, sa, len);
 	return fd;
 }
