@@ -169,8 +169,6 @@ static int info_get(struct sock *s, void *data, uint32_t *len)
 
 	if (s->tcp != NULL)
 		tcp_get_info(s->part->w, s->tcp, &info, sizeof(info));
-	if (info.known.tcpi_state == 6) /* TCP_TIME_WAIT: Linux's is no socket's any more */
-		info.known.tcpi_state = 7;
 	if (s->state & ABI_S_LISTEN) { /* of its accept queue: what waits, and how many may */
 		info.known.tcpi_unacked = accept_waiting(s);
 		info.known.tcpi_sacked = s->backlog;

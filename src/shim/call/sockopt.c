@@ -265,6 +265,10 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 	args.out = value;
 	args.out_len = *len;
 	err = ctl_call(ws, &args);
+	/* A TIME_WAIT is no socket's any more in Linux. */
+	if (!err && level == IPPROTO_TCP && name == TCP_INFO && args.out_len &&
+	    *(uint8_t *)value == TCP_TIME_WAIT)
+		*(uint8_t *)value = TCP_CLOSE;
 	if (!err)
 		*len = args.out_len;
 	if (err == -EOPNOTSUPP)

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* setsockopt and getsockopt: what is there at first, what is taken, what is given back. */
+#include "diff.h"
+
+/* Not in the C library's netinet/tcp.h yet. */
+#ifndef TCP_TX_DELAY
+#define TCP_TX_DELAY 37
+#endif
+
+struct known {
+	const char *name;
+	int level, option;
+};
+
+#define KNOWN(level, option)                                                                       \
+	{                                                                                          \
+#option, level, option                                                             \
+	}
+
+static const struct known options[] = {
+	KNOWN(SOL_SOCKET, SO_TYPE),
+	KNOWN(SOL_SOCKET, SO_PROTOCOL),
+	KNOWN(SOL_SOCKET, SO_DOMAIN),
+	KNOWN(SOL_SOCKET, SO_ACCEPTCONN),
+	KNOWN(SOL_SOCKET, SO_REUSEADDR),
+	KNOWN(SOL_SOCKET, SO_REUSEPORT),
+	KNOWN(SOL_SOCKET, SO_KEEPALIVE),
+	KNOWN(SOL_SOCKET, SO_BROADCAST),
+	KNOWN(SOL_SOCKET, SO_OOBINLINE),
+	KNOWN(SOL_SOCKET, SO_DONTROUTE),
+	KNOWN(SOL_SOCKET, SO_PRIORITY),
+	KNOWN(SOL_SOCKET, SO_MARK),
+	KNOWN(SOL_SOCKET, SO_RCVLOWAT),
+	KNOWN(SOL_SOCKET, SO_SNDLOWAT),
+	KNOWN(SOL_SOCKET, SO_TIMESTAMP),
+	KNOWN(SOL_SOCKET, SO_TIMESTAMPNS),
+
+	KNOWN(SOL_SOCKET, SO_BUSY_POLL),
+	KNOWN(SOL_SOCKET, SO_ZEROCOPY),
+	KNOWN(SOL_SOCKET, SO_PEEK_OFF),
+	KNOWN(SOL_SOCKET, SO_NO_CHECK),
+	KNOWN(SOL_SOCKET, SO_INCOMING_NAPI_ID),
+	KNOWN(SOL_SOCKET, SO_RXQ_OVFL),
+	KNOWN(SOL_SOCKET, SO_LOCK_FILTER),
+	KNOWN(SOL_SOCKET, SO_SELECT_ERR_QUEUE),
+	KNOWN(IPPROTO_TCP, TCP_NODELAY),
+	KNOWN(IPPROTO_TCP, TCP_CORK),
+	KNOWN(IPPROTO_TCP, TCP_MAXSEG),
+	KNOWN(IPPROTO_TCP, TCP_KEEPIDLE),
+	KNOWN(IPPROTO_TCP, TCP_KEEPINTVL),
+	KNOWN(IPPROTO_TCP, TCP_KEEPCNT),
+	KNOWN(IPPROTO_TCP, TCP_SYNCNT),
+	KNOWN(IPPROTO_TCP, TCP_LINGER2),
+	KNOWN(IPPROTO_TCP, TCP_DEFER_ACCEPT),
+	KNOWN(IPPROTO_TCP, TCP_WINDOW_CLAMP),
+	KNOWN(IPPROTO_TCP, TCP_QUICKACK),
+	KNOWN(IPPROTO_TCP, TCP_USER_TIMEOUT),
+	KNOWN(IPPROTO_TCP, TCP_FASTOPEN),
+	KNOWN(IPPROTO_TCP, TCP_FASTOPEN_CONNECT),
+	KNOWN(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+	KNOWN(IPPROTO_TCP, TCP_SAVE_SYN),
+	KNOWN(IPPROTO_TCP, TCP_SAVED_SYN),
+	KNOWN(IPPROTO_TCP, TCP_INQ),
+	KNOWN(IPPROTO_TCP, TCP_TX_DELAY),
+	KNOWN(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS),
+	KNOWN(IPPROTO_TCP, TCP_THIN_DUPACK),
+	KNOWN(IPPROTO_TCP, TCP_REPAIR),
+	KNOWN(IPPROTO_TCP, TCP_ULP),
+	KNOWN(IPPROTO_IP, IP_TOS),
+	KNOWN(IPPROTO_IP, IP_TTL),
+	KNOWN(IPPROTO_IP, IP_PKTINFO),
+	KNOWN(IPPROTO_IP, IP_RECVTTL),
+	KNOWN(IPPROTO_IP, IP_RECVTOS),
+	KNOWN(IPPROTO_IP, IP_RECVERR),
+	KNOWN(IPPROTO_IP, IP_MTU_DISCOVER),
+	KNOWN(IPPROTO_IP, IP_FREEBIND),
+	KNOWN(IPPROTO_IP, IP_TRANSPARENT),
+	KNOWN(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
+	KNOWN(IPPROTO_IP, IP_MULTICAST_TTL),
+	KNOWN(IPPROTO_IP, IP_MULTICAST_LOOP),
+	KNOWN(IPPROTO_IP, IP_HDRINCL),
+	{ "unknown of the socket", SOL_SOCKET, 9999 },
+	{ "unknown of TCP", IPPROTO_TCP, 9999 },
+	{ "unknown of IP", IPPROTO_IP, 9999 },
+	{ "of UDP", IPPROTO_UDP, 100 },
+	{ "of a level that is none", 4711, 1 },
+};
+
+#define COUNT (sizeof(options) / sizeof(options[0]))
+
+static void say_option(int s, const struct known *k)
+{
+	int v = -77;
+	socklen_t len = sizeof(v);
+	int r = getsockopt(s, k->level, k->option, &v, &len);
+
+	if (r < 0)
+		say("%s: %s", k->name, errno_name(errno));
+	else
+		say("%s: %d (%d bytes)", k->name, len ? v : 0, (int)len);
+}
+
+static void say_all(int s)
+{
+	for (size_t i = 0; i < COUNT; i++)
+		say_option(s, &options[i]);
+}
+
+CASE(options, defaults_tcp)
+{
+	say_all(new_tcp());
+}
+
+CASE(options, defaults_udp)
+{
+	say_all(new_udp());
+}
+
+CASE(options, listening)
+{
+	struct sockaddr_in a;
+
+	say_all(new_listener(4, &a));
+}
+
+CASE(options, connected)
+{
+	int a, b;
+
+	tcp_pair(&a, &b);
+	for (size_t i = 0; i < COUNT; i++) {
+		/* What differs with the loopback's size. */
+		if (options[i].option != TCP_MAXSEG && options[i].option != TCP_WINDOW_CLAMP &&
+		    options[i].option != SO_INCOMING_NAPI_ID)
+			say_option(b, &options[i]);
+	}
+}
+
+static void set_each(int s, int value)
+{
+	for (size_t i = 0; i < COUNT; i++) {
+		const struct known *k = &options[i];
+		int r = setsockopt(s, k->level, k->option, &value, sizeof(value));
+
+		say("set %s: %s", k->name, r < 0 ? errno_name(errno) : "ok");
+		if (r == 0)
+			say_option(s, k);
+	}
+}
+
+#define SET_EACH(name, value)                                                                      \
+	CASE(options, tcp_##name)                                                                  \
+	{                                                                                          \
+		set_each(new_tcp(), value);                                                        \
+	}                                                                                          \
+	CASE(options, udp_##name)                                                                  \
+	{                                                                                          \
+		set_each(new_udp(), value);                                                        \
+	}
+
+SET_EACH(set_0, 0)
+SET_EACH(set_1, 1)
+SET_EACH(set_2, 2)
+SET_EACH(set_minus, -1)
+SET_EACH(set_77, 77)
+SET_EACH(set_70000, 70000)
+
+CASE(options, lengths)
+{
+	char value[8] = { 1, 0, 0, 0, 2, 0, 0, 0 };
+	int s = new_tcp(), u = new_udp();
+
+	for (socklen_t n = 0; n <= 8; n += n ? n : 1) {
+		CALL(setsockopt(s, SOL_SOCKET, SO_REUSEADDR, value, n));
+		CALL(setsockopt(s, IPPROTO_TCP, TCP_NODELAY, value, n));
+		CALL(setsockopt(s, IPPROTO_IP, IP_TOS, value, n));
+		CALL(setsockopt(u, IPPROTO_IP, IP_PKTINFO, value, n));
+		CALL(setsockopt(s, SOL_SOCKET, SO_LINGER, value, n));
+		CALL(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, value, n));
+		CALL(setsockopt(s, SOL_SOCKET, SO_RCVBUF, value, n));
+	}
+	CALL(setsockopt(s, SOL_SOCKET, SO_REUSEADDR, value, (socklen_t)-1));
+	CALL(setsockopt(s, SOL_SOCKET, SO_REUSEADDR, NULL, 4));
+	CALL(setsockopt(s, IPPROTO_TCP, TCP_NODELAY, NULL, 4));
+	CALL(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, NULL, sizeof(struct timeval)));
+}
+
+CASE(options, get_lengths)
+{
+	char value[64];
+	int s = new_tcp();
+
+	for (socklen_t n = 0; n <= 32; n += n ? n : 1) {
+		socklen_t len = n;
+
+		memset(value, 0x55, sizeof(value));
+		CALL(getsockopt(s, SOL_SOCKET, SO_TYPE, value, &len));
+		say("  %d %x %x", (int)len, value[0], value[3]);
+		len = n;
+		CALL(getsockopt(s, IPPROTO_TCP, TCP_NODELAY, value, &len));
+		say("  %d", (int)len);
+		len = n;
+		CALL(getsockopt(s, IPPROTO_IP, IP_TTL, value, &len));
+		say("  %d", (int)len);
+		len = n;
+		CALL(getsockopt(s, SOL_SOCKET, SO_LINGER, value, &len));
+		say("  %d", (int)len);
+		len = n;
+		CALL(getsockopt(s, SOL_SOCKET, SO_RCVTIMEO, value, &len));
+		say("  %d", (int)len);
+		len = n;
+		CALL(getsockopt(s, IPPROTO_TCP, TCP_INFO, value, &len));
+		say("  %d", (int)len);
+	}
+	socklen_t len = (socklen_t)-1;
+	CALL(getsockopt(s, SOL_SOCKET, SO_TYPE, value, &len));
+	CALL(getsockopt(s, IPPROTO_TCP, TCP_NODELAY, value, &len));
+	CALL(getsockopt(s, SOL_SOCKET, SO_TYPE, value, NULL));
+	len = 4;
+	CALL(getsockopt(s, SOL_SOCKET, SO_TYPE, NULL, &len));
+}
+
+static void timeout_of(int s, int option, long sec, long usec)
+{
+	struct timeval tv = { sec, usec };
+	socklen_t len = sizeof(tv);
+
+	say("%ld s %ld us", sec, usec);
+	CALL(setsockopt(s, SOL_SOCKET, option, &tv, sizeof(tv)));
+	CALL(getsockopt(s, SOL_SOCKET, option, &tv, &len));
+	say("  %ld.%06ld", (long)tv.tv_sec, (long)tv.tv_usec);
+}
+
+CASE(options, timeouts)
+{
+	int s = new_tcp();
+
+	for (int option = SO_RCVTIMEO; option <= SO_SNDTIMEO; option++) {
+		timeout_of(s, option, 1, 500000);
+		timeout_of(s, option, 0, 4000);
+		timeout_of(s, option, 0, 0);
+		timeout_of(s, option, -1, 0);
+		timeout_of(s, option, 0, -1);
+		timeout_of(s, option, 0, 1000000);
+		timeout_of(s, option, 3, 8000);
+	}
+}
+
+CASE(options, linger)
+{
+	struct linger v[] = { { 0, 0 }, { 1, 0 }, { 1, 5 }, { 0, 7 }, { 5, 5 }, { 1, -1 } };
+	int s = new_tcp();
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]) - 1; i++) {
+		struct linger got;
+		socklen_t len = sizeof(got);
+
+		CALL(setsockopt(s, SOL_SOCKET, SO_LINGER, &v[i], sizeof(v[i])));
+		CALL(getsockopt(s, SOL_SOCKET, SO_LINGER, &got, &len));
+		say("  %d %d", got.l_onoff, got.l_linger);
+	}
+}
+
+CASE(options, buffers)
+{
+	int s = new_tcp(), v;
+	socklen_t len = sizeof(v);
+
+	for (int size = 0; size <= 65536; size = size ? size * 16 : 16) {
+		set_int(s, SOL_SOCKET, SO_RCVBUF, size);
+		getsockopt(s, SOL_SOCKET, SO_RCVBUF, &v, &len);
+		say("rcvbuf %d: %d", size, v);
+		set_int(s, SOL_SOCKET, SO_SNDBUF, size);
+		getsockopt(s, SOL_SOCKET, SO_SNDBUF, &v, &len);
+		say("sndbuf %d: %d", size, v);
+	}
+	CALL(setsockopt(s, SOL_SOCKET, SO_RCVBUF, &(int){ -1 }, sizeof(int)));
+	CALL(setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &(int){ 1000 }, sizeof(int)));
+}
+
+CASE(options, ulp)
+{
+	int a, b;
+
+	tcp_pair(&a, &b);
+	CALL(setsockopt(a, IPPROTO_TCP, TCP_ULP, "nothing", 7));
+	CALL(setsockopt(new_tcp(), IPPROTO_TCP, TCP_ULP, "nothing", 7));
+	CALL(setsockopt(a, IPPROTO_TCP, TCP_ULP, "", 0));
+}
+
+CASE(options, congestion)
+{
+	char name[16] = "";
+	socklen_t len = sizeof(name);
+	int s = new_tcp();
+
+	CALL(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	CALL(getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	say("  %d %s", (int)len, name);
+	CALL(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "nothing", 7));
+	CALL(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "", 0));
+	len = 3;
+	CALL(getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	say("  %d", (int)len);
+}
+
+CASE(options, fastopen_key)
+{
+	char key[16] = "0123456789abcde", got[32];
+	socklen_t len = sizeof(got);
+	int s = new_tcp();
+
+	CALL(setsockopt(s, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, 15));
+	CALL(setsockopt(s, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, 16));
+	CALL(getsockopt(s, IPPROTO_TCP, TCP_FASTOPEN_KEY, got, &len));
+	say("  %d", (int)len);
+}
+
+CASE(options, cookie_meminfo)
+{
+	unsigned char value[64];
+	socklen_t len = 8;
+	int s = new_tcp();
+
+	CALL(getsockopt(s, SOL_SOCKET, SO_COOKIE, value, &len));
+	say("  %d", (int)len);
+	len = 4;
+	CALL(getsockopt(s, SOL_SOCKET, SO_COOKIE, value, &len));
+	len = sizeof(value);
+	CALL(getsockopt(s, SOL_SOCKET, SO_MEMINFO, value, &len));
+	say("  %d", (int)len);
+	len = sizeof(value);
+	CALL(getsockopt(s, SOL_SOCKET, SO_PEERNAME, value, &len));
+	len = sizeof(value);
+	CALL(getsockopt(s, SOL_SOCKET, SO_PEERCRED, value, &len));
+	say("  %d", (int)len);
+}
+
+/* TCP_INQ: how much is left, with each recvmsg(). */
+CASE(options, inq)
+{
+	char buf[4], control[64];
+	struct iovec iov = { buf, 4 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control };
+	int a, b;
+
+	tcp_pair(&a, &b);
+	set_int(b, IPPROTO_TCP, TCP_INQ, 1);
+	MUST(send(a, "0123456789", 10, 0));
+	until_bytes(b, 10);
+	for (int i = 0; i < 3; i++) {
+		struct cmsghdr *c;
+
+		m.msg_controllen = sizeof(control);
+		GET(recvmsg(b, &m, 0), buf);
+		c = CMSG_FIRSTHDR(&m);
+		say("  control %d", (int)m.msg_controllen);
+		if (c)
+			say("  level %d type %d value %d", c->cmsg_level, c->cmsg_type,
+			    *(int *)(void *)CMSG_DATA(c));
+	}
+}
+
+CASE(options, saved_syn)
+{
+	struct sockaddr_in addr;
+	unsigned char syn[128];
+	socklen_t len = sizeof(syn);
+	int l = new_listener(1, &addr), a = new_tcp(), b;
+
+	set_int(l, IPPROTO_TCP, TCP_SAVE_SYN, 1);
+	MUST(connect(a, SA(&addr), SA_SIZE));
+	b = MUST(accept(l, NULL, NULL));
+	CALL(getsockopt(b, IPPROTO_TCP, TCP_SAVED_SYN, syn, &len));
+	say("  %d version %x", len >= 40, len ? syn[0] : 0);
+	len = sizeof(syn);
+	CALL(getsockopt(b, IPPROTO_TCP, TCP_SAVED_SYN, syn, &len));
+	say("  %d", (int)len);
+}
