@@ -98,6 +98,7 @@ void cli_table_print(struct cli_table *t, FILE *to);
 
 /* ---- the commands ---- */
 int cmd_stat(const struct cli_command *command, int argc, char **argv);
+int cmd_sockets(const struct cli_command *command, int argc, char **argv);
 int cmd_path(const struct cli_command *command, int argc, char **argv);
 int cmd_ledger(const struct cli_command *command, int argc, char **argv);
 int cmd_drops(const struct cli_command *command, int argc, char **argv);

@@ -29,6 +29,8 @@ struct control_command {
 /* Ends with a NULL name. */
 extern const struct control_command control_commands[];
 
+json_t *control_sockets(struct engine *engine, const json_t *request); /* control_sockets.c */
+
 /* For the command "stop": the daemon ends, in order, once this answer has been sent. */
 void control_request_stop(void);
 

@@ -32,6 +32,11 @@ const struct cli_command cli_commands[] = {
 	  "example:\n  weir stat sockets -i\n"
 	  "  weir stat --json | jq '.ports[].rx_packets'\n",
 	  cmd_stat },
+	{ "sockets", "[--json]", "what each program has on weir, and what not and why",
+	  "  --json   print one JSON object: programs, no_program\n\n"
+	  "example:\n  weir sockets\n"
+	  "  weir sockets --json | jq '.programs[] | {program, not_on_weir}'\n",
+	  cmd_sockets },
 	{ "path", "[--json]", "the way of packets, stage by stage, with drops and Linux's names",
 	  "  --json   print one JSON object: stages and drops\n\n"
 	  "example:\n  weir path\n",

@@ -329,6 +329,11 @@ void addr_out(const struct wsock *ws, const struct ipaddr *addr, uint16_t port_b
 	      struct sockaddr *sa, socklen_t *len);
 int wsock_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *len);
 
+/* ---- call/left.c: sockets that are not on weir, counted ---- */
+void left_count(enum abi_off why);
+void left_family(int domain);
+void left_attached(void); /* there is a session now */
+
 /* ---- call/policy.c: addresses that are the host's (--kernel) ---- */
 extern unsigned int policy_nets; /* how many there are; 0: never ask */
 void policy_init(void);

@@ -131,7 +131,9 @@ void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, vo
 
 		for (uint32_t index = part->first; index < part->fresh; index++) {
 			struct sock *s = &f->socks[index];
-			struct sock_info info = { .worker = w->id, .program = f->name };
+			struct sock_info info = { .worker = w->id,
+						  .id = f->id,
+						  .program = f->name };
 
 			if (s->use == SLOT_FREE)
 				continue;

@@ -84,7 +84,8 @@ void session_pid_set(struct session *session, pid_t pid); /* for people only */
 /* For weir stat: visit the sockets of all workers. */
 struct sock_info {
 	unsigned int worker;
-	pid_t pid; /* of one of its sessions, 0 when none is left */
+	uint32_t id; /* of the program: struct program_info */
+	pid_t pid;   /* of one of its sessions, 0 when none is left */
 	const char *program;
 	const char *proto; /* "tcp", "udp" */
 	const char *state;
@@ -92,6 +93,20 @@ struct sock_info {
 	uint32_t rx_queue_bytes, tx_queue_bytes; /* for a listener: waiting connections, backlog */
 	const struct tcp_pcb *tcp;		 /* NULL: none, or TCP has done with it */
 };
+
+/* For weir sockets: visit the programs. w: any worker. */
+#define PROGRAM_PIDS_MAX 64u
+struct program_info {
+	uint32_t id;
+	const char *name;
+	pid_t pids[PROGRAM_PIDS_MAX];
+	unsigned int pid_count, processes; /* those in pids, and all */
+	unsigned int in_flight;		   /* descriptors that are passed, session_pass() */
+	uint32_t off_weir[ABI_OFF_MAX];	   /* as the program says */
+	char kernel_nets[128];		   /* any bytes, and an end */
+};
+void program_for_each(struct worker *w, void (*fn)(const struct program_info *info, void *arg),
+		      void *arg);
 void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, void *arg),
 		   void *arg);
 

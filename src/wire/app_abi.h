@@ -336,6 +336,16 @@ _Static_assert(sizeof(struct abi_dgram) == 64, "a datagram's header is one cache
 
 /* ---- arena and daemon page ---- */
 
+/* Why a program's socket is not on weir. */
+enum abi_off {
+	ABI_OFF_UNIX,
+	ABI_OFF_NETLINK,
+	ABI_OFF_OTHER,	   /* another family that is the system's */
+	ABI_OFF_EXCEPTION, /* an address that is the host's (--kernel) */
+	ABI_OFF_REFUSED,   /* weir has no such socket: there is none */
+	ABI_OFF_MAX
+};
+
 struct abi_arena {
 	/* (d) */
 	ABI_ALIGNED uint32_t magic;
@@ -349,6 +359,9 @@ struct abi_arena {
 	struct {
 		ABI_ALIGNED _Atomic uint64_t bits[ABI_MAX_CHANNELS / 64];
 	} sq_pending[ABI_MAX_WORKERS];
+	/* (p) for people: sockets that were made and are not on weir, and --kernel's list */
+	ABI_ALIGNED _Atomic uint32_t off_weir[ABI_OFF_MAX];
+	char kernel_nets[128];
 };
 
 /* One page of the daemon's, mapped read-only by every program. */

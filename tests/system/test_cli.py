@@ -11,7 +11,7 @@ import tempfile
 import pytest
 from weirtest import BIN, KERNEL_ADDR, TAP, TOP, WEIR_ADDR, wait_until
 
-COMMANDS = ["run", "stat", "path", "ledger", "drops", "addr", "route", "port", "forward",
+COMMANDS = ["run", "stat", "sockets", "path", "ledger", "drops", "addr", "route", "port", "forward",
             "sysctl", "nstat", "stop"]
 
 

@@ -139,3 +139,51 @@ def test_words(make_weir):
         done = weir.cli("run", "--kernel", bad, "--", "true")
         assert done.returncode == 2 and "no network" in done.stderr
     assert "--kernel NET" in weir.cli("run", "--help").stdout
+
+
+def test_sockets(make_weir):
+    """weir sockets: what is on weir, and what is not and why."""
+    weir = make_weir()
+    program = weir.on_weir(weirtest.PYTHON, "-c", """
+import os, socket, sys
+early = socket.socket(socket.AF_UNIX)
+server = socket.create_server(("0.0.0.0", 7000))
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("0.0.0.0", 7001))
+u = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+host = socket.create_server(("127.0.0.1", 0))
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET)
+except OSError:
+    pass
+child = os.fork()
+if child == 0:
+    server.close()
+    client, _ = udp.recvfrom(10)
+    os._exit(0)
+print("ready", child, flush=True)
+server.accept()
+os.waitpid(child, 0)
+""", env={"WEIR_KERNEL": "127.0.0.0/8"})
+    weirtest.wait_until(lambda: "ready" in program.log(), "the program is ready")
+    child = int(program.log().split()[1])
+    weirtest.wait_until(lambda: child in weir.json("sockets")["programs"][0]["pids"],
+                        "the child is seen")
+    answer = weir.json("sockets")
+    assert len(answer["programs"]) == 1 and answer["no_program"] == []
+    one = answer["programs"][0]
+    assert one["program"].startswith("python3") and one["processes"] == 2 and one["passed"] == 0
+    assert sorted(one["pids"]) == sorted([program.pid, child])
+    assert {(s["proto"], s["state"], s["local"]) for s in one["sockets"]} == {
+        ("tcp", "LISTEN", "0.0.0.0:7000"), ("udp", "UNCONN", "0.0.0.0:7001")}
+    off = {o["what"]: (o["count"], o.get("kernel")) for o in one["not_on_weir"]}
+    assert off == {"AF_UNIX": (3, None), "AF_INET, AF_INET6": (1, "127.0.0.0/8"),
+                   "refused": (1, None)}
+    said = weir.cli("sockets").stdout
+    assert "not on weir: AF_UNIX, 3: the system's, by design" in said
+    assert "by --kernel 127.0.0.0/8" in said and "0.0.0.0:7000" in said
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.sendto(b"x", (weirtest.WEIR_ADDR, 7001))
+    socket.create_connection((weirtest.WEIR_ADDR, 7000)).close()
+    program.done()
+    weirtest.wait_until(lambda: weir.json("sockets")["programs"] == [], "it is gone")

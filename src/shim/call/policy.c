@@ -208,6 +208,7 @@ static int replace(struct wsock *ws)
 	if (fd < 0)
 		return -errno;
 	replay(ws, fd);
+	left_count(ABI_OFF_EXCEPTION);
 	if (atomic_load(&ws->watched))
 		epset_each(take_watches, &watches);
 	obj_get(&ws->obj);

@@ -9,8 +9,12 @@ EXPORT int socket(int domain, int type, int protocol)
 {
 	int error;
 
-	if (!call_socket_ours(domain, type, protocol, &error))
+	if (!call_socket_ours(domain, type, protocol, &error)) {
+		left_family(domain);
 		return R(socket)(domain, type, protocol);
+	}
+	if (error)
+		left_count(ABI_OFF_REFUSED);
 	return (int)answer(error ? error : call_socket(domain, type, protocol));
 }
 

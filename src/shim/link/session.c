@@ -237,6 +237,7 @@ static int handshake(int fd, struct abi_msg *msg)
 		return err;
 	session.fd = fdtab_make_private(fd);
 	channels_init();
+	left_attached();
 	atomic_store(&session.attached, true);
 	return 0;
 }
