@@ -223,7 +223,7 @@ def test_cancelled_threads(weir, tmp_path):
     os.chmod(tmp_path, 0o755)
     source, path = tmp_path / "cancels.c", str(tmp_path / "cancels")
     source.write_text(CANCELS)
-    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-I", os.path.dirname(__file__), "-o", path,
-                    str(source), "-lpthread"], check=True, timeout=60)
+    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-I", os.path.dirname(__file__), "-o",
+                    path, str(source), "-lpthread"], check=True, timeout=60)
     weir.on_kernel(path).done(30)
     weir.on_weir(path).done(30)
