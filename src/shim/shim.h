@@ -62,6 +62,8 @@ struct obj {
 #define WS_V6ONLY 0x01u
 #define WS_QUIET 0x02u		 /* an IPv6-only listener: bound, and nobody will ever call */
 #define WS_CONNECT_PENDING 0x04u /* connect() answered EINPROGRESS and its result is not told */
+#define WS_CORK 0x8u		 /* the program set TCP_CORK */
+#define WS_MORE 0x8000u		 /* corked by MSG_MORE, till the next send without it */
 #define WS_SPAWN_DUP 0x10000u	 /* named in a file action of posix_spawn(): see exec.c */
 
 struct wsock {
@@ -259,6 +261,10 @@ int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
 /* Till so many bytes can be read, or no more will come. More than one: give a deadline, for the
  * engine tells of the first only. */
 int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns);
+/* As these two with one byte, in a call that has moved some already: any signal ends it, also one
+ * whose handler has SA_RESTART. */
+int sock_wait_more_data(struct wsock *ws, int64_t deadline_ns);
+int sock_wait_more_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
 /* Until everything that was written is acknowledged, or can never be. */
 int sock_wait_sent(struct wsock *ws, int64_t deadline_ns);
 int sock_wait_connected(struct wsock *ws, int64_t deadline_ns);
@@ -300,6 +306,12 @@ static inline uint8_t *ring_at(uint64_t offset, uint32_t size)
 
 /* No thread has this number: it was killed. */
 bool thread_gone(uint32_t tid);
+/* In the page that is never there: what the kernel answers EFAULT. */
+static inline bool bad_pointer(const void *p)
+{
+	return unlikely((uintptr_t)p < 4096);
+}
+
 /* Locks in shared memory, among threads and processes. 0 or -EAGAIN where this thread has it. */
 int shared_lock(_Atomic uint32_t *word);
 static inline void shared_unlock(_Atomic uint32_t *word)

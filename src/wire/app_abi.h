@@ -211,6 +211,7 @@ struct abi_channel {
 #define ABI_R_STAMPING 0x400u	  /* SO_TIMESTAMPING: software receive stamps */
 #define ABI_R_STAMPING_NEW 0x800u /* its spelling */
 #define ABI_R_PEEK_OFF 0x1000u
+#define ABI_R_INQ 0x2000u /* TCP_INQ */
 
 /* abi_sock.want: what the program waits for, so that the engine need not tell what nobody wants */
 #define ABI_WANT_TX 0x1u /* tell when send space is there again (SOCK_NOSPACE in Linux) */

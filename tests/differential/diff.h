@@ -50,6 +50,8 @@ struct definition {
 	const char *group, *name;
 	void (*run)(void);
 	void (*op)(struct ends *e);
+	void (*run_with)(const void *with);
+	const void *with;
 	unsigned int kinds;
 	struct definition *next;
 };

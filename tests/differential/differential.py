@@ -48,9 +48,14 @@ def cases_of(text):
     return cases
 
 
-def parts_of(program, patterns):
+def differing(kernel, weir):
+    """These are run once more, alone: on a busy machine a time-out may come before its event."""
+    return [name for name in kernel if weir.get(name) != kernel[name]]
+
+
+def parts_of(program, patterns, parts):
     """Most cases wait most of the time: several run at once."""
-    return [[program, f"{i}/{PARTS}", *patterns] for i in range(PARTS)]
+    return [[program, f"{i}/{parts}", *patterns] for i in range(parts)]
 
 
 def together(programs):
@@ -64,15 +69,15 @@ def together(programs):
     return cases
 
 
-def run_on_kernel(program, patterns):
+def run_on_kernel(program, patterns, parts=PARTS):
     with weirtest.Namespace(), tempfile.TemporaryDirectory(prefix="weir-differential-") as folder:
         return together([weirtest.Program(f"part {argv[1]}", argv,
                                           os.path.join(folder, argv[1].replace("/", "-")))
-                         for argv in parts_of(program, patterns)])
+                         for argv in parts_of(program, patterns, parts)])
 
 
-def run_on_weir(weir, program, patterns):
-    return together([weir.on_weir(*argv) for argv in parts_of(program, patterns)])
+def run_on_weir(weir, program, patterns, parts=PARTS):
+    return together([weir.on_weir(*argv) for argv in parts_of(program, patterns, parts)])
 
 
 class Justification:
@@ -146,6 +151,11 @@ def main():
         with weirtest.Namespace(), \
                 weirtest.Weir(ports=(), options=("--workers", str(args.workers))) as weir:
             ours = run_on_weir(weir, program, args.pattern)
+            again = differing(kernel, ours)
+            if again:
+                ours.update(run_on_weir(weir, program, again, 1))
+        if again:
+            kernel.update(run_on_kernel(program, again, 1))
     result = Result(kernel, ours, justifications(), not args.pattern)
     print("\n".join(result.rows))
     for j in result.stale:

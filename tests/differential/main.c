@@ -43,7 +43,9 @@ static void run_here(const struct definition *d, const struct definition *state)
 	struct ends e = { -1, -1, -1, { 0 } };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!state) {
+	if (d->run_with) {
+		d->run_with(d->with);
+	} else if (!state) {
 		d->run();
 	} else {
 		state->op(&e);

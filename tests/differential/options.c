@@ -39,7 +39,7 @@ static const struct known options[] = {
 	KNOWN(SOL_SOCKET, SO_ZEROCOPY),
 	KNOWN(SOL_SOCKET, SO_PEEK_OFF),
 	KNOWN(SOL_SOCKET, SO_NO_CHECK),
-	KNOWN(SOL_SOCKET, SO_INCOMING_NAPI_ID),
+
 	KNOWN(SOL_SOCKET, SO_RXQ_OVFL),
 	KNOWN(SOL_SOCKET, SO_LOCK_FILTER),
 	KNOWN(SOL_SOCKET, SO_SELECT_ERR_QUEUE),
@@ -79,11 +79,11 @@ static const struct known options[] = {
 	KNOWN(IPPROTO_IP, IP_MULTICAST_TTL),
 	KNOWN(IPPROTO_IP, IP_MULTICAST_LOOP),
 	KNOWN(IPPROTO_IP, IP_HDRINCL),
-	{ "unknown of the socket", SOL_SOCKET, 9999 },
-	{ "unknown of TCP", IPPROTO_TCP, 9999 },
-	{ "unknown of IP", IPPROTO_IP, 9999 },
-	{ "of UDP", IPPROTO_UDP, 100 },
-	{ "of a level that is none", 4711, 1 },
+	{ "unknown_of_the_socket", SOL_SOCKET, 9999 },
+	{ "unknown_of_TCP", IPPROTO_TCP, 9999 },
+	{ "unknown_of_IP", IPPROTO_IP, 9999 },
+	{ "of_UDP", IPPROTO_UDP, 100 },
+	{ "of_no_level", 4711, 1 },
 };
 
 #define COUNT (sizeof(options) / sizeof(options[0]))
@@ -100,70 +100,51 @@ static void say_option(int s, const struct known *k)
 		say("%s: %d (%d bytes)", k->name, len ? v : 0, (int)len);
 }
 
-static void say_all(int s)
+/* ---- a case for each option: at first, in each kind of socket, and with each value ---- */
+
+static void set_and_say(int s, const struct known *k, int value)
 {
-	for (size_t i = 0; i < COUNT; i++)
-		say_option(s, &options[i]);
+	int r = setsockopt(s, k->level, k->option, &value, sizeof(value));
+
+	say("set %d: %s", value, r < 0 ? errno_name(errno) : "ok");
+	if (r == 0)
+		say_option(s, k);
 }
 
-CASE(options, defaults_tcp)
+static void one_option(const void *arg)
 {
-	say_all(new_tcp());
-}
-
-CASE(options, defaults_udp)
-{
-	say_all(new_udp());
-}
-
-CASE(options, listening)
-{
-	struct sockaddr_in a;
-
-	say_all(new_listener(4, &a));
-}
-
-CASE(options, connected)
-{
+	static const int values[] = { 0, 1, 2, 77, 70000, -1 };
+	const struct known *k = arg;
+	struct sockaddr_in addr;
 	int a, b;
 
+	say_option(new_tcp(), k);
+	say_option(new_udp(), k);
+	say_option(new_listener(4, &addr), k);
 	tcp_pair(&a, &b);
-	for (size_t i = 0; i < COUNT; i++) {
-		/* What differs with the loopback's size. */
-		if (options[i].option != TCP_MAXSEG && options[i].option != TCP_WINDOW_CLAMP &&
-		    options[i].option != SO_INCOMING_NAPI_ID)
-			say_option(b, &options[i]);
+	/* What differs with the loopback's size. */
+	if (k->option != TCP_MAXSEG && k->option != TCP_WINDOW_CLAMP)
+		say_option(b, k);
+	a = new_tcp();
+	b = new_udp();
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		set_and_say(a, k, values[i]);
+		set_and_say(b, k, values[i]);
 	}
 }
 
-static void set_each(int s, int value)
+__attribute__((constructor)) static void add_each(void)
 {
-	for (size_t i = 0; i < COUNT; i++) {
-		const struct known *k = &options[i];
-		int r = setsockopt(s, k->level, k->option, &value, sizeof(value));
+	static struct definition d[COUNT];
 
-		say("set %s: %s", k->name, r < 0 ? errno_name(errno) : "ok");
-		if (r == 0)
-			say_option(s, k);
+	for (size_t i = 0; i < COUNT; i++) {
+		d[i] = (struct definition){ .group = "option",
+					    .name = options[i].name,
+					    .run_with = one_option,
+					    .with = &options[i] };
+		define_case(&d[i]);
 	}
 }
-
-#define SET_EACH(name, value)                                                                      \
-	CASE(options, tcp_##name)                                                                  \
-	{                                                                                          \
-		set_each(new_tcp(), value);                                                        \
-	}                                                                                          \
-	CASE(options, udp_##name)                                                                  \
-	{                                                                                          \
-		set_each(new_udp(), value);                                                        \
-	}
-
-SET_EACH(set_0, 0)
-SET_EACH(set_1, 1)
-SET_EACH(set_2, 2)
-SET_EACH(set_minus, -1)
-SET_EACH(set_77, 77)
-SET_EACH(set_70000, 70000)
 
 CASE(options, lengths)
 {

@@ -63,8 +63,9 @@ static const struct timeval timeout = { 0, 70000 };
 static char buf[65536];
 
 /* Buffers of a fixed size: those that grow make room again. */
-static void fill(int fd)
+static void fill(int fd, int peer)
 {
+	set_int(peer, SOL_SOCKET, SO_RCVBUF, 4096);
 	set_int(fd, SOL_SOCKET, SO_SNDBUF, 16384);
 	for (int quiet = 0; quiet < 4;) {
 		struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -100,8 +101,8 @@ WAITS(readv, (void)0, readv(a, &one, 1))
 WAITS(recvmsg, (void)0, recvmsg(a, &(struct msghdr){ .msg_iov = &one, .msg_iovlen = 1 }, 0))
 WAITS(recv_peek, (void)0, recv(a, buf, 4, MSG_PEEK))
 WAITS(waitall, send(b, "ab", 2, 0), recv(a, buf, 4, MSG_WAITALL))
-WAITS(send, fill(a), send(a, buf, sizeof(buf), 0))
-WAITS(write, fill(a), write(a, buf, sizeof(buf)))
+WAITS(send, fill(a, b), send(a, buf, sizeof(buf), 0))
+WAITS(write, fill(a, b), write(a, buf, sizeof(buf)))
 WAITS(accept, listen_on(&a), accept(a, NULL, NULL))
 WAITS(connect, connect_full(&a), connect(a, SA(&full_addr), SA_SIZE))
 WAITS(poll, (void)0, poll(&(struct pollfd){ .fd = a, .events = POLLIN }, 1, 300))
@@ -208,8 +209,8 @@ CANCELS(read, (void)0, read(a, buf, 4))
 CANCELS(recvmsg, (void)0, recvmsg(a, &(struct msghdr){ .msg_iov = &one, .msg_iovlen = 1 }, 0))
 CANCELS(recvfrom, (void)0, recvfrom(a, buf, 4, 0, NULL, NULL))
 CANCELS(readv, (void)0, readv(a, &one, 1))
-CANCELS(send, fill(a), send(a, buf, sizeof(buf), 0))
-CANCELS(write, fill(a), write(a, buf, sizeof(buf)))
+CANCELS(send, fill(a, b), send(a, buf, sizeof(buf), 0))
+CANCELS(write, fill(a, b), write(a, buf, sizeof(buf)))
 CANCELS(accept, listen_on(&a), accept(a, NULL, NULL))
 CANCELS(connect, connect_full(&a), connect(a, SA(&full_addr), SA_SIZE))
 CANCELS(poll, (void)0, poll(&(struct pollfd){ .fd = a, .events = POLLIN }, 1, -1))

@@ -75,6 +75,7 @@ OP(send, sendfile, ALL_STATES)
 
 	nonblocking(e->s);
 	CALL(sendfile(e->s, file, NULL, 4));
+	settle();
 	CALL(lseek(file, 0, SEEK_CUR));
 	CALL(sendfile(e->s, file, &at, 100));
 	say("  at %ld", (long)at);
@@ -91,6 +92,7 @@ OP(send, splice, ALL_STATES)
 	nonblocking(e->s);
 	MUST(write(p[1], "0123456789", 10));
 	CALL(splice(p[0], NULL, e->s, NULL, 4, 0));
+	settle();
 	CALL(splice(p[0], NULL, e->s, NULL, 100, SPLICE_F_MORE));
 	CALL(splice(p[0], NULL, e->s, NULL, 100, SPLICE_F_NONBLOCK));
 	say_ready(e->s);
@@ -255,4 +257,107 @@ OP(recv, blocking_timeout, ALL_STATES)
 	MUST(setsockopt(e->s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
 	GET(recv(e->s, buf, 4, 0), buf);
 	GET(recv(e->s, buf, sizeof(buf), MSG_WAITALL), buf);
+}
+
+/* ---- MSG_MORE, MSG_ZEROCOPY ---- */
+
+CASE(flags, more)
+{
+	char buf[16];
+	int a, b;
+
+	tcp_pair(&a, &b);
+	CALL(send(a, "ab", 2, MSG_MORE));
+	CALL(poll(&(struct pollfd){ .fd = b, .events = POLLIN }, 1, 30));
+	CALL(send(a, "cd", 2, MSG_MORE));
+	CALL(poll(&(struct pollfd){ .fd = b, .events = POLLIN }, 1, 30));
+	CALL(send(a, "ef", 2, 0));
+	until(b, POLLIN);
+	GET(recv(b, buf, sizeof(buf), 0), buf);
+}
+
+CASE(flags, more_then_shutdown)
+{
+	char buf[16];
+	int a, b;
+
+	tcp_pair(&a, &b);
+	CALL(send(a, "ab", 2, MSG_MORE));
+	CALL(shutdown(a, SHUT_WR));
+	until(b, POLLRDHUP);
+	GET(recv(b, buf, sizeof(buf), 0), buf);
+}
+
+CASE(flags, more_then_close)
+{
+	char buf[16];
+	int a, b;
+
+	tcp_pair(&a, &b);
+	CALL(send(a, "ab", 2, MSG_MORE));
+	close(a);
+	until(b, POLLRDHUP);
+	GET(recv(b, buf, sizeof(buf), 0), buf);
+}
+
+/* It goes without the rest in the end. */
+CASE(flags, more_alone)
+{
+	char buf[16];
+	int a, b;
+
+	tcp_pair(&a, &b);
+	CALL(send(a, "ab", 2, MSG_MORE));
+	until(b, POLLIN);
+	GET(recv(b, buf, sizeof(buf), 0), buf);
+}
+
+CASE(flags, more_in_cork)
+{
+	char buf[16];
+	int a, b;
+
+	tcp_pair(&a, &b);
+	set_int(a, IPPROTO_TCP, TCP_CORK, 1);
+	CALL(send(a, "ab", 2, MSG_MORE));
+	CALL(send(a, "cd", 2, 0));
+	CALL(poll(&(struct pollfd){ .fd = b, .events = POLLIN }, 1, 30));
+	set_int(a, IPPROTO_TCP, TCP_CORK, 0);
+	until(b, POLLIN);
+	GET(recv(b, buf, sizeof(buf), 0), buf);
+}
+
+CASE(flags, peek_waits_for_all)
+{
+	char buf[8];
+	int a, b;
+
+	tcp_pair(&a, &b);
+	MUST(send(a, "ab", 2, 0));
+	until_bytes(b, 2);
+	if (fork() == 0) {
+		settle();
+		MUST(send(a, "cdef", 4, 0));
+		_exit(0);
+	}
+	GET(recv(b, buf, 6, MSG_PEEK | MSG_WAITALL), buf);
+	GET(recv(b, buf, 6, MSG_WAITALL), buf);
+}
+
+CASE(flags, cork)
+{
+	struct pollfd p;
+	char buf[16];
+	int a, b;
+
+	tcp_pair(&a, &b);
+	p = (struct pollfd){ .fd = b, .events = POLLIN };
+	set_int(a, IPPROTO_TCP, TCP_CORK, 1);
+	CALL(send(a, "ab", 2, 0));
+	CALL(poll(&p, 1, 30));
+	CALL(send(a, "cd", 2, 0));
+	CALL(poll(&p, 1, 30));
+	set_int(a, IPPROTO_TCP, TCP_CORK, 0);
+	until(b, POLLIN);
+	GET(recv(b, buf, sizeof(buf), 0), buf);
 }

@@ -3,6 +3,8 @@
 #include "shim/shim.h"
 
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <time.h>
 
 static int check_iov(const struct msghdr *msg)
@@ -11,9 +13,13 @@ static int check_iov(const struct msghdr *msg)
 
 	if (msg->msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
+	if (msg->msg_iovlen && bad_pointer(msg->msg_iov))
+		return -EFAULT;
 	for (size_t i = 0; i < msg->msg_iovlen; i++) {
 		if (msg->msg_iov[i].iov_len > (size_t)SSIZE_MAX - total)
 			return -EINVAL;
+		if (msg->msg_iov[i].iov_len && bad_pointer(msg->msg_iov[i].iov_base))
+			return -EFAULT;
 		total += msg->msg_iov[i].iov_len;
 	}
 	return 0;
@@ -45,7 +51,7 @@ static ssize_t send_fastopen(struct wsock *ws, const struct iovec *iov, int iovc
 
 ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags)
 {
-	int err = check_iov(msg);
+	int err = bad_pointer(msg) ? -EFAULT : check_iov(msg);
 
 	if (err)
 		return err;
@@ -57,9 +63,26 @@ ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags)
 	return dgram_send(ws, msg, flags);
 }
 
+/* TCP_INQ: what is left to read; 1 where that is the end alone. */
+static void stream_control(struct wsock *ws, struct msghdr *msg)
+{
+	struct abi_sock *shm = ws->shm;
+	size_t used = 0;
+	int left;
+
+	if (msg->msg_controllen &&
+	    (atomic_load_explicit(&shm->recv_opts, memory_order_relaxed) & ABI_R_INQ)) {
+		left = (int)app_urgent_inq(shm, app_sock_rx_used(shm));
+		if (left == 0 && (atomic_load(&shm->state) & (ABI_S_RX_EOF | ABI_S_RESET)))
+			left = 1;
+		cmsg_put(msg, &used, IPPROTO_TCP, TCP_CM_INQ, &left, sizeof(left));
+	}
+	msg->msg_controllen = used;
+}
+
 ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
 {
-	ssize_t n = check_iov(msg);
+	ssize_t n = bad_pointer(msg) ? -EFAULT : check_iov(msg);
 
 	if (n)
 		return n;
@@ -70,8 +93,8 @@ ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	n = stream_recv(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
 	if (n >= 0) {
 		msg->msg_namelen = 0;
-		msg->msg_controllen = 0;
 		msg->msg_flags = n > 0 && (flags & MSG_OOB) ? MSG_OOB : 0;
+		stream_control(ws, msg);
 	}
 	return n;
 }
@@ -79,6 +102,8 @@ ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
 /* No bytes at all. A wrong vector is another call's to judge. */
 static bool no_bytes(const struct msghdr *msg)
 {
+	if (msg->msg_iovlen && bad_pointer(msg->msg_iov))
+		return false;
 	for (size_t i = 0; i < msg->msg_iovlen; i++) {
 		if (msg->msg_iov[i].iov_len)
 			return false;
@@ -101,6 +126,9 @@ ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 
+	if (bad_pointer(buf) && len)
+		return -EFAULT;
+
 	if (likely(ws->type == SOCK_STREAM)) {
 		if (unlikely((flags & MSG_FASTOPEN) || sock_syn_waits(ws)))
 			return send_fastopen(ws, &iov, 1, flags, sa, sa_len);
@@ -119,6 +147,9 @@ ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sock
 {
 	struct iovec iov = { buf, len };
 	ssize_t n;
+
+	if (bad_pointer(buf) && len)
+		return -EFAULT;
 
 	if (likely(ws->type == SOCK_STREAM && !(flags & MSG_ERRQUEUE))) {
 		n = stream_recv(ws, &iov, 1, flags);
@@ -141,6 +172,8 @@ int mmsg_send(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags)
 {
 	unsigned int i;
 
+	if (n && bad_pointer(v))
+		return -EFAULT;
 	if (n > IOV_MAX)
 		n = IOV_MAX;
 	for (i = 0; i < n; i++) {
@@ -171,6 +204,8 @@ int mmsg_recv(struct wsock *ws, struct mmsghdr *v, unsigned int n, int flags,
 		if (err)
 			return -err;
 	}
+	if (n && bad_pointer(v))
+		return -EFAULT;
 	if (n > IOV_MAX)
 		n = IOV_MAX;
 	for (i = 0; i < n; i++) {

@@ -6,6 +6,7 @@
 #include "shim/shim.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <linux/net_tstamp.h>
 
@@ -32,6 +33,7 @@ static const struct recv_option recv_options[] = {
 	{ SOL_SOCKET, SO_TIMESTAMP_NEW, STAMP_BITS, ABI_R_STAMP | ABI_R_STAMP_NEW },
 	{ SOL_SOCKET, SO_TIMESTAMPNS_NEW, STAMP_BITS, STAMP_BITS },
 	{ SOL_SOCKET, SO_RXQ_OVFL, ABI_R_RXQ_OVFL, ABI_R_RXQ_OVFL },
+	{ IPPROTO_TCP, TCP_INQ, ABI_R_INQ, ABI_R_INQ },
 	{ IPPROTO_IP, IP_PKTINFO, ABI_R_PKTINFO, ABI_R_PKTINFO },
 	{ IPPROTO_IP, IP_RECVTTL, ABI_R_TTL, ABI_R_TTL },
 	{ IPPROTO_IP, IP_RECVTOS, ABI_R_TOS, ABI_R_TOS },
@@ -59,6 +61,8 @@ int recvopt_set(struct wsock *ws, int level, int name, int value)
 	uint32_t old, new;
 	int err;
 
+	if (o->bits == ABI_R_INQ && (value < 0 || value > 1))
+		return -EINVAL;
 	if (atomic_load(&ws->opts) & WS_QUIET)
 		return 0;
 	err = ctl_create(ws);

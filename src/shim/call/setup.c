@@ -95,6 +95,8 @@ int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
 	return err;
 }
 
+int call_connect_finish(struct wsock *ws);
+
 /* A connect() that failed, and has told so: the socket is as new [inet_stream_connect]. */
 static int connect_failed(struct wsock *ws)
 {
@@ -106,8 +108,10 @@ static int connect_failed(struct wsock *ws)
 }
 
 /* 1: there is nothing yet that forbids another. */
-static int connect_again(struct wsock *ws)
+static int connect_again(struct wsock *ws, bool nonblock)
 {
+	int err;
+
 	uint32_t state = atomic_load(&ws->shm->state);
 	uint32_t pending = atomic_fetch_and(&ws->opts, ~WS_CONNECT_PENDING) & WS_CONNECT_PENDING;
 
@@ -116,7 +120,10 @@ static int connect_again(struct wsock *ws)
 	if (state & ABI_S_CONNECTING) {
 		if (pending)
 			atomic_fetch_or(&ws->opts, WS_CONNECT_PENDING);
-		return -EALREADY;
+		if (nonblock)
+			return -EALREADY;
+		err = call_connect_finish(ws);
+		return err == -EINPROGRESS ? -EALREADY : err;
 	}
 	if (pending && (state & (ABI_S_RESET | ABI_S_ENDED)))
 		return connect_failed(ws);
@@ -167,7 +174,7 @@ static int connect_to(struct wsock *ws, const struct sockaddr *sa, socklen_t len
 	if (!ipaddr_is_ip4(&args.addr) || (atomic_load(&ws->opts) & WS_QUIET))
 		return -ENETUNREACH;
 	if (ws->type == SOCK_STREAM && ws->shm) {
-		err = connect_again(ws);
+		err = connect_again(ws, nonblock);
 		if (err <= 0)
 			return err;
 	}

@@ -85,6 +85,10 @@ static int set_known(struct wsock *ws, const struct option *o, int on)
 	err = ctl_create(ws);
 	if (err)
 		return err;
+	if (o->level == IPPROTO_TCP && o->name == TCP_CORK) {
+		atomic_fetch_and(&ws->opts, ~(WS_MORE | WS_CORK));
+		atomic_fetch_or(&ws->opts, on ? WS_CORK : 0);
+	}
 	return submit_sock(ws, ABI_OP_SETINT, (uint16_t)(o->level << 8 | o->name), (uint32_t)on);
 }
 
@@ -134,6 +138,8 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 	struct ctl_args args = { .op = ABI_CTL_SETSOCKOPT };
 	int err;
 
+	if (len > INT32_MAX)
+		return -EINVAL;
 	if (!value && len)
 		return -EFAULT;
 	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
@@ -221,6 +227,8 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 		return give_int(value, len,
 				ws->shm ? !!(atomic_load(&ws->shm->state) & ABI_S_LISTEN)
 					: ws->quiet_listen);
+	case SO_SNDLOWAT:
+		return give_int(value, len, 1);
 	case SO_RCVTIMEO:
 		return give_timeout(value, len, ws->rcv_timeout_ns);
 	case SO_SNDTIMEO:
@@ -234,6 +242,12 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 	}
 }
 
+static bool level_is_there(const struct wsock *ws, int level)
+{
+	return level == SOL_SOCKET || level == IPPROTO_IP || level == ws->protocol ||
+	       (level == IPPROTO_IPV6 && ws->family == AF_INET6);
+}
+
 int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len)
 {
 	struct ctl_args args = { .op = ABI_CTL_GETSOCKOPT };
@@ -242,6 +256,10 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 
 	if (!value || !len)
 		return -EFAULT;
+	if (*len > INT32_MAX)
+		return -EINVAL;
+	if (!level_is_there(ws, level))
+		return -EOPNOTSUPP;
 	if (level == SOL_SOCKET) {
 		err = get_local(ws, name, value, len);
 		if (err <= 0)
@@ -312,6 +330,10 @@ int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 {
 	int err;
 
+	if (bad_pointer(arg) &&
+	    (request == FIONBIO || request == FIONREAD || request == SIOCOUTQ ||
+	     request == SIOCOUTQNSD || request == SIOCATMARK || request == FIOASYNC))
+		return -EFAULT;
 	switch (request) {
 	case FIONBIO:
 		wsock_set_nonblock(ws, *(int *)arg != 0);
@@ -327,7 +349,7 @@ int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 		return 0;
 	case SIOCATMARK:
 		if (ws->type != SOCK_STREAM)
-			return -EINVAL;
+			return -ENOTTY;
 		*(int *)arg = ws->shm && app_sock_at_mark(ws->shm);
 		return 0;
 	case FIOSETOWN:

@@ -5,6 +5,8 @@
  */
 #include "shim/shim.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -134,7 +136,7 @@ int stream_ring(struct wsock *ws)
 	return ctl_call(ws, &args);
 }
 
-static int wait_room(struct wsock *ws, size_t left, int64_t *deadline)
+static int wait_room(struct wsock *ws, size_t left, int64_t *deadline, bool partial)
 {
 	uint32_t third = atomic_load(&ws->shm->tx_size_bytes) / 3;
 
@@ -142,10 +144,13 @@ static int wait_room(struct wsock *ws, size_t left, int64_t *deadline)
 		*deadline = deadline_after(ws->snd_timeout_ns);
 	if (third == 0)
 		third = 1;
-	return sock_wait_space(ws, left < third ? (uint32_t)left : third, *deadline);
+	if (left < third)
+		third = (uint32_t)left;
+	return partial ? sock_wait_more_space(ws, third, *deadline)
+		       : sock_wait_space(ws, third, *deadline);
 }
 
-ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
+static ssize_t send_bytes(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
 {
 	size_t total = iovcnt == 1 ? iov->iov_len : iov_total(iov, iovcnt);
 	size_t done = 0;
@@ -173,11 +178,36 @@ ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 		err = -EAGAIN;
 		if (wsock_nonblock(ws) || (flags & MSG_DONTWAIT))
 			break;
-		err = wait_room(ws, total - done, &deadline);
+		err = wait_room(ws, total - done, &deadline, done != 0);
 		if (err)
 			break;
 	}
 	return done ? (ssize_t)done : err;
+}
+
+static void cork(struct wsock *ws, bool on)
+{
+	if (on)
+		atomic_fetch_or(&ws->opts, WS_MORE);
+	else
+		atomic_fetch_and(&ws->opts, ~WS_MORE);
+	submit_sock(ws, ABI_OP_SETINT, (uint16_t)(IPPROTO_TCP << 8 | TCP_CORK), on);
+}
+
+/* MSG_MORE is TCP_CORK from this send to the next one without it. */
+ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
+{
+	uint32_t opts = atomic_load_explicit(&ws->opts, memory_order_relaxed);
+	ssize_t n;
+
+	if (likely(!(flags & MSG_MORE) && !(opts & WS_MORE)))
+		return send_bytes(ws, iov, iovcnt, flags);
+	if (!(opts & (WS_MORE | WS_CORK)) && ws->shm)
+		cork(ws, true);
+	n = send_bytes(ws, iov, iovcnt, flags);
+	if (!(flags & MSG_MORE) && (opts & WS_MORE))
+		cork(ws, false);
+	return n;
 }
 
 /* Nothing to read: 0 for the end, -EAGAIN to wait, or -errno. */
@@ -301,6 +331,7 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			deadline = deadline_after(ws->rcv_timeout_ns);
 		/* What is there is taken at once, but for a peek, which waits for all of it. */
 		n = peek && target > 1 ? wait_all(ws, target, deadline)
+		    : done	       ? sock_wait_more_data(ws, deadline)
 				       : sock_wait_data(ws, 1, deadline);
 		if (n)
 			break;

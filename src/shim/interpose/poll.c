@@ -126,6 +126,8 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	struct epset *ep = fd_epset(epfd);
 
+	if (ep && op != EPOLL_CTL_DEL && bad_pointer(event))
+		return (int)answer(-EFAULT);
 	return ep ? (int)answer(epset_ctl(ep, op, fd, event)) : R(epoll_ctl)(epfd, op, fd, event);
 }
 

@@ -293,6 +293,7 @@ struct sock_waiter {
 	struct wsock *ws;
 	uint32_t events;
 	uint32_t bytes;
+	bool partial; /* some are moved already: nothing is restarted */
 };
 
 static bool events_ready(void *arg)
@@ -318,7 +319,7 @@ static int run(struct sock_waiter *s, bool (*ready)(void *), void (*arm)(void *)
 	obj_get(&s->ws->obj);
 	waiter_init(&w, ready, arm, s);
 	w.deadline_ns = deadline_ns;
-	w.restartable = deadline_ns == NO_DEADLINE;
+	w.restartable = deadline_ns == NO_DEADLINE && !s->partial;
 	err = waiter_run(&w);
 	obj_put(&s->ws->obj);
 	return err == -ETIMEDOUT ? -EAGAIN : err;
@@ -358,6 +359,13 @@ int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns)
 	return run(&s, space_ready, sock_arm, deadline_ns);
 }
 
+int sock_wait_more_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns)
+{
+	struct sock_waiter s = { .ws = ws, .events = ABI_EV_OUT, .bytes = bytes, .partial = true };
+
+	return run(&s, space_ready, sock_arm, deadline_ns);
+}
+
 static bool data_ready(void *arg)
 {
 	struct sock_waiter *s = arg;
@@ -380,6 +388,15 @@ int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns)
 				 .bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX };
 
 	return run(&s, data_ready, bytes > 1 ? NULL : sock_arm, deadline_ns);
+}
+
+int sock_wait_more_data(struct wsock *ws, int64_t deadline_ns)
+{
+	struct sock_waiter s = {
+		.ws = ws, .events = ABI_EV_IN | ABI_EV_RDHUP, .bytes = 1, .partial = true
+	};
+
+	return run(&s, data_ready, sock_arm, deadline_ns);
 }
 
 static bool all_sent(const struct abi_sock *shm)

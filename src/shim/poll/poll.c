@@ -17,6 +17,8 @@ struct poll_wait {
 
 bool poll_has_ours(const struct pollfd *fds, nfds_t n)
 {
+	if (bad_pointer(fds))
+		return false;
 	for (nfds_t i = 0; i < n; i++) {
 		if (fds[i].fd >= 0 && fd_sock(fds[i].fd))
 			return true;

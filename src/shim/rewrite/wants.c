@@ -14,7 +14,7 @@ SHIM_TLS int rewrite_busy;
 
 static bool poll_wants(const struct pollfd *fds, nfds_t n)
 {
-	for (nfds_t i = 0; i < n; i++) {
+	for (nfds_t i = 0; i < n && !bad_pointer(fds); i++) {
 		const struct obj *o = fd_obj(fds[i].fd);
 
 		if (o && o != &fdtab_private)
