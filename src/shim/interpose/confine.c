@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 static long by_prctl(struct sock_fprog *both, void *arg)
 {
@@ -36,6 +37,8 @@ static long by_seccomp(struct sock_fprog *both, void *arg)
 			  (long)both);
 }
 
+#define SHIM_ADDRESSES (256ull << 20) /* epoll sets, stacks and the like */
+
 /* seccomp() has no name in the C library: syscall() comes here. */
 static long call_seccomp(long op, long flags, void *args)
 {
@@ -51,34 +54,59 @@ static void before_limit(int resource, rlim_t soft)
 		confine_prepare();
 }
 
-EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+/*
+ * The address space that a program allows itself (RLIMIT_AS: vsftpd) is meant without the arena,
+ * which takes 4 GiB of addresses, and without what the shim maps later.
+ */
+static const struct rlimit64 *with_arena(int resource, const struct rlimit64 *limit,
+					 struct rlimit64 *roomy)
 {
+	if (!limit || resource != RLIMIT_AS)
+		return limit;
+	session_attach_early();
+	*roomy = *limit;
+	if (roomy->rlim_cur < RLIM64_INFINITY - session.size - SHIM_ADDRESSES)
+		roomy->rlim_cur += session.size + SHIM_ADDRESSES;
+	if (roomy->rlim_max < RLIM64_INFINITY - session.size - SHIM_ADDRESSES)
+		roomy->rlim_max += session.size + SHIM_ADDRESSES;
+	return roomy;
+}
+
+static int limit_self(__rlimit_resource_t resource, const struct rlimit64 *limit)
+{
+	struct rlimit64 roomy;
+
 	if (limit)
 		before_limit((int)resource, limit->rlim_cur);
-	return R(setrlimit64)(resource, (const struct rlimit64 *)(const void *)limit);
+	return R(setrlimit64)(resource, with_arena((int)resource, limit, &roomy));
+}
+
+EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+	return limit_self(resource, (const struct rlimit64 *)(const void *)limit);
 }
 
 EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
 {
-	if (limit)
-		before_limit((int)resource, limit->rlim_cur);
-	return R(setrlimit64)(resource, limit);
+	return limit_self(resource, limit);
 }
 
 EXPORT int prlimit(pid_t pid, __rlimit_resource_t resource, const struct rlimit *limit,
 		   struct rlimit *old)
 {
-	if (limit)
-		before_limit((int)resource, limit->rlim_cur);
-	return R(prlimit64)(pid, resource, (const struct rlimit64 *)(const void *)limit,
-			    (struct rlimit64 *)(void *)old);
+	return prlimit64(pid, resource, (const struct rlimit64 *)(const void *)limit,
+			 (struct rlimit64 *)(void *)old);
 }
 
 EXPORT int prlimit64(pid_t pid, __rlimit_resource_t resource, const struct rlimit64 *limit,
 		     struct rlimit64 *old)
 {
+	struct rlimit64 roomy;
+
 	if (limit)
 		before_limit((int)resource, limit->rlim_cur);
+	if (pid == 0 || pid == getpid())
+		limit = with_arena((int)resource, limit, &roomy);
 	return R(prlimit64)(pid, resource, limit, old);
 }
 

@@ -33,21 +33,24 @@ static void create_all(void)
 int session_for_child(const uint32_t *words, uint32_t word_count)
 {
 	size_t bytes = sizeof(struct abi_msg) + word_count * sizeof(uint32_t);
-	struct abi_msg *msg =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* fork() must go with the address space at its limit, as it does without us. */
+	struct abi_msg small, *msg = &small;
 	int pair[2], fd;
 
+	if (word_count)
+		msg = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (msg == MAP_FAILED)
 		return -ENOMEM;
 	if (R(socketpair)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		fd = -errno;
-		munmap(msg, bytes);
+		if (msg != &small)
+			munmap(msg, bytes);
 		return fd;
 	}
 	*msg = (struct abi_msg){ .type = ABI_MSG_FORK, .version = ABI_VERSION };
 	msg->arg[1] = words != NULL;
 	msg->word_count = word_count;
-	if (words)
+	if (word_count)
 		memcpy(msg->words, words, word_count * sizeof(uint32_t));
 	fd = session_request(msg, pair[1]);
 	if (fd == 0)
@@ -55,7 +58,8 @@ int session_for_child(const uint32_t *words, uint32_t word_count)
 	else
 		R(close)(pair[0]);
 	R(close)(pair[1]);
-	munmap(msg, bytes);
+	if (msg != &small)
+		munmap(msg, bytes);
 	return fd;
 }
 

@@ -192,9 +192,11 @@ static int settle(int fd, struct wsock *ws)
 	int placeholder = fdtab_placeholder(ws, SOCK_CLOEXEC);
 	int r;
 
+	/* No other descriptor to be had: what came takes the part, and the engine holds the socket
+	 * until it is closed. */
 	if (placeholder < 0) {
-		obj_put(&ws->obj);
-		return placeholder;
+		fdtab_set(fd, &ws->obj);
+		return 0;
 	}
 	obj_get(&ws->obj);
 	r = R(dup3)(placeholder, fd, cloexec);
