@@ -33,6 +33,13 @@ static struct confine_fds own_fds(void)
 	return (struct confine_fds){ .first = (uint32_t)first };
 }
 
+static bool active;
+
+bool confine_active(void)
+{
+	return active;
+}
+
 long confine_filter(const struct sock_fprog *theirs, long (*install)(struct sock_fprog *, void *),
 		    void *arg)
 {
@@ -41,6 +48,7 @@ long confine_filter(const struct sock_fprog *theirs, long (*install)(struct sock
 	size_t rules;
 	long r;
 
+	active = true;
 	confine_prepare();
 	if (!atomic_load(&session.attached) || theirs->len == 0 || theirs->len > BPF_MAXINSNS)
 		return install(&both, arg);

@@ -34,6 +34,8 @@ void confine_prepare(void);
  * The kernel's answer as the C library gives it, with errno. */
 long confine_filter(const struct sock_fprog *theirs, long (*install)(struct sock_fprog *, void *),
 		    void *arg);
+/* There is such a filter: calls that it may not know are to be avoided. */
+bool confine_active(void);
 /* syscall() with one of their numbers (interpose/confine.c): *r as the C library gives it. */
 bool confine_by_number(long number, const long *args, long *r);
 

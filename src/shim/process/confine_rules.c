@@ -86,11 +86,8 @@ size_t confine_rules(struct sock_filter *out, struct confine_fds fds)
 	at = where(at, SYS_epoll_wait, 0, BPF_JGE, fds.first);
 #endif
 	at = where(at, SYS_fcntl, 1, BPF_JEQ, F_DUPFD_CLOEXEC);
-	/* Sockets that come over UNIX sockets (pass.c): what it is, and a placeholder for it. */
-	at = where(at, SYS_fcntl, 1, BPF_JEQ, F_GETFD);
+	/* What came over a UNIX socket (pass.c): is it one of ours? */
 	at = where(at, SYS_getsockopt, 1, BPF_JEQ, SOL_SOCKET);
-	at = where(at, SYS_socket, 0, BPF_JEQ, AF_UNIX);
-	at = always(at, SYS_dup3);
 	at = memory(at);
 	/* Another architecture's numbers mean other calls. */
 	put(arch, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(at - arch - 1), OUR_ARCH);

@@ -7,6 +7,7 @@
  * the family, moved from another one. A placeholder takes the end's place in the descriptor table,
  * before the program sees it.
  */
+#include "shim/process/confine.h"
 #include "shim/process/process.h"
 
 #include <fcntl.h>
@@ -188,9 +189,8 @@ static bool may_be_token(int fd)
 /* The placeholder gets the number that the program is about to be told. */
 static int settle(int fd, struct wsock *ws)
 {
-	int cloexec = R(fcntl64)(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
-	int placeholder = fdtab_placeholder(ws, SOCK_CLOEXEC);
-	int r;
+	int placeholder = confine_active() ? -EPERM : fdtab_placeholder(ws, SOCK_CLOEXEC);
+	int cloexec, r;
 
 	/* No other descriptor to be had: what came takes the part, and the engine holds the socket
 	 * until it is closed. */
@@ -198,6 +198,7 @@ static int settle(int fd, struct wsock *ws)
 		fdtab_set(fd, &ws->obj);
 		return 0;
 	}
+	cloexec = R(fcntl64)(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
 	obj_get(&ws->obj);
 	r = R(dup3)(placeholder, fd, cloexec);
 	if (r >= 0)
