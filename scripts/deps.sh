@@ -9,7 +9,8 @@ build="gcc libc6-dev make meson ninja-build pkg-config python3 libdpdk-dev libcm
 	libjansson-dev libinih-dev libpcap-dev"
 run="nginx redis-server redis-tools curl iproute2 util-linux procps vsftpd"
 test="python3-pytest python3-scapy clang libclang-rt-14-dev llvm wrk iperf3 strace \
-	netcat-openbsd mandoc nftables python3-matplotlib busybox-static musl-tools golang-go"
+	netcat-openbsd mandoc nftables python3-matplotlib busybox-static musl-tools golang-go \
+	tcpdump iputils-ping"
 lint="clang-format"
 
 wanted=

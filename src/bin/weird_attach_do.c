@@ -72,6 +72,7 @@ static int family_begin(struct engine *engine, struct attach *a, const char *nam
 	struct family_params params = {
 		.name = name,
 		.memfd = true,
+		.net_raw = peer_allowed(&a->peer, false),
 		.workers = engine->worker,
 		.worker_count = engine->worker_count,
 	};

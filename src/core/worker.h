@@ -18,6 +18,9 @@ struct inet;	   /* inet/inet.h: the protocols' state of this worker */
 struct tcp_stack;  /* inet/tcp: TCP's state of this worker */
 struct sock_layer; /* sock/sock.h: the sockets of this worker */
 struct engine;	   /* engine/engine.h */
+struct capture;	   /* core/capture.h: who looks at packets that go by */
+
+enum capture_point { CAPTURE_PORT_RX, CAPTURE_PORT_TX, CAPTURE_POINTS };
 
 struct worker {
 	uint64_t now_ns; /* the time of this loop, set by the engine; the only clock there is */
@@ -33,6 +36,7 @@ struct worker {
 	struct tcp_stack *tcp;
 	struct sock_layer *socks;
 	struct engine *engine;
+	struct capture *captures[CAPTURE_POINTS]; /* NULL: nobody looks */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/capture.h"
 #include "dev/driver.h"
 #include "dev/offload.h"
 #include "wire/eth.h"
@@ -152,8 +153,10 @@ uint16_t port_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt
 	if (unlikely(queue >= port->queues))
 		return 0;
 	got = port->ops->rx(w, port, queue, pkts, n);
-	if (got)
+	if (got) {
 		stage_enter(w, STAGE_PORT_RX, pkts, got);
+		capture_burst(w, CAPTURE_PORT_RX, port->ifindex, pkts, got);
+	}
 	return got;
 }
 
@@ -186,8 +189,10 @@ static void txq_run(struct worker *w, struct port *port, struct port_txq *q)
 {
 	uint16_t n = q->burst_count, sent = 0;
 
-	if (n)
+	if (n) {
 		stage_enter(w, STAGE_PORT_TX, q->burst, n);
+		capture_burst(w, CAPTURE_PORT_TX, port->ifindex, q->burst, n);
+	}
 	if (unlikely(q->backlog_count))
 		txq_drain_backlog(w, port, q);
 	if (n && likely(!q->backlog_count))

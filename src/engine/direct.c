@@ -138,6 +138,7 @@ static int add_routes(struct weir *weir, const struct weir_config *config, char 
 static int open_session(struct weir *weir, const struct weir_config *config, char *error)
 {
 	struct family_params params = {
+		.net_raw = true,
 		.name = "direct",
 		.arena_bytes = config->memory_bytes,
 		.socks = config->sockets,

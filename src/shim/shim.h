@@ -66,13 +66,16 @@ struct obj {
 #define WS_MORE 0x8000u		 /* corked by MSG_MORE, till the next send without it */
 #define WS_SPAWN_DUP 0x10000u	 /* named in a file action of posix_spawn(): see exec.c */
 
+#define WS_AUXDATA 0x4000000u
+
+struct packet_ring;
 struct wsock {
 	struct obj obj;
 	struct abi_sock *shm; /* NULL until a call needs the engine to have it */
 	uint32_t index, gen;
 	uint8_t family;
 	uint8_t type;
-	uint8_t protocol;
+	uint16_t protocol; /* AF_PACKET: in network byte order */
 	uint8_t quiet_listen;
 	uint16_t quiet_port_be;
 	_Atomic uint32_t opts;
@@ -83,7 +86,8 @@ struct wsock {
 	int64_t snd_timeout_ns;
 	_Atomic uint32_t salt; /* another one: destinations have to be asked for again */
 	struct lock create_lock;
-	struct owner *owner; /* who gets SIGURG; of this process's making */
+	struct packet_ring *ring; /* of a packet socket, or NULL (call/packet_ring.c) */
+	struct owner *owner;	  /* who gets SIGURG; of this process's making */
 };
 
 extern _Atomic(struct obj *) fdtab[FD_MAX];
@@ -409,8 +413,9 @@ uint32_t urgent_limit(struct wsock *ws, uint32_t *head, uint32_t used, int flags
 void owner_changed(struct wsock *ws, int fd);
 void owner_adopt(struct wsock *ws, int fd); /* behind exec */
 void owner_gone(struct wsock *ws);
-void owner_hears(struct owner *owner); /* what comes from now on is news */
-void owners_signalled(void);	       /* in a handler of SIGURG */
+void packet_ring_free(struct wsock *ws); /* packet_ring.c */
+void owner_hears(struct owner *owner);	 /* what comes from now on is news */
+void owners_signalled(void);		 /* in a handler of SIGURG */
 void owners_lock(bool take);
 void owners_after_fork(void);
 ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags);

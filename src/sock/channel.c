@@ -124,7 +124,7 @@ static void sock_op(struct channel *ch, const struct abi_sqe *sqe)
 		if (s->use == SLOT_STREAM)
 			stream_tx(s);
 		else
-			dgram_tx(s);
+			sock_tx(s);
 		break;
 	case ABI_OP_RX:
 		if (s->use == SLOT_STREAM)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "sock/sock_priv.h"
+#include "sock/packet.h"
 
 /* The socket that the call is for: an existing one, or a new one of the session's. */
 static int ctl_sock(struct channel *ch, struct abi_ctl *ctl, struct sock **sock)
@@ -40,6 +40,8 @@ static int ctl_bind(struct sock *s, const struct endpoint *at)
 {
 	if (!ipaddr_is_any(&at->addr) && !ipaddr_is_ip4(&at->addr))
 		return -EADDRNOTAVAIL;
+	if (s->use != SLOT_STREAM && s->use != SLOT_DGRAM)
+		return -EINVAL;
 	return s->use == SLOT_STREAM ? stream_bind(s, at) : dgram_bind(s, at);
 }
 
@@ -61,6 +63,8 @@ static int ctl_connect(struct sock *s, struct endpoint *to, uint16_t flags)
 
 static int ctl_shutdown(struct sock *s, uint32_t how)
 {
+	if (s->use == SLOT_PACKET)
+		return -EOPNOTSUPP;
 	if (how > SHUT_RDWR)
 		return -EINVAL;
 	return s->use == SLOT_STREAM ? stream_shutdown(s, (int)how) : dgram_shutdown(s, (int)how);
@@ -76,6 +80,13 @@ static int ctl_send_check(struct sock *s, const struct abi_ctl *ctl)
 	return dgram_send_check(s, &d);
 }
 
+static bool sets_filter(const struct abi_ctl *ctl)
+{
+	return ctl->op == ABI_CTL_FILTER ||
+	       (ctl->op == ABI_CTL_SETSOCKOPT && ctl->level == SOL_SOCKET &&
+		ctl->optname == SO_DETACH_FILTER);
+}
+
 static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 {
 	struct endpoint at = { .addr = ctl->addr, .port_be = ctl->port_be };
@@ -85,6 +96,10 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 	case ABI_CTL_OPEN:
 		break;
 	case ABI_CTL_BIND:
+		if (s->use == SLOT_PACKET) {
+			ret = packet_bind(s, ctl->optname, ctl->port_be);
+			break;
+		}
 		ret = ctl_bind(s, &at);
 		/* A port that was not asked for by number is of the worker's own share. One that is
 		 * in use may be so by what was closed on another worker just now. */
@@ -93,6 +108,8 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			ret = shard_request(s, ch, SHARD_BIND, &at);
 		break;
 	case ABI_CTL_CONNECT:
+		if (s->use == SLOT_PACKET)
+			return -EOPNOTSUPP;
 		ret = ctl_connect(s, &at, ctl->flags);
 		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
 			ret = shard_request(s, ch, SHARD_CONNECT, &at);
@@ -129,10 +146,26 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 	case ABI_CTL_ERRQUEUE:
 		ret = errqueue_take(s, ctl->data, &ctl->len);
 		break;
+	case ABI_CTL_FILTER:
+		if (ctl->len > sizeof(ctl->data))
+			return -EINVAL;
+		ret = s->use == SLOT_STREAM
+			      ? -EOPNOTSUPP
+			      : filter_piece(s, ctl->level, ctl->optname, ctl->data, ctl->len);
+		break;
+	case ABI_CTL_SEND:
+		ret = s->use == SLOT_PACKET ? packet_flush(s) : -EOPNOTSUPP;
+		break;
 	default:
 		sock_broken(ch->part, "a control request's operation is unknown");
 		ret = -EINVAL;
 	}
+	if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE && sets_filter(ctl))
+		ret = shard_request(s, ch, SHARD_BELOW, &at);
+	/* Packets of all workers are such a socket's. */
+	if (ret == 0 && s->use == SLOT_PACKET && shard_below_wanted(s) &&
+	    ctl->op != ABI_CTL_GETSOCKOPT && ctl->op != ABI_CTL_SEND)
+		ret = shard_request(s, ch, SHARD_BELOW, &at);
 	return ret;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "sock/sock_priv.h"
+#include "sock/packet.h"
 #include "wire/app_ring.h"
 #include "wire/ip4.h"
 #include "wire/udp.h"
@@ -158,6 +158,20 @@ static void ttl_tos(const struct pkt *p, struct abi_dgram *d)
 	}
 }
 
+/* A filter sees a datagram from its UDP header on. What it would cut stays whole. */
+static bool filter_passes(const struct sock *s, const struct pkt *p)
+{
+	struct filter_packet fp = { .p = p,
+				    .start = p->l3,
+				    .len_bytes = pkt_len_from(p, p->l3),
+				    .data_at = (uint32_t)(p->l4 - p->l3),
+				    .ifindex = p->ifindex,
+				    .cpu = s->part->w->id,
+				    .protocol = 0x800 };
+
+	return filter_wants(s, &fp) != 0;
+}
+
 void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 		   const struct endpoint *from, const struct endpoint *to)
 {
@@ -177,6 +191,10 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	stage_enter_one(w, STAGE_SOCK_DELIVER, p);
 	if (s == NULL || part_broken(s->part)) {
 		pkt_drop(w, p, DROP_SOCKET_CLOSED);
+		return;
+	}
+	if (unlikely(s->filters != NULL) && !filter_passes(s, p)) {
+		pkt_drop(w, p, DROP_SOCKET_FILTER);
 		return;
 	}
 	if (s->rx.data == NULL) {

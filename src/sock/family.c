@@ -121,6 +121,7 @@ int family_create(const struct family_params *params, struct family **family)
 	if (f == NULL)
 		return -ENOMEM;
 	strncpy(f->name, params->name != NULL ? params->name : "?", sizeof(f->name) - 1);
+	f->net_raw = params->net_raw;
 	f->arena_fd = -1;
 	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++)
 		f->worker_bell[i] = -1;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "sock/sock_priv.h"
+#include "sock/packet.h"
 
 int sock_layer_init(struct worker *w)
 {
@@ -105,6 +105,15 @@ static void info_dgram(struct sock *s, struct sock_info *info)
 	info->remote = s->udp->remote;
 }
 
+static void info_packet(struct sock *s, struct sock_info *info)
+{
+	info->proto = "packet";
+	info->state = "UNCONN";
+	info->rx_queue_bytes = byte_ring_used(&s->rx);
+	info->tx_queue_bytes = byte_ring_used(&s->tx);
+	info->drops = s->packet->drops_total;
+}
+
 static void info_orphan(const struct tcp_pcb *pcb, void *arg)
 {
 	const struct tcp_public *pub = (const struct tcp_public *)pcb;
@@ -140,6 +149,8 @@ void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, vo
 			info.pid = pid_of(f, s);
 			if (s->use == SLOT_STREAM)
 				info_stream(s, &info);
+			else if (s->use == SLOT_PACKET)
+				info_packet(s, &info);
 			else
 				info_dgram(s, &info);
 			fn(&info, arg);

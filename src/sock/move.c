@@ -138,6 +138,7 @@ static void leave(struct sock *s, struct byte_ring *rx, struct byte_ring *tx)
 	timer_cancel(&s->part->w->timers, &s->timer);
 	s->use = SLOT_STREAM;
 	s->tcp = NULL;
+	s->queue = NULL; /* a datagram socket's filters went along */
 	s->rx = s->tx = (struct byte_ring){ 0 };
 	s->state = ABI_S_OPEN | ABI_S_STREAM | ABI_S_DEAD;
 	s->shard_next = s->shard_first = ABI_SOCK_NONE;
@@ -188,6 +189,8 @@ int sock_move(struct sock *s, struct part *to, struct sock **moved)
 	struct abi_sock *abi = s->abi;
 	int ret = -EAGAIN;
 
+	if (s->use != SLOT_STREAM && s->use != SLOT_DGRAM)
+		return -EOPNOTSUPP;
 	if (part_broken(s->part) || (s->state & (ABI_S_DEAD | ABI_S_LISTEN)))
 		return -ENETDOWN;
 	if (!app_try_lock(&abi->rx_lock, ABI_LOCK_ENGINE))

@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "inet/tcp/params.h"
 #include "sock/options.h"
+#include "sock/packet.h"
 #include "wire/app_ring.h"
 
 static void options_use(struct sock *s, struct sock_options *opt)
@@ -28,7 +29,7 @@ static void options_use(struct sock *s, struct sock_options *opt)
 
 void options_default(struct sock *s)
 {
-	options_use(s, &sock_layer_of(s)->opt_default[s->use == SLOT_DGRAM]);
+	options_use(s, &sock_layer_of(s)->opt_default[s->use != SLOT_STREAM]);
 }
 
 void options_share(struct sock *s, const struct sock *from)
@@ -142,7 +143,8 @@ void options_apply(struct sock *s)
 		stream_rx_lowat(s);
 		return;
 	}
-	dgram_apply(s, o);
+	if (s->use == SLOT_DGRAM)
+		dgram_apply(s, o);
 }
 
 /* An option is another: the pcb knows it, and what waited because of it (Nagle, cork, keepalive's
@@ -196,6 +198,10 @@ static int32_t as_kept(const struct sock *s, uint32_t level, uint32_t name, int3
 static int special_set(struct sock *s, uint32_t level, uint32_t name, const void *data,
 		       uint32_t len)
 {
+	if (level == SOL_PACKET && s->use == SLOT_PACKET)
+		return packet_option_set(s, name, data, len);
+	if (level == SOL_SOCKET && (name == SO_DETACH_FILTER || name == SO_LOCK_FILTER))
+		return filter_option_set(s, name, data, len);
 	if (level == IPPROTO_TCP && s->use == SLOT_STREAM)
 		return tcp_option_set(s, name, data, len);
 	return level == SOL_SOCKET ? socket_option_set(s, name, data, len) : NOT_MINE;
@@ -243,6 +249,8 @@ int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32
 
 	if ((int32_t)*len < 0)
 		return -EINVAL;
+	if (level == SOL_PACKET && s->use == SLOT_PACKET)
+		return packet_option_get(s, name, data, len);
 	if (level == SOL_SOCKET)
 		ret = socket_option_get(s, name, data, len);
 	else if (level == IPPROTO_TCP && s->use == SLOT_STREAM)

@@ -14,7 +14,7 @@ static int buffer_set(struct sock *s, uint32_t name, int32_t value)
 {
 	uint32_t bytes = (uint32_t)value < SOCK_BUFFER_MAX_BYTES ? (uint32_t)value
 								 : SOCK_BUFFER_MAX_BYTES;
-	bool dgram = s->use == SLOT_DGRAM;
+	bool dgram = s->use != SLOT_STREAM;
 
 	if (name == SO_SNDBUF || name == SO_SNDBUFFORCE) {
 		s->opt->sndbuf = (int32_t)(bytes * 2 < 4608 ? 4608 : bytes * 2);

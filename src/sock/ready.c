@@ -261,7 +261,7 @@ void sock_publish(struct sock *s)
 {
 	if (s->use == SLOT_STREAM)
 		stream_publish(s);
-	else if (s->use == SLOT_DGRAM)
+	else if (s->use != SLOT_FREE)
 		dgram_publish(s);
 }
 

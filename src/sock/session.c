@@ -211,7 +211,7 @@ static void let_go(struct session *session, struct sock *s)
 			stream_tx(s);
 			stream_rx(s);
 		} else {
-			dgram_tx(s);
+			sock_tx(s);
 		}
 	}
 	sock_unref(session, s);

@@ -22,6 +22,7 @@ struct family_params {
 	uint64_t arena_bytes; /* address space; memory comes with use. 0: the default (4 GiB) */
 	uint32_t socks;	      /* table size, 0: the default (65,536) */
 	bool memfd;	      /* daemon placement; else anonymous memory */
+	bool net_raw;	      /* may have raw and packet sockets [CAP_NET_RAW] */
 	struct worker **workers;
 	unsigned int worker_count;
 };
@@ -91,6 +92,7 @@ struct sock_info {
 	const char *state;
 	struct endpoint local, remote;
 	uint32_t rx_queue_bytes, tx_queue_bytes; /* for a listener: waiting connections, backlog */
+	uint64_t drops;				 /* copies that a raw or packet socket lost */
 	const struct tcp_pcb *tcp;		 /* NULL: none, or TCP has done with it */
 };
 

@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "sock/sock_priv.h"
+#include "sock/packet.h"
 
 struct shard_request {
 	struct shard_request *next;
@@ -111,6 +111,23 @@ void shard_free(struct sock_layer *l)
 	}
 }
 
+bool shard_below_wanted(const struct sock *s)
+{
+	return s->part->family->parts > 1 && s->shard_first == ABI_SOCK_NONE;
+}
+
+static int below_make(struct sock *first, struct part *part, struct sock **sibling)
+{
+	int ret = sock_new(part, first->family, first->packet->type, 0, sibling);
+
+	if (ret != 0)
+		return ret;
+	(*sibling)->rx_want_bytes = first->rx_want_bytes;
+	(*sibling)->shared_ref = true;
+	(*sibling)->shard_first = first->index;
+	return 0;
+}
+
 static int sibling_make(struct sock *first, struct part *part, struct sock **sibling)
 {
 	struct endpoint local = first->use == SLOT_STREAM ? tcp_public(first->tcp)->local
@@ -132,7 +149,9 @@ static int sibling_make(struct sock *first, struct part *part, struct sock **sib
 	s->shared_ref = true;
 	s->shard_first = first->index;
 	options_apply(s);
-	ret = s->use == SLOT_STREAM ? stream_bind(s, &local) : dgram_bind(s, &local);
+	ret = s->use == SLOT_STREAM ? 0 : filter_copy(s, first);
+	if (ret == 0)
+		ret = s->use == SLOT_STREAM ? stream_bind(s, &local) : dgram_bind(s, &local);
 	if (ret == 0 && s->use == SLOT_STREAM)
 		ret = stream_listen(s, first->backlog);
 	if (ret != 0) {
@@ -166,7 +185,8 @@ static int chain_make(struct sock *first)
 
 		if (f->part[i] == first->part)
 			continue;
-		ret = sibling_make(first, f->part[i], &s);
+		ret = first->use == SLOT_PACKET ? below_make(first, f->part[i], &s)
+						: sibling_make(first, f->part[i], &s);
 		if (ret != 0) {
 			chain_close(f, first->shard_next);
 			first->shard_next = ABI_SOCK_NONE;
@@ -178,6 +198,25 @@ static int chain_make(struct sock *first)
 		last = s;
 	}
 	return 0;
+}
+
+/* A raw or packet socket was made or set, or a datagram socket got a filter: its siblings are as it
+ * is. */
+static int below_all(struct sock *first)
+{
+	struct family *f = first->part->family;
+	int ret = first->use == SLOT_PACKET && shard_wanted(first) ? chain_make(first) : 0;
+
+	for (uint32_t i = first->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
+		struct sock *s = &f->socks[i];
+
+		if (s->use == SLOT_PACKET)
+			packet_copy(s, first);
+		ret = filter_copy(s, first);
+		sock_publish(s);
+		i = s->shard_next;
+	}
+	return ret;
 }
 
 /* The siblings could not be made: as before the call. */
@@ -291,6 +330,8 @@ static void request_do(struct shard_request *r)
 		ret = make(s);
 	else if (r->what == SHARD_BIND)
 		ret = bind_all(s, &r->at);
+	else if (r->what == SHARD_BELOW)
+		ret = below_all(s);
 	else if (s->use == SLOT_DGRAM)
 		ret = connect_siblings(s);
 	sock_publish(s);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "sock/sock_priv.h"
+#include "sock/packet.h"
 
 static struct abi_sock *abi_sock_at(const struct family *f, uint32_t index)
 {
@@ -94,6 +94,8 @@ void sock_slot_give(struct sock *s)
 
 	options_drop(s);
 	errqueue_close(s);
+	if (s->use != SLOT_STREAM)
+		filter_free(s);
 	s->use = SLOT_FREE;
 	if (++s->gen == 0)
 		s->gen = 1;
@@ -108,8 +110,17 @@ void sock_slot_give(struct sock *s)
 	atomic_fetch_add_explicit(&part->arena->socks_free, 1, memory_order_relaxed);
 }
 
-static int type_check(int family, int type, int protocol)
+static int packet_check(const struct family *f, int type)
 {
+	if (!f->net_raw)
+		return -EPERM;
+	return type == SOCK_RAW || type == SOCK_DGRAM || type == SOCK_PACKET ? 0 : -ESOCKTNOSUPPORT;
+}
+
+static int type_check(const struct family *f, int family, int type, int protocol)
+{
+	if (family == AF_PACKET)
+		return packet_check(f, type);
 	if (family != AF_INET && family != AF_INET6)
 		return -EAFNOSUPPORT;
 	if (type != SOCK_STREAM && type != SOCK_DGRAM)
@@ -119,24 +130,57 @@ static int type_check(int family, int type, int protocol)
 	return 0;
 }
 
+static uint8_t slot_use(int family, int type)
+{
+	if (family == AF_PACKET)
+		return SLOT_PACKET;
+	return type == SOCK_STREAM ? SLOT_STREAM : SLOT_DGRAM;
+}
+
+static int slot_open(struct sock *s, int type, int protocol)
+{
+	switch (s->use) {
+	case SLOT_STREAM:
+		return stream_open(s);
+	case SLOT_PACKET:
+		return packet_open(s, type, protocol);
+	default:
+		return dgram_open(s);
+	}
+}
+
+/* ABI_OP_TX of what is not a stream. */
+void sock_tx(struct sock *s)
+{
+	int ret;
+
+	if (s->use == SLOT_DGRAM) {
+		dgram_tx(s);
+		return;
+	}
+	ret = packet_flush(s);
+	if (ret != 0)
+		sock_set_error(s, -ret);
+}
+
 int sock_new(struct part *part, int family, int type, int protocol, struct sock **sock)
 {
 	struct sock *s;
 	int ret;
 
 	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-	ret = type_check(family, type, protocol);
+	ret = type_check(part->family, family, type, protocol);
 	if (ret != 0)
 		return ret;
 	ret = sock_slot_take(part, &s);
 	if (ret != 0)
 		return ret;
-	s->use = type == SOCK_STREAM ? SLOT_STREAM : SLOT_DGRAM;
+	s->use = slot_use(family, type);
 	s->family = (uint8_t)family;
 	s->abi->family = (uint8_t)family;
 	s->abi->protocol = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
 	options_default(s);
-	ret = type == SOCK_STREAM ? stream_open(s) : dgram_open(s);
+	ret = slot_open(s, type, protocol);
 	if (ret != 0) {
 		sock_slot_give(s);
 		return ret;
@@ -180,6 +224,8 @@ void sock_close(struct sock *s, bool abort)
 	shard_request_close(s);
 	if (s->use == SLOT_STREAM)
 		stream_close(s, abort);
+	else if (s->use == SLOT_PACKET)
+		packet_close(s);
 	else
 		dgram_close(s);
 	sock_slot_give(s);

@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "core/byte_ring.h"
+#include "core/capture.h"
 #include "inet/inet.h"
 #include "inet/tcp/tcp.h"
 #include "inet/udp.h"
@@ -53,7 +54,9 @@
 #define SOCK_ERRQUEUE_BUCKETS 64u
 #define CHANNEL_WORDS (ABI_MAX_CHANNELS / 64)
 
+struct packet_sock;
 struct sock;
+struct sock_filters;
 struct part;
 struct channel;
 
@@ -108,7 +111,7 @@ struct sock_options {
 	char congestion[TCP_CONGESTION_NAME_BYTES]; /* TCP_CONGESTION; "": the default */
 };
 
-enum slot_use { SLOT_FREE = 0, SLOT_STREAM, SLOT_DGRAM };
+enum slot_use { SLOT_FREE = 0, SLOT_STREAM, SLOT_DGRAM, SLOT_PACKET };
 
 struct sock {
 	/* hot: one or two cache lines */
@@ -117,6 +120,7 @@ struct sock {
 	union {
 		struct tcp_pcb *tcp; /* NULL: gone, or not there yet */
 		struct udp_pcb *udp;
+		struct packet_sock *packet;
 	};
 	struct watch *watches;
 	struct sock *dirty_next;
@@ -153,10 +157,13 @@ struct sock {
 	uint32_t rx_want_bytes, tx_want_bytes;
 	uint32_t queue_pos; /* of one that waits to be accepted: its position in the ring */
 	struct sock *listen_next, **listen_pprev; /* listener: of the part's */
-	struct sock *queue;			  /* listener: connections not claimed yet */
-	struct sock *listener;			  /* of such a connection; see also share.c */
-	struct sock *queue_next, **queue_pprev;	  /* such a connection; pprev NULL: not one */
-	uint32_t shard_next, shard_first;	  /* slots of the other workers, see shard.c */
+	union {
+		struct sock *queue;	      /* listener: connections not claimed yet */
+		struct sock_filters *filters; /* not a stream; NULL: there never was one */
+	};
+	struct sock *listener;			/* of such a connection; see also share.c */
+	struct sock *queue_next, **queue_pprev; /* such a connection; pprev NULL: not one */
+	uint32_t shard_next, shard_first;	/* slots of the other workers, see shard.c */
 	struct timer timer;	  /* reaps what was taken and never claimed; then idle.c's */
 	struct sock_options *opt; /* shared, see above */
 };
@@ -194,6 +201,7 @@ struct family {
 	struct session *sessions;
 	_Atomic(const char *) broken;
 	_Atomic uint32_t live_parts;
+	bool net_raw; /* may have raw and packet sockets [CAP_NET_RAW] */
 	unsigned int parts;
 	struct part *part[ABI_MAX_WORKERS];
 	int worker_bell[ABI_MAX_WORKERS]; /* -1 */
@@ -217,7 +225,10 @@ struct sock_layer {
 	struct tcp_pcb *closing; /* the pcb in tcp_close() now; NULL again: it is gone */
 	struct sock *tx_more;	 /* datagram sockets with more to send */
 	struct watch *free_watches, *watch_batches;
-	struct shard_request *requests; /* for the control thread */
+	struct shard_request *requests;		 /* for the control thread */
+	struct packet_sock *packets;		 /* packet sockets that hear something */
+	const struct packet_sock *packet_sender; /* the one whose frame is being sent, or NULL */
+	struct capture capture[2];		 /* in, out */
 	struct sock_hooks hooks;
 	struct sock_options opt_default[2]; /* stream, datagram */
 	bool late_work;			    /* something was sent while flushing: come again */
@@ -251,6 +262,7 @@ void part_settle(struct part *part);
 /* slot.c: sockets come and go */
 /* -ENFILE, -ENOMEM, -EPROTONOSUPPORT, ... The new socket has no session yet. */
 int sock_new(struct part *part, int family, int type, int protocol, struct sock **sock);
+void sock_tx(struct sock *s); /* ABI_OP_TX of what is not a stream */
 int sock_slot_take(struct part *part, struct sock **sock);
 void sock_slot_give(struct sock *s);
 void sock_ref(struct session *session, struct sock *s);
@@ -375,9 +387,11 @@ enum shard_what {
 	SHARD_LISTEN,  /* siblings of a listener */
 	SHARD_BIND,    /* is the port free on all workers? Siblings of a datagram socket */
 	SHARD_CONNECT, /* a datagram socket was connected: its siblings follow */
+	SHARD_BELOW,   /* a raw or packet socket: it has siblings from the start, all alike */
 	SHARD_CLOSE,
 };
 bool shard_wanted(const struct sock *s);
+bool shard_below_wanted(const struct sock *s);
 /* The answer of ch's request waits until the other workers have followed. 0 or -ENOMEM. */
 int shard_request(struct sock *s, struct channel *ch, enum shard_what what,
 		  const struct endpoint *at);

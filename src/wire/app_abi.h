@@ -109,7 +109,7 @@ struct abi_cqe {
 
 enum abi_ctl_op {
 	ABI_CTL_OPEN = 1, /* only create: level = family, optname = type, len = protocol */
-	ABI_CTL_BIND,
+	ABI_CTL_BIND,	  /* a packet socket: optname = ifindex, port_be = protocol */
 	/* Result -EINPROGRESS for TCP: watch the state; 0 with ABI_S_SYN_WAITS: write something.
 	 * flags: ABI_CONNECT_FASTOPEN. */
 	ABI_CTL_CONNECT,
@@ -127,6 +127,11 @@ enum abi_ctl_op {
 	/* Take the oldest entry of the error queue. data: struct abi_error and len_bytes; -EAGAIN:
 	 * there is none. */
 	ABI_CTL_ERRQUEUE,
+	/* SO_ATTACH_FILTER: data = instructions (struct sock_filter), of which the first is number
+	 * level of optname in all. The last piece attaches them. */
+	ABI_CTL_FILTER,
+	/* Raw and packet sockets: send what is in the ring; the result is that of the last. */
+	ABI_CTL_SEND,
 	ABI_CTL_MAX
 };
 

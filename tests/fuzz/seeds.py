@@ -160,8 +160,16 @@ def config_seeds():
                     b"rate_mbit=10,queue=5,seed=3:wire,mtu=1500")
 
 
+def filter_seeds():
+    insn = struct.Struct("<HBBI").pack
+    ether = bytes(12) + b"\x08\x00"
+    for k in (12, 0xfffff000, 0xfff00000, 0xffe00000, 0xfffff02c):
+        yield f"load-{k:x}", bytes([4, 14, 0, 14, 5]) + ether + insn(0x28, 0, 0, k) + insn(
+            0x15, 0, 1, 0x800) + insn(6, 0, 0, 65535) + insn(6, 0, 0, 0)
+
+
 TARGETS = {"rx": rx_seeds, "reasm": reasm_seeds, "tcp": tcp_seeds, "channel": channel_seeds,
-           "attach": attach_seeds, "config": config_seeds}
+           "attach": attach_seeds, "config": config_seeds, "filter": filter_seeds}
 
 
 def main():

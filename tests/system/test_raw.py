@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Below the transports: the interface list, raw and packet sockets, C programs and real ones."""
 import os
+import socket
 import subprocess
 
 import pytest
 import weirtest
-from weirtest import WEIR_ADDR
+from weirtest import KERNEL_ADDR, WEIR_ADDR
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -45,3 +46,117 @@ def test_interface_list(make_weir, cases):
         f"ifreq weir0 addr {WEIR_ADDR} mask 255.255.255.0 broadcast 198.18.0.255 mtu 1500 "
         f"txqlen 1000 flags 1043 type 1 mac {mac} metric 0 index 2 name weir0 link 1",
         "ifreq weir9: No such device"]
+
+
+def tcpdump(weir, *args):
+    program = weir.on_weir("tcpdump", "-n", "-t", *args)
+    weirtest.wait_until(lambda: "listening on" in program.log() or not program.running(),
+                        "tcpdump listens")
+    return program
+
+
+def ping_weir(count=2):
+    subprocess.run(["ping", "-c", str(count), "-i", "0.05", WEIR_ADDR], check=True, timeout=20,
+                   stdout=subprocess.DEVNULL)
+
+
+def lines_of(program, word):
+    return [line for line in program.log().splitlines() if word in line]
+
+
+ECHO = [f"IP {KERNEL_ADDR} > {WEIR_ADDR}: ICMP echo request",
+        f"IP {WEIR_ADDR} > {KERNEL_ADDR}: ICMP echo reply"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tcpdump_port(make_weir, workers):
+    """Unmodified tcpdump shows weir's packets, both ways, by a filter that weir runs."""
+    weir = make_weir(ports=((f"{weirtest.TAP},queues={workers}", f"{WEIR_ADDR}/24"),),
+                     options=("--workers", str(workers)))
+    program = tcpdump(weir, "-i", "weir0", "-c", "4", "icmp and host", KERNEL_ADDR)
+    ping_weir()
+    text = program.done(20)
+    seen = [line.split(", id")[0] for line in lines_of(program, "ICMP")]
+    assert sorted(seen) == sorted(ECHO * 2), text
+    assert "4 packets captured" in text and "0 packets dropped by kernel" in text, text
+
+
+def test_tcpdump_any_and_file(weir, tmp_path):
+    """-i any with direction and interface; -w and -r; -D lists weir's ports, not the host's."""
+    path = os.path.join(weir.tmp, "frames.pcap")
+    listed = weir.on_weir("tcpdump", "-D").done(20)
+    assert "1.weir0 [Up, Running, Connected]" in listed and ".lo [Up, Running, Loopback]" in listed
+    anywhere = tcpdump(weir, "-i", "any", "-c", "4", "icmp")
+    to_file = tcpdump(weir, "-i", "weir0", "-w", path, "-c", "4", "--immediate-mode", "icmp")
+    ping_weir()
+    text = anywhere.done(20)
+    assert len(lines_of(anywhere, "weir0 In  IP 198.18.0.1")) == 2, text
+    assert len(lines_of(anywhere, "weir0 Out IP 198.18.0.2")) == 2, text
+    to_file.done(20)
+    read = subprocess.run(["tcpdump", "-n", "-t", "-r", path], capture_output=True, text=True,
+                          check=True, timeout=20).stdout
+    assert [line.split(", id")[0] for line in read.splitlines()] == ECHO * 2, read
+
+
+def test_tcpdump_loopback(make_weir):
+    """weir's own loopback has Ethernet headers of zeros, and each packet is shown once."""
+    weir = make_weir(ports=())
+    program = tcpdump(weir, "-i", "lo", "-e", "-c", "2", "udp port 5353")
+    weir.script("import socket\n"
+                "a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                "a.bind(('127.0.0.1', 5353))\n"
+                "for i in range(2): a.sendto(b'x' * 7, ('127.0.0.1', 5353))\n"
+                "print(a.recv(9), a.recv(9))\n").done(20)
+    text = program.done(20)
+    line = ("00:00:00:00:00:00 > 00:00:00:00:00:00, ethertype IPv4 (0x0800), length 49: "
+            "127.0.0.1.5353 > 127.0.0.1.5353: ")
+    assert len([one for one in lines_of(program, "5353 >") if one.startswith(line)]) == 2, text
+
+
+SNIFF = """
+import socket, struct, sys
+ALL, IP, OUTGOING = 3, 0x800, 4
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
+s.bind(("weir0", ALL))
+assert s.getsockname()[:2] == ("weir0", ALL), s.getsockname()
+me = s.getsockname()[4]
+cooked = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(IP))
+s.settimeout(10)
+cooked.settimeout(10)
+print("ready", flush=True)
+while True:
+    frame, (name, proto, kind, hatype, addr) = s.recvfrom(65536)
+    if kind == 0 and proto == IP and frame[23] == 1:
+        break
+assert (name, hatype, frame[:6]) == ("weir0", 1, me), (name, hatype)
+packet, _ = cooked.recvfrom(65536)
+assert packet == frame[14:], packet
+# What goes out: a frame of a made-up type, whole and without its header.
+s.send(addr + me + bytes.fromhex("88b5") + b"whole" * 10)
+cooked.sendto(b"cooked" * 10, ("weir0", 0x88b5, 0, 0, addr))
+try:
+    s.send(bytes(1515))
+except OSError as error:
+    assert error.errno == 90, error
+else:
+    sys.exit("a frame that is too long was sent")
+try:
+    cooked.sendto(b"x", ("nothere", 0x88b5))
+except OSError as error:
+    assert error.errno == 19, error
+print("done")
+"""
+
+
+def test_packet_socket(weir):
+    """Python's AF_PACKET: names, frames in and out, seen by one of the kernel's side."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88b5)) as peer:
+        peer.bind(("weir0", 0x88b5))
+        peer.settimeout(10)
+        program = weir.script(SNIFF)
+        weirtest.wait_until(lambda: "ready" in program.log() or not program.running(), "it listens")
+        ping_weir(1)
+        assert "done" in program.done(20)
+        whole, cooked = peer.recv(2000), peer.recv(2000)
+    assert whole[14:] == b"whole" * 10 and cooked[14:] == b"cooked" * 10
+    assert whole[:14] == cooked[:14]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The many spellings of send and receive, brought to stream.c's and dgram.c's one each. */
-#include "shim/shim.h"
+#include "shim/call/packet.h"
 
 #include <limits.h>
 #include <netinet/in.h>
@@ -60,7 +60,7 @@ ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags)
 				     msg->msg_namelen);
 	if (ws->type == SOCK_STREAM)
 		return stream_send(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
-	return dgram_send(ws, msg, flags);
+	return ws->family == AF_PACKET ? packet_send(ws, msg, flags) : dgram_send(ws, msg, flags);
 }
 
 /* TCP_INQ: what is left to read; 1 where that is the end alone. */
@@ -89,7 +89,8 @@ ssize_t msg_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	if (flags & MSG_ERRQUEUE)
 		return errqueue_recv(ws, msg, flags);
 	if (ws->type != SOCK_STREAM)
-		return dgram_recv(ws, msg, flags);
+		return ws->family == AF_PACKET ? packet_recv(ws, msg, flags)
+					       : dgram_recv(ws, msg, flags);
 	n = stream_recv(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
 	if (n >= 0) {
 		msg->msg_namelen = 0;
@@ -139,7 +140,7 @@ ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
 			      .msg_iov = &iov,
 			      .msg_iovlen = 1 };
 
-	return dgram_send(ws, &msg, flags);
+	return ws->family == AF_PACKET ? packet_send(ws, &msg, flags) : dgram_send(ws, &msg, flags);
 }
 
 ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sockaddr *sa,
@@ -162,7 +163,11 @@ ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sock
 			      .msg_iov = &iov,
 			      .msg_iovlen = 1 };
 
-	n = flags & MSG_ERRQUEUE ? errqueue_recv(ws, &msg, flags) : dgram_recv(ws, &msg, flags);
+	if (ws->family == AF_PACKET)
+		n = packet_recv(ws, &msg, flags);
+	else
+		n = flags & MSG_ERRQUEUE ? errqueue_recv(ws, &msg, flags)
+					 : dgram_recv(ws, &msg, flags);
 	if (n >= 0 && sa && sa_len)
 		*sa_len = msg.msg_namelen;
 	return n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* socket, bind, connect, listen, accept, shutdown. */
-#include "shim/shim.h"
+#include "shim/call/packet.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -15,6 +15,8 @@ bool call_socket_ours(int domain, int type, int protocol, int *error)
 	int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	*error = 0;
+	if (domain == AF_PACKET)
+		return true; /* the engine judges the type, and who may */
 	if (domain != AF_INET && domain != AF_INET6)
 		return false;
 	if (kind == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP))
@@ -49,8 +51,12 @@ int call_socket(int domain, int type, int protocol)
 	ws->family = (uint8_t)domain;
 	ws->type = (uint8_t)(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC));
 	ws->protocol = ws->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+	if (domain == AF_PACKET)
+		ws->protocol = (uint16_t)protocol;
 	atomic_store(&ws->file_flags, O_RDWR | (type & SOCK_NONBLOCK ? O_NONBLOCK : 0));
-	fd = fdtab_placeholder(ws, type);
+	/* It hears what comes from now on. */
+	err = domain == AF_PACKET ? ctl_create(ws) : 0;
+	fd = err ? err : fdtab_placeholder(ws, type);
 	if (fd < 0)
 		obj_put(&ws->obj);
 	return fd;
@@ -80,8 +86,11 @@ static bool quiet_bind(struct wsock *ws, const struct ipaddr *addr, uint16_t por
 int call_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len)
 {
 	struct ctl_args args = { .op = ABI_CTL_BIND };
-	int err = addr_in(ws, sa, len, &args.addr, &args.port_be);
+	int err;
 
+	if (ws->family == AF_PACKET)
+		return packet_bind(ws, sa, len);
+	err = addr_in(ws, sa, len, &args.addr, &args.port_be);
 	if (err)
 		return err;
 	if (quiet_bind(ws, &args.addr, args.port_be))
@@ -158,6 +167,8 @@ static int connect_to(struct wsock *ws, const struct sockaddr *sa, socklen_t len
 	struct ctl_args args = { .op = ABI_CTL_CONNECT, .flags = flags };
 	int err;
 
+	if (ws->family == AF_PACKET)
+		return -EOPNOTSUPP;
 	known_forget(ws);
 	if (is_disconnect(ws, sa, len)) {
 		/* Takes a datagram socket's peer away: connect to any, port 0. */

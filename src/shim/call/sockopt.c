@@ -3,7 +3,9 @@
  * Socket options. Those that only the shim can serve (time-outs, what recvmsg() adds) stay here;
  * booleans that cannot fail go to the engine without waiting for an answer; the rest asks it.
  */
-#include "shim/shim.h"
+#include "shim/call/packet.h"
+
+#include <linux/filter.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -142,6 +144,10 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 		return -EINVAL;
 	if (!value && len)
 		return -EFAULT;
+	if (level == SOL_PACKET && ws->family == AF_PACKET)
+		return packet_setsockopt(ws, name, value, len);
+	if (level == SOL_SOCKET && name == SO_ATTACH_FILTER)
+		return filter_attach(ws, value, len);
 	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
 		return set_timeout(&ws->rcv_timeout_ns, value, len);
 	if (level == SOL_SOCKET && name == SO_SNDTIMEO)
@@ -229,6 +235,8 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 					: ws->quiet_listen);
 	case SO_SNDLOWAT:
 		return give_int(value, len, 1);
+	case SO_BPF_EXTENSIONS:
+		return give_int(value, len, SKF_AD_MAX);
 	case SO_RCVTIMEO:
 		return give_timeout(value, len, ws->rcv_timeout_ns);
 	case SO_SNDTIMEO:
@@ -258,6 +266,8 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 		return -EFAULT;
 	if (*len > INT32_MAX)
 		return -EINVAL;
+	if (level == SOL_PACKET && ws->family == AF_PACKET)
+		return packet_getsockopt(ws, name, value, len);
 	if (!level_is_there(ws, level))
 		return -EOPNOTSUPP;
 	if (level == SOL_SOCKET) {

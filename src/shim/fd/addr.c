@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* struct sockaddr <-> struct ipaddr, with the errors Linux gives; IPv6 sockets are dual-stack. */
-#include "shim/shim.h"
+#include "shim/call/packet.h"
 
 #include <netinet/in.h>
 
@@ -72,6 +72,8 @@ int wsock_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *l
 	struct ipaddr any = ipaddr_any();
 	uint32_t state;
 
+	if (ws->family == AF_PACKET)
+		return packet_getname(ws, peer, sa, len);
 	if (!sa || !len)
 		return -EFAULT;
 	if (*len > INT32_MAX)

@@ -97,6 +97,8 @@ static void wsock_free(struct wsock *ws)
 {
 	if (ws->owner)
 		owner_gone(ws);
+	if (ws->ring)
+		packet_ring_free(ws);
 	if (ws->shm && !session_is_dead())
 		submit_sock(ws, ABI_OP_RELEASE, 0, 0);
 	if (atomic_load(&ws->watched) || epset_any_forked())
@@ -154,7 +156,7 @@ unsigned int fdtab_top(void)
 
 int fdtab_placeholder(struct wsock *ws, int flags)
 {
-	int type = ws->type | (flags & SOCK_CLOEXEC);
+	int type = (ws->type == SOCK_PACKET ? SOCK_DGRAM : ws->type) | (flags & SOCK_CLOEXEC);
 	int fd = R(socket)(AF_UNIX, type, 0);
 
 	if (fd < 0)

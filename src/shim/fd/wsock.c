@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One socket as this process sees it: readiness, watching, file flags, locks, shards. */
-#include "shim/shim.h"
+#include "shim/call/packet.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -44,6 +44,7 @@ static uint32_t shm_events(const struct abi_sock *shm, uint8_t type)
 uint32_t wsock_events(struct wsock *ws)
 {
 	struct abi_sock *shm = ws->shm;
+	uint32_t events;
 
 	if (unlikely(session_is_dead()))
 		return dead_events(ws->type);
@@ -52,7 +53,8 @@ uint32_t wsock_events(struct wsock *ws)
 			return 0;
 		return ws->type == SOCK_STREAM ? ABI_EV_OUT | ABI_EV_HUP : ABI_EV_OUT | POLLWRBAND;
 	}
-	return shm_events(shm, ws->type);
+	events = shm_events(shm, ws->type);
+	return unlikely(ws->ring != NULL) ? packet_ring_events(ws, events) : events;
 }
 
 /* As tcp_poll() does with SOCK_NOSPACE: say that OUT is waited for, then look again. */

@@ -41,6 +41,10 @@ bool epset_any_forked(void)
 	return false;
 }
 
+void packet_ring_free(struct wsock *ws)
+{
+}
+
 void epset_sock_closed(struct wsock *ws)
 {
 	unwatched++;

@@ -475,3 +475,19 @@ void fake_udp_error(struct worker *w, uint16_t port, int error)
 
 	fake_up.udp_error(w, udp_of_port(port), &e);
 }
+
+/* Packet sockets have no port here. */
+struct port *inet_netif_port(struct worker *w, unsigned int ifindex)
+{
+	return NULL;
+}
+
+void port_send(struct worker *w, struct port *port, struct pkt *p)
+{
+	pkt_drop(w, p, DROP_PORT_DOWN);
+}
+
+unsigned int port_flush(struct worker *w, struct port *port)
+{
+	return 0;
+}
