@@ -372,3 +372,44 @@ if os.fork() == 0:
 conn.close()
 print(until_end(client))
 """, str(tmp_path)) == "b'served'\n"
+
+
+CLOSEFROM = """
+#include "shim_case.h"
+#include <spawn.h>
+extern char **environ;
+int main(void)
+{
+    posix_spawn_file_actions_t actions;
+    char *argv[] = { "sh", "-c", "cat; ls /proc/self/fd | wc -l", NULL };
+    char buf[64];
+    int a, b, n, got = 0;
+    pid_t pid;
+    pair(&a, &b);
+    dup(0);
+    dup(0);
+    CHECK(posix_spawn_file_actions_init(&actions) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, b, 0) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, b, 1) == 0);
+    CHECK(posix_spawn_file_actions_addclosefrom_np(&actions, 3) == 0);
+    CHECK(posix_spawn(&pid, "/bin/sh", &actions, NULL, argv, environ) == 0);
+    close(b);
+    CHECK(send(a, "x", 1, 0) == 1 && shutdown(a, SHUT_WR) == 0);
+    while ((n = recv(a, buf + got, sizeof(buf) - got, 0)) > 0)
+        got += n;
+    CHECK(n == 0 && got > 1 && buf[0] == 'x');
+    reap(pid);
+    return 0;
+}
+"""
+
+
+def test_closefrom_action(weir, tmp_path):
+    """A file action closes everything but the connection on 0 and 1."""
+    os.chmod(tmp_path, 0o755)
+    source, path = tmp_path / "closefrom.c", str(tmp_path / "closefrom")
+    source.write_text(CLOSEFROM)
+    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-I", os.path.dirname(__file__), "-o",
+                    path, str(source)], check=True, timeout=60)
+    weir.on_kernel(path).done(30)
+    weir.on_weir(path).done(30)

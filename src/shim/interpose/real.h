@@ -80,6 +80,7 @@
 	  (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,   \
 	   char *const *, char *const *))                                                          \
 	X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))         \
+	X(int, posix_spawn_file_actions_addclosefrom_np, (posix_spawn_file_actions_t *, int))      \
 	X(int, system, (const char *))                                                             \
 	X(int, pclose, (FILE *))                                                                   \
 	X(int, chroot, (const char *))                                                             \
