@@ -154,7 +154,6 @@ void options_changed(struct sock *s)
 	options_apply(s);
 	if (s->use != SLOT_STREAM || s->tcp == NULL || s->state & (ABI_S_LISTEN | ABI_S_RESET))
 		return;
-	stream_sync_tx(s);
 	tcp_option_changed(s->part->w, s->tcp);
 }
 

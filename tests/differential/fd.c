@@ -84,7 +84,7 @@ CASE(fd, inode)
 	say("same %d other %d", a.st_ino == b.st_ino, a.st_ino == c.st_ino);
 }
 
-CASE(fd, flags)
+CASE(fcntl, flags)
 {
 	int s = new_tcp();
 

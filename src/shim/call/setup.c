@@ -25,8 +25,10 @@ bool call_socket_ours(int domain, int type, int protocol, int *error)
 		return true;
 	if (kind == SOCK_RAW)
 		*error = -EPERM;
-	else if (kind < 0 || kind > SOCK_PACKET)
+	else if (kind < 0 || kind > SOCK_PACKET || protocol < 0 || protocol > IPPROTO_MPTCP)
 		*error = -EINVAL;
+	else if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
+		*error = -ESOCKTNOSUPPORT;
 	else
 		*error = -EPROTONOSUPPORT;
 	if (session_attach() == 0)
