@@ -32,6 +32,7 @@ struct worker;
 #define PKT_F_MULTICAST 0x0010u /* link-layer multicast */
 #define PKT_F_LOOPBACK 0x0020u	/* came from weir's own loopback */
 #define PKT_F_GSO_TCP4 0x0040u	/* a TCP super-segment, to be cut into gso_size pieces */
+#define PKT_F_RAW 0x0100u	/* a raw socket took a copy: nobody else need want it */
 #define PKT_F_ROUTED 0x0080u	/* was forwarded: its end on a port counts as forwarded */
 
 struct pkt {

@@ -172,7 +172,11 @@ static void icmp_error_input(struct worker *w, struct pkt *p)
 		pmtu_report(w, &i.e.local, &i.e.remote, i.mtu_bytes);
 	told = error_tell(w, &i);
 	if (told == ICMP_NOBODY) {
-		if (!inet_steer(w, p))
+		if (inet_steer(w, p))
+			return;
+		if (p->flags & PKT_F_RAW)
+			pkt_consume(w, p, FATE_DELIVERED);
+		else
 			pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
 		return;
 	}
@@ -205,7 +209,10 @@ static void icmp_input_one(struct worker *w, struct pkt *p)
 		icmp_error_input(w, p);
 		return;
 	case ICMP_TYPE_ECHO_REPLY:
-		pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
+		if (p->flags & PKT_F_RAW)
+			pkt_consume(w, p, FATE_DELIVERED);
+		else
+			pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
 		return;
 	default:
 		break;

@@ -49,6 +49,7 @@ struct net_error {
 struct neigh;
 struct tcp_pcb;
 struct udp_pcb;
+struct raw_pcb;
 
 /* What the protocols tell the sockets above; filled by engine/. None may be NULL. */
 struct inet_upcalls {
@@ -85,6 +86,9 @@ struct inet_upcalls {
 	/* To be told at once: it is hard and pcb connected, or pcb wants to hear of all
 	 * (pcb->recverr). */
 	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, const struct net_error *e);
+	/* Raw sockets: copy the packet (l3 is its first byte). False: it was not wanted, or no
+	 * room. The packet is not taken. */
+	bool (*raw_deliver)(struct worker *w, struct raw_pcb *pcb, const struct pkt *p);
 	/* Several workers; these may be NULL, and are where there is one worker. */
 	/* An ARP answer for us, or an announcement to all, came to this worker's queue: hand it to
 	 * inet_neigh_learn() of each other worker, on its own thread. It may be lost: the question

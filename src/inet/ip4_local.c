@@ -2,6 +2,7 @@
 /* A packet for us: put together from fragments where need be, then to its transport. */
 #include "inet/icmp.h"
 #include "inet/ip4.h"
+#include "inet/raw.h"
 #include "inet/state.h"
 #include "wire/icmp.h"
 
@@ -52,6 +53,8 @@ static void local_sort_one(struct worker *w, struct pkt *p, struct local_sorted 
 	}
 	if (unlikely(p->mbuf.nb_segs > 1))
 		pull_headers(p);
+	if (unlikely(w->inet->raws))
+		raw_input(w, p);
 	h = pkt_header(p, p->l3, sizeof(*h));
 	switch (h->proto) {
 	case IP_PROTO_TCP:
@@ -64,6 +67,10 @@ static void local_sort_one(struct worker *w, struct pkt *p, struct local_sorted 
 		sorted->icmp[sorted->icmp_count++] = p;
 		break;
 	default:
+		if (p->flags & PKT_F_RAW) {
+			pkt_consume(w, p, FATE_DELIVERED);
+			break;
+		}
 		icmp_send_error(w, p, ICMP_TYPE_UNREACHABLE, ICMP_CODE_PROTOCOL, 0);
 		pkt_drop(w, p, DROP_IP_NOPROTO);
 		break;

@@ -73,6 +73,7 @@ struct inet {
 	struct pmtu_table pmtus;
 	struct icmp_limit icmp_limit;
 	struct udp_table udp;
+	struct raw_pcb *raws; /* raw sockets (raw.h) */
 	uint16_t ip_id[INET_IP_IDS];
 	struct ip_flow
 		forward[INET_FORWARD_CACHE]; /* ways out of what we forward, by destination */

@@ -100,6 +100,10 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			ret = packet_bind(s, ctl->optname, ctl->port_be);
 			break;
 		}
+		if (s->use == SLOT_RAW) {
+			ret = raw_bind(s, &at.addr);
+			break;
+		}
 		ret = ctl_bind(s, &at);
 		/* A port that was not asked for by number is of the worker's own share. One that is
 		 * in use may be so by what was closed on another worker just now. */
@@ -110,6 +114,10 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 	case ABI_CTL_CONNECT:
 		if (s->use == SLOT_PACKET)
 			return -EOPNOTSUPP;
+		if (s->use == SLOT_RAW) {
+			ret = raw_connect(s, &at.addr);
+			break;
+		}
 		ret = ctl_connect(s, &at, ctl->flags);
 		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
 			ret = shard_request(s, ch, SHARD_CONNECT, &at);
@@ -154,7 +162,9 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			      : filter_piece(s, ctl->level, ctl->optname, ctl->data, ctl->len);
 		break;
 	case ABI_CTL_SEND:
-		ret = s->use == SLOT_PACKET ? packet_flush(s) : -EOPNOTSUPP;
+		ret = s->use == SLOT_PACKET ? packet_flush(s)
+		      : s->use == SLOT_RAW  ? raw_flush(s)
+					    : -EOPNOTSUPP;
 		break;
 	default:
 		sock_broken(ch->part, "a control request's operation is unknown");
@@ -163,7 +173,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 	if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE && sets_filter(ctl))
 		ret = shard_request(s, ch, SHARD_BELOW, &at);
 	/* Packets of all workers are such a socket's. */
-	if (ret == 0 && s->use == SLOT_PACKET && shard_below_wanted(s) &&
+	if (ret == 0 && s->use >= SLOT_RAW && shard_below_wanted(s) &&
 	    ctl->op != ABI_CTL_GETSOCKOPT && ctl->op != ABI_CTL_SEND)
 		ret = shard_request(s, ch, SHARD_BELOW, &at);
 	return ret;

@@ -54,6 +54,7 @@ void sock_upcalls(struct inet_upcalls *upcalls)
 	stream_upcalls(upcalls);
 	upcalls->udp_deliver = dgram_deliver;
 	upcalls->udp_error = dgram_error;
+	upcalls->raw_deliver = raw_deliver;
 }
 
 /* ---- weir stat ---- */
@@ -105,6 +106,17 @@ static void info_dgram(struct sock *s, struct sock_info *info)
 	info->remote = s->udp->remote;
 }
 
+static void info_raw(struct sock *s, struct sock_info *info)
+{
+	info->proto = "raw";
+	info->state = s->state & ABI_S_CONNECTED ? "ESTAB" : "UNCONN";
+	info->rx_queue_bytes = byte_ring_used(&s->rx);
+	info->tx_queue_bytes = byte_ring_used(&s->tx);
+	info->local.addr = s->raw->pcb.local;
+	info->remote.addr = s->raw->pcb.remote;
+	info->drops = s->raw->drops;
+}
+
 static void info_packet(struct sock *s, struct sock_info *info)
 {
 	info->proto = "packet";
@@ -149,6 +161,8 @@ void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, vo
 			info.pid = pid_of(f, s);
 			if (s->use == SLOT_STREAM)
 				info_stream(s, &info);
+			else if (s->use == SLOT_RAW)
+				info_raw(s, &info);
 			else if (s->use == SLOT_PACKET)
 				info_packet(s, &info);
 			else

@@ -197,6 +197,8 @@ static int32_t as_kept(const struct sock *s, uint32_t level, uint32_t name, int3
 static int special_set(struct sock *s, uint32_t level, uint32_t name, const void *data,
 		       uint32_t len)
 {
+	if (level == SOL_RAW && s->use == SLOT_RAW)
+		return raw_option_set(s, name, data, len);
 	if (level == SOL_PACKET && s->use == SLOT_PACKET)
 		return packet_option_set(s, name, data, len);
 	if (level == SOL_SOCKET && (name == SO_DETACH_FILTER || name == SO_LOCK_FILTER))

@@ -8,6 +8,7 @@
 
 #include "core/capture.h"
 #include "core/filter.h"
+#include "inet/raw.h"
 #include "sock/sock_priv.h"
 #include "wire/app_packet.h"
 
@@ -32,6 +33,22 @@ struct packet_sock {
 	uint32_t accepted, drops; /* since PACKET_STATISTICS was asked last */
 	uint64_t drops_total;
 };
+
+/* A raw socket's own part. */
+struct raw_sock {
+	struct raw_pcb pcb;
+	uint64_t drops;
+};
+
+/* raw.c */
+int raw_open(struct sock *s, int protocol);
+void raw_close(struct sock *s);
+int raw_bind(struct sock *s, const struct ipaddr *addr);
+int raw_connect(struct sock *s, const struct ipaddr *addr); /* any: undone */
+int raw_flush(struct sock *s);				    /* as packet_flush() */
+int raw_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
+void raw_copy(struct sock *s, const struct sock *from);
+bool raw_deliver(struct worker *w, struct raw_pcb *pcb, const struct pkt *p);
 
 /* record.c */
 int record_open(struct sock *s);

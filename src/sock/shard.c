@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "sock/packet.h"
 
@@ -118,7 +119,9 @@ bool shard_below_wanted(const struct sock *s)
 
 static int below_make(struct sock *first, struct part *part, struct sock **sibling)
 {
-	int ret = sock_new(part, first->family, first->packet->type, 0, sibling);
+	int type = first->use == SLOT_RAW ? SOCK_RAW : first->packet->type;
+	int protocol = first->use == SLOT_RAW ? first->raw->pcb.proto : 0;
+	int ret = sock_new(part, first->family, type, protocol, sibling);
 
 	if (ret != 0)
 		return ret;
@@ -185,8 +188,8 @@ static int chain_make(struct sock *first)
 
 		if (f->part[i] == first->part)
 			continue;
-		ret = first->use == SLOT_PACKET ? below_make(first, f->part[i], &s)
-						: sibling_make(first, f->part[i], &s);
+		ret = first->use >= SLOT_RAW ? below_make(first, f->part[i], &s)
+					     : sibling_make(first, f->part[i], &s);
 		if (ret != 0) {
 			chain_close(f, first->shard_next);
 			first->shard_next = ABI_SOCK_NONE;
@@ -205,13 +208,15 @@ static int chain_make(struct sock *first)
 static int below_all(struct sock *first)
 {
 	struct family *f = first->part->family;
-	int ret = first->use == SLOT_PACKET && shard_wanted(first) ? chain_make(first) : 0;
+	int ret = first->use >= SLOT_RAW && shard_wanted(first) ? chain_make(first) : 0;
 
 	for (uint32_t i = first->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
 		struct sock *s = &f->socks[i];
 
 		if (s->use == SLOT_PACKET)
 			packet_copy(s, first);
+		else if (s->use == SLOT_RAW)
+			raw_copy(s, first);
 		ret = filter_copy(s, first);
 		sock_publish(s);
 		i = s->shard_next;

@@ -117,14 +117,24 @@ static int packet_check(const struct family *f, int type)
 	return type == SOCK_RAW || type == SOCK_DGRAM || type == SOCK_PACKET ? 0 : -ESOCKTNOSUPPORT;
 }
 
+/* IPPROTO_RAW, whose packets bring their header along, there is not. */
+static int raw_check(const struct family *f, int family, int protocol)
+{
+	if (family != AF_INET || protocol <= 0 || protocol >= IPPROTO_RAW)
+		return -EPROTONOSUPPORT;
+	return f->net_raw ? 0 : -EPERM;
+}
+
 static int type_check(const struct family *f, int family, int type, int protocol)
 {
 	if (family == AF_PACKET)
 		return packet_check(f, type);
 	if (family != AF_INET && family != AF_INET6)
 		return -EAFNOSUPPORT;
+	if (type == SOCK_RAW)
+		return raw_check(f, family, protocol);
 	if (type != SOCK_STREAM && type != SOCK_DGRAM)
-		return type == SOCK_RAW ? -EPROTONOSUPPORT : -ESOCKTNOSUPPORT;
+		return -ESOCKTNOSUPPORT;
 	if (protocol != 0 && protocol != (type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
 		return -EPROTONOSUPPORT;
 	return 0;
@@ -134,6 +144,8 @@ static uint8_t slot_use(int family, int type)
 {
 	if (family == AF_PACKET)
 		return SLOT_PACKET;
+	if (type == SOCK_RAW)
+		return SLOT_RAW;
 	return type == SOCK_STREAM ? SLOT_STREAM : SLOT_DGRAM;
 }
 
@@ -142,6 +154,8 @@ static int slot_open(struct sock *s, int type, int protocol)
 	switch (s->use) {
 	case SLOT_STREAM:
 		return stream_open(s);
+	case SLOT_RAW:
+		return raw_open(s, protocol);
 	case SLOT_PACKET:
 		return packet_open(s, type, protocol);
 	default:
@@ -158,7 +172,7 @@ void sock_tx(struct sock *s)
 		dgram_tx(s);
 		return;
 	}
-	ret = packet_flush(s);
+	ret = s->use == SLOT_RAW ? raw_flush(s) : packet_flush(s);
 	if (ret != 0)
 		sock_set_error(s, -ret);
 }
@@ -226,6 +240,8 @@ void sock_close(struct sock *s, bool abort)
 		stream_close(s, abort);
 	else if (s->use == SLOT_PACKET)
 		packet_close(s);
+	else if (s->use == SLOT_RAW)
+		raw_close(s);
 	else
 		dgram_close(s);
 	sock_slot_give(s);

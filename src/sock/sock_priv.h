@@ -55,6 +55,7 @@
 #define CHANNEL_WORDS (ABI_MAX_CHANNELS / 64)
 
 struct packet_sock;
+struct raw_sock;
 struct sock;
 struct sock_filters;
 struct part;
@@ -111,7 +112,7 @@ struct sock_options {
 	char congestion[TCP_CONGESTION_NAME_BYTES]; /* TCP_CONGESTION; "": the default */
 };
 
-enum slot_use { SLOT_FREE = 0, SLOT_STREAM, SLOT_DGRAM, SLOT_PACKET };
+enum slot_use { SLOT_FREE = 0, SLOT_STREAM, SLOT_DGRAM, SLOT_RAW, SLOT_PACKET };
 
 struct sock {
 	/* hot: one or two cache lines */
@@ -121,6 +122,7 @@ struct sock {
 		struct tcp_pcb *tcp; /* NULL: gone, or not there yet */
 		struct udp_pcb *udp;
 		struct packet_sock *packet;
+		struct raw_sock *raw;
 	};
 	struct watch *watches;
 	struct sock *dirty_next;

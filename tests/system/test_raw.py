@@ -160,3 +160,22 @@ def test_packet_socket(weir):
         whole, cooked = peer.recv(2000), peer.recv(2000)
     assert whole[14:] == b"whole" * 10 and cooked[14:] == b"cooked" * 10
     assert whole[:14] == cooked[:14]
+
+
+@pytest.mark.parametrize("args,received", [
+    (("-c", "3", "-i", "0.05", KERNEL_ADDR), 3), (("-c", "2", "-i", "0.05", WEIR_ADDR), 2),
+    (("-c", "2", "-i", "0.05", "-s", "65000", KERNEL_ADDR), 2),
+    (("-q", "-f", "-c", "1000", KERNEL_ADDR), 1000)])
+def test_ping(weir, args, received):
+    """Unmodified ping over a raw socket: to the kernel, to weir itself, in fragments, flooding."""
+    text = weir.on_weir("ping", *args).done(30)
+    assert f"{received} packets transmitted, {received} received, 0% packet loss" in text, text
+    assert weir.drops("ICMP_NO_SOCKET") == 0
+
+
+def test_ping_two_workers(make_weir):
+    """The answers come to whichever worker; the socket hears all."""
+    weir = make_weir(ports=((f"{weirtest.TAP},queues=2", f"{WEIR_ADDR}/24"),),
+                     options=("--workers", "2"))
+    text = weir.on_weir("ping", "-c", "20", "-i", "0.01", KERNEL_ADDR).done(30)
+    assert "20 packets transmitted, 20 received, 0% packet loss" in text, text

@@ -60,7 +60,9 @@ ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags)
 				     msg->msg_namelen);
 	if (ws->type == SOCK_STREAM)
 		return stream_send(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
-	return ws->family == AF_PACKET ? packet_send(ws, msg, flags) : dgram_send(ws, msg, flags);
+	return ws->family == AF_PACKET ? packet_send(ws, msg, flags)
+	       : ws->type == SOCK_RAW  ? raw_send(ws, msg, flags)
+				       : dgram_send(ws, msg, flags);
 }
 
 /* TCP_INQ: what is left to read; 1 where that is the end alone. */
@@ -140,7 +142,9 @@ ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
 			      .msg_iov = &iov,
 			      .msg_iovlen = 1 };
 
-	return ws->family == AF_PACKET ? packet_send(ws, &msg, flags) : dgram_send(ws, &msg, flags);
+	return ws->family == AF_PACKET ? packet_send(ws, &msg, flags)
+	       : ws->type == SOCK_RAW  ? raw_send(ws, &msg, flags)
+				       : dgram_send(ws, &msg, flags);
 }
 
 ssize_t buf_recv(struct wsock *ws, void *buf, size_t len, int flags, struct sockaddr *sa,

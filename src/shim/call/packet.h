@@ -17,6 +17,9 @@ size_t record_iov_bytes(const struct iovec *iov, size_t iovcnt);
 /* SO_ATTACH_FILTER */
 int filter_attach(struct wsock *ws, const void *value, socklen_t len);
 
+/* raw.c */
+ssize_t raw_send(struct wsock *ws, const struct msghdr *msg, int flags);
+
 /* packet.c */
 int packet_bind(struct wsock *ws, const struct sockaddr *sa, socklen_t len);
 int packet_getname(struct wsock *ws, bool peer, struct sockaddr *sa, socklen_t *len);

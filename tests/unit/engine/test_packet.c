@@ -362,6 +362,57 @@ static void test_loses(void **state)
 	end(&p);
 }
 
+static int raw_socket(struct program *p, uint32_t proto, struct app_sock *s)
+{
+	struct abi_ctl ctl = {
+		.op = ABI_CTL_OPEN, .level = AF_INET, .optname = SOCK_RAW, .len = proto
+	};
+
+	*s = (struct app_sock){ ABI_SOCK_NONE, 0 };
+	return app_call(&p->app, s, &ctl);
+}
+
+static uint32_t used(struct program *p, struct app_sock s)
+{
+	settle(p);
+	return app_sock_rx_used(app_slot(&p->app, s));
+}
+
+/* Every raw socket of the protocol gets its copy; a protocol that only it knows is delivered. */
+static void test_raw(void **state)
+{
+	struct frame_spec spec = { .src_ip = PEER, .dst_ip = US };
+	struct app_sock icmp, deaf, other, s;
+	uint8_t frame[FRAME_ROOM];
+	struct program p;
+
+	begin(&p, false);
+	assert_int_equal(raw_socket(&p, 1, &s), -EPERM);
+	end(&p);
+	begin(&p, true);
+	memcpy(spec.dst_mac, p.port->mac, 6);
+	memcpy(spec.src_mac, peer_mac, 6);
+	assert_int_equal(raw_socket(&p, 0, &s), -EPROTONOSUPPORT);
+	assert_int_equal(raw_socket(&p, 256, &s), -EPROTONOSUPPORT);
+	assert_int_equal(raw_socket(&p, 1, &icmp), 0);
+	assert_int_equal(raw_socket(&p, 1, &deaf), 0);
+	assert_int_equal(raw_socket(&p, 253, &other), 0);
+	assert_int_equal(option(&p, deaf, ABI_CTL_SETSOCKOPT, SOL_RAW, 1, 1u << 0), 0);
+	assert_int_equal(option(&p, other, ABI_CTL_SETSOCKOPT, SOL_RAW, 1, 1), -EOPNOTSUPP);
+	wire_put(p.port, frame, frame_icmp(frame, &spec, 0, 0, 1, "answer", 6));
+	assert_int_equal(used(&p, icmp), app_dgram_space(20 + 8 + 6));
+	assert_int_equal(used(&p, deaf), 0);
+	assert_int_equal(used(&p, other), 0);
+	assert_int_equal(ledger_drops_of(&p.engine->worker[0]->ledger, DROP_ICMP_NO_SOCKET), 0);
+	wire_put(p.port, frame, frame_ip4(frame, &spec, 253, "bytes", 5));
+	assert_int_equal(used(&p, other), app_dgram_space(25));
+	assert_int_equal(ledger_drops_of(&p.engine->worker[0]->ledger, DROP_IP_NOPROTO), 0);
+	wire_put(p.port, frame, frame_ip4(frame, &spec, 252, "bytes", 5));
+	settle(&p);
+	assert_int_equal(ledger_drops_of(&p.engine->worker[0]->ledger, DROP_IP_NOPROTO), 1);
+	end(&p);
+}
+
 /* A datagram that the socket's filter does not want is dropped, with that reason. */
 static void test_datagram_filter(void **state)
 {
@@ -399,6 +450,7 @@ int main(void)
 		cmocka_unit_test(test_sends),
 		cmocka_unit_test(test_loses),
 		cmocka_unit_test(test_datagram_filter),
+		cmocka_unit_test(test_raw),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

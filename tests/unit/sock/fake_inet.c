@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inet/raw.h"
 #include "inet/tcp/params.h"
 
 struct inet_upcalls fake_up;
@@ -490,4 +491,25 @@ void port_send(struct worker *w, struct port *port, struct pkt *p)
 unsigned int port_flush(struct worker *w, struct port *port)
 {
 	return 0;
+}
+
+/* Nor is there anything for raw sockets. */
+void raw_add(struct worker *w, struct raw_pcb *pcb)
+{
+	pcb->pprev = NULL;
+}
+
+void raw_del(struct raw_pcb *pcb)
+{
+}
+
+int raw_output(struct worker *w, struct ip_flow *flow, const void *const run[2],
+	       const uint32_t len[2])
+{
+	return -ENETUNREACH;
+}
+
+bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr)
+{
+	return false;
 }
