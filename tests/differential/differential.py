@@ -29,7 +29,8 @@ WIDTH = 60
 
 def compile_program(folder):
     path = os.path.join(folder, "differential")
-    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Werror", *ON_PURPOSE, "-o", path,
+    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Werror", *ON_PURPOSE,
+                    "-o", path,
                     *(os.path.join(HERE, f"{name}.c") for name in SOURCES), "-lpthread"],
                    check=True, timeout=300)
     return path
