@@ -21,6 +21,7 @@
 #include "bin/weird_config.h"
 #include "bin/weird_control.h"
 #include "bin/weird_loop.h"
+#include "bin/weird_netlink.h"
 #include "bin/weird_privs.h"
 #include "bin/weird_rundir.h"
 #include "bin/weird_setup.h"
@@ -260,6 +261,7 @@ static int run_engine(const struct weird_config *config, struct rundir *rundir, 
 		serve();
 		control_stop();
 		attach_stop();
+		weird_netlink_stop();
 		say_goodbye();
 		log_ledger(engine);
 		if (config->pidfile[0])

@@ -13,6 +13,7 @@
 #include "bin/weird_attach_conn.h"
 #include "bin/weird_attach_msg.h"
 #include "bin/weird_netif.h"
+#include "bin/weird_netlink.h"
 #include "core/log.h"
 
 /* ---- answers ---- */
@@ -193,6 +194,20 @@ static bool do_fork(struct attach *a, const struct abi_msg *msg, int child_fd)
 	return attach_answer(a, &reply, NULL, 0);
 }
 
+/* Owns fd, the program's end of it excepted. */
+static bool do_netlink(struct engine *engine, const struct attach *a, const struct abi_msg *msg,
+		       int fd)
+{
+	struct abi_msg reply = attach_answer_to(msg->type, 0);
+
+	if (!attach_is_unix_socket(fd, SOCK_SEQPACKET)) {
+		close(fd);
+		return false;
+	}
+	reply.error = weird_netlink_open(engine, fd, (uint32_t)msg->arg[0]);
+	return attach_answer(a, &reply, NULL, 0);
+}
+
 static void do_note(struct attach *a, const struct abi_msg *msg)
 {
 	char text[sizeof(msg->text)];
@@ -268,6 +283,9 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 		break;
 	case ABI_MSG_RECEIVE:
 		ok = attach_receive(a, msg, fds[0]);
+		break;
+	case ABI_MSG_NETLINK:
+		ok = do_netlink(engine, a, msg, fds[0]);
 		break;
 	}
 	return ok ? NULL : "it does not read its answers, or sent a descriptor of the wrong kind";

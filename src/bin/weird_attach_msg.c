@@ -32,6 +32,7 @@ static unsigned int fds_of(uint32_t type)
 {
 	switch (type) {
 	case ABI_MSG_FORK:
+	case ABI_MSG_NETLINK:
 	case ABI_MSG_RECEIVE:
 		return 1;
 	case ABI_MSG_PASS:

@@ -49,7 +49,7 @@ void lock_drop(struct lock *lock);
 
 /* ---- fd/fdtab.c: descriptors ---- */
 
-enum obj_kind { OBJ_NONE, OBJ_SOCK, OBJ_EPOLL, OBJ_PRIVATE };
+enum obj_kind { OBJ_NONE, OBJ_SOCK, OBJ_EPOLL, OBJ_NETLINK, OBJ_PRIVATE };
 
 /* What a descriptor of ours stands for; the first member of wsock and epset. */
 struct obj {
@@ -111,6 +111,13 @@ static inline struct epset *fd_epset(int fd)
 	struct obj *o = fd_obj(fd);
 
 	return o && o->kind == OBJ_EPOLL ? (struct epset *)(void *)o : NULL;
+}
+
+static inline struct nlsock *fd_netlink(int fd)
+{
+	struct obj *o = fd_obj(fd);
+
+	return o && o->kind == OBJ_NETLINK ? (struct nlsock *)(void *)o : NULL;
 }
 
 static inline bool fd_private(int fd)
@@ -470,6 +477,23 @@ int netif_ioctl(unsigned long request, void *arg);
  * *result is a count or -errno. False: it is the kernel's.
  */
 bool call_by_number(long number, const long *args, long *result);
+
+/* ---- call/netlink.c ---- */
+int netlink_socket(int type);
+void netlink_free(struct nlsock *nl);
+void netlink_lock(bool take);
+int netlink_bind(struct nlsock *nl, int fd, const struct sockaddr *sa, socklen_t len);
+int netlink_connect(struct nlsock *nl, const struct sockaddr *sa, socklen_t len);
+int netlink_getname(const struct nlsock *nl, bool peer, struct sockaddr *sa, socklen_t *len);
+ssize_t netlink_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t netlink_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *sa,
+		       socklen_t sa_len);
+ssize_t netlink_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t netlink_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *sa,
+			 socklen_t *sa_len);
+int netlink_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int netlink_getsockopt(const struct nlsock *nl, int fd, int level, int name, void *value,
+		       socklen_t *len);
 
 /* ---- epoll ---- */
 int epset_create(int flags);

@@ -421,6 +421,9 @@ enum abi_msg_type {
 	/* With a descriptor that came. Answer: arg[0], arg[1] = the socket, which this session has
 	 * now, in its arena; words[]: as in PASS. -ENOENT: it was not passed so; -EAGAIN: again. */
 	ABI_MSG_RECEIVE,
+	/* With the other end of the pair of UNIX sockets (SOCK_SEQPACKET) that is to be a netlink
+	 * socket of the family NETLINK_ROUTE. arg[0] = its port id. */
+	ABI_MSG_NETLINK,
 	ABI_MSG_MAX
 };
 
@@ -441,6 +444,9 @@ enum abi_bell {
 /* An epoll set's: it belongs to every process that was forked since (or asked to hold it), and goes
  * when the last of them has freed it. Nothing may be submitted there. */
 #define ABI_CHANNEL_SHARED 0x100u
+
+/* On such a pair, a message of this type with nothing in it: bind() chose nlmsg_pid as port id. */
+#define ABI_NETLINK_PORTID 0xfff0u
 
 #define ABI_MSG_WORDS_MAX 4096u
 

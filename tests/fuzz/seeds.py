@@ -6,6 +6,7 @@ The seeds are in the targets' own record format (see the head of each fuzz_*.c).
 """
 
 import os
+import re
 import struct
 import sys
 
@@ -142,13 +143,34 @@ def channel_seeds():
     yield "scribble", pair + bytes([7, 2]) + struct.pack("<HI", 0, 0xffffffff) + bytes([0xff])
 
 
+def abi_version():
+    header = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/wire/app_abi.h")
+    with open(header, encoding="utf-8") as file:
+        return int(re.search(r"ABI_VERSION (\d+)u", file.read())[1])
+
+
 def attach_seeds():
-    for kind in range(1, 8):
-        message = struct.pack("<IiII4Q96sII", kind, 0, 1, 42, 64, 0, 0, 0, b"prog", 0, 0)
+    version = abi_version()
+    for kind in range(1, 16):
+        message = struct.pack("<IiII4Q96sII", kind, 0, version, 42, 64, 0, 0, 0, b"prog", 0, 0)
         for what in (0, 1, 8, 9, 16, 17):
             yield f"{kind}-{what}", bytes([what]) + message
-    resume = struct.pack("<IiII4Q96sII", 2, 0, 1, 42, 0, 0, 0, 0, b"p", 2, 0)
+    resume = struct.pack("<IiII4Q96sII", 2, 0, version, 42, 0, 0, 0, 0, b"p", 2, 0)
     yield "resume", b"\1" + resume + bytes(8)
+
+
+def netlink_seeds():
+    """Each question as a dump, as one with a name or an address, and several in one datagram."""
+    name = struct.pack("<HH8s", 4 + 3, 3, b"lo")
+    address = struct.pack("<HH4B", 8, 1, 198, 18, 0, 1)
+    messages = []
+    for kind in (16, 18, 20, 22, 24, 26, 28, 30, 34):
+        for flags, body in ((0x301, bytes(1)), (0x305, bytes([2]) + bytes(15)),
+                            (5, bytes(16) + name), (1, bytes([2]) + bytes(11) + address)):
+            body += bytes(-len(body) % 4)
+            messages.append(struct.pack("<IHHII", 16 + len(body), kind, flags, 7, 0) + body)
+            yield f"{kind}-{flags}-{len(body)}", messages[-1]
+    yield "all", b"".join(messages)
 
 
 def config_seeds():
@@ -169,7 +191,8 @@ def filter_seeds():
 
 
 TARGETS = {"rx": rx_seeds, "reasm": reasm_seeds, "tcp": tcp_seeds, "channel": channel_seeds,
-           "attach": attach_seeds, "config": config_seeds, "filter": filter_seeds}
+           "attach": attach_seeds, "config": config_seeds, "filter": filter_seeds,
+           "netlink": netlink_seeds}
 
 
 def main():

@@ -121,6 +121,8 @@ void obj_put(struct obj *o)
 		wsock_free((struct wsock *)(void *)o);
 	else if (o->kind == OBJ_EPOLL)
 		epset_free((struct epset *)(void *)o);
+	else if (o->kind == OBJ_NETLINK)
+		netlink_free((struct nlsock *)(void *)o);
 }
 
 void fdtab_set(int fd, struct obj *o)

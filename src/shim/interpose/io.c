@@ -101,6 +101,8 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 
 	if (unlikely(err))
 		return answer(err);
+	if (!ws && fd_netlink(fd))
+		return answer(netlink_sendto(fd, buf, n, flags, sa, len));
 	return ws ? answer(buf_send(ws, buf, n, flags, sa, len))
 		  : R(sendto)(fd, buf, n, flags, sa, len);
 }
@@ -113,6 +115,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 
 	if (unlikely(err))
 		return answer(err);
+	if (!ws && fd_netlink(fd))
+		return answer(netlink_sendmsg(fd, msg, flags));
 	if (ws)
 		return answer(msg_send(ws, msg, flags));
 	return pass_needed(msg) ? answer(pass_send(fd, msg, flags)) : R(sendmsg)(fd, msg, flags);
@@ -201,6 +205,8 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 {
 	struct wsock *ws = fd_sock(fd);
 
+	if (!ws && fd_netlink(fd))
+		return answer(netlink_recvfrom(fd, buf, n, flags, sa, len));
 	return ws ? answer(buf_recv(ws, buf, n, flags, sa, len))
 		  : R(recvfrom)(fd, buf, n, flags, sa, len);
 }
@@ -217,6 +223,8 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct wsock *ws = fd_sock(fd);
 
+	if (!ws && fd_netlink(fd))
+		return answer(netlink_recvmsg(fd, msg, flags));
 	return ws ? answer(msg_recv(ws, msg, flags)) : kernel_recvmsg(fd, msg, flags);
 }
 

@@ -2,6 +2,8 @@
 /* The names that make, name and set sockets. */
 #include "shim/interpose/names.h"
 
+#include <linux/netlink.h>
+
 /* The C library declares these with a transparent union in place of struct sockaddr. */
 int __connect(int fd, const struct sockaddr *sa, socklen_t len);
 
@@ -9,6 +11,8 @@ EXPORT int socket(int domain, int type, int protocol)
 {
 	int error;
 
+	if (domain == AF_NETLINK && protocol == NETLINK_ROUTE)
+		return (int)answer(netlink_socket(type));
 	if (!call_socket_ours(domain, type, protocol, &error)) {
 		left_family(domain);
 		return R(socket)(domain, type, protocol);
@@ -25,6 +29,8 @@ EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 
 	if (unlikely(err))
 		return (int)answer(err);
+	if (!ws && fd_netlink(fd))
+		return (int)answer(netlink_bind(fd_netlink(fd), fd, sa, len));
 	return ws ? (int)answer(call_bind(ws, sa, len)) : R(bind)(fd, sa, len);
 }
 
@@ -35,6 +41,8 @@ EXPORT int connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 	if (unlikely(err))
 		return (int)answer(err);
+	if (!ws && fd_netlink(fd))
+		return (int)answer(netlink_connect(fd_netlink(fd), sa, len));
 	return ws ? (int)answer(call_connect(ws, sa, len)) : R(connect)(fd, sa, len);
 }
 
@@ -73,6 +81,8 @@ EXPORT int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 {
 	struct wsock *ws = fd_sock(fd);
 
+	if (!ws && fd_netlink(fd))
+		return (int)answer(netlink_getname(fd_netlink(fd), false, sa, len));
 	return ws ? (int)answer(wsock_getname(ws, false, sa, len)) : R(getsockname)(fd, sa, len);
 }
 
@@ -80,6 +90,8 @@ EXPORT int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 {
 	struct wsock *ws = fd_sock(fd);
 
+	if (!ws && fd_netlink(fd))
+		return (int)answer(netlink_getname(fd_netlink(fd), true, sa, len));
 	return ws ? (int)answer(wsock_getname(ws, true, sa, len)) : R(getpeername)(fd, sa, len);
 }
 
@@ -87,6 +99,8 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	struct wsock *ws = fd_sock(fd);
 
+	if (!ws && fd_netlink(fd))
+		return (int)answer(netlink_getsockopt(fd_netlink(fd), fd, level, name, value, len));
 	return ws ? (int)answer(call_getsockopt(ws, level, name, value, len))
 		  : R(getsockopt)(fd, level, name, value, len);
 }
@@ -95,6 +109,8 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
 	struct wsock *ws = fd_sock(fd);
 
+	if (!ws && fd_netlink(fd))
+		return (int)answer(netlink_setsockopt(fd, level, name, value, len));
 	return ws ? (int)answer(call_setsockopt(ws, level, name, value, len))
 		  : R(setsockopt)(fd, level, name, value, len);
 }

@@ -71,9 +71,11 @@ static void locks(bool take)
 		lock_take(&session.lock);
 		channels_lock(true);
 		fdtab_lock(true);
+		netlink_lock(true);
 		signals_lock(true);
 	} else {
 		signals_lock(false);
+		netlink_lock(false);
 		fdtab_lock(false);
 		channels_lock(false);
 		lock_drop(&session.lock);

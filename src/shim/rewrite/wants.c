@@ -64,8 +64,13 @@ static bool fd_wants(long number, int fd)
 	case SYS_epoll_pwait:
 	case SYS_epoll_pwait2:
 		return fd_epset(fd) != NULL;
-	default:
+	case SYS_read:
+	case SYS_write:
+	case SYS_readv:
+	case SYS_writev:
 		return fd_sock(fd) != NULL;
+	default:
+		return fd_sock(fd) || fd_netlink(fd);
 	}
 }
 

@@ -41,6 +41,8 @@ static void test_good_messages(void **state)
 	assert_null(attach_msg_judge(&m, sizeof(m), 1, &known));
 	m.word_count = 2; /* a child that has some of the sockets */
 	assert_null(attach_msg_judge(&m, sizeof(m) + 8, 1, &known));
+	m = message(ABI_MSG_NETLINK);
+	assert_null(attach_msg_judge(&m, sizeof(m), 1, &known));
 	m = message(ABI_MSG_NOTE);
 	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	m = message(ABI_MSG_RESUME);
@@ -76,9 +78,11 @@ static void test_order(void **state)
 
 	assert_non_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	for (uint32_t type = ABI_MSG_HELLO + 1; type < ABI_MSG_MAX; type++) {
-		unsigned int fds = type == ABI_MSG_FORK || type == ABI_MSG_RECEIVE ? 1
-				   : type == ABI_MSG_PASS			   ? 2
-										   : 0;
+		unsigned int fds = type == ABI_MSG_FORK || type == ABI_MSG_RECEIVE ||
+						   type == ABI_MSG_NETLINK
+					   ? 1
+				   : type == ABI_MSG_PASS ? 2
+							  : 0;
 
 		m = message(type);
 		assert_non_null(attach_msg_judge(&m, sizeof(m), fds, &stranger));

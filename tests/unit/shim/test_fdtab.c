@@ -23,6 +23,10 @@ int submit(unsigned int worker, uint8_t op, uint32_t sock, uint32_t gen, uint16_
 	return 0;
 }
 
+void netlink_free(struct nlsock *nl)
+{
+}
+
 void epset_free(struct epset *ep)
 {
 	sets_freed++;

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Programs' netlink sockets. Such a socket is one end of a pair of UNIX sockets (SOCK_SEQPACKET);
+ * the other end comes here with ABI_MSG_NETLINK, and what arrives on it is answered as rtnetlink(7)
+ * is (netlink/rtnetlink.h). So waiting, forking and passing are the kernel's affair.
+ * Threads: the control thread.
+ */
+#ifndef WEIR_BIN_WEIRD_NETLINK_H
+#define WEIR_BIN_WEIRD_NETLINK_H
+
+#include <stdint.h>
+
+#include "engine/engine.h"
+
+/* Owns fd, also where it fails. portid: the socket's address. 0, -EMFILE (too many), -ENOMEM. */
+int weird_netlink_open(struct engine *engine, int fd, uint32_t portid);
+void weird_netlink_stop(void);
+
+#endif
