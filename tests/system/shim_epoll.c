@@ -216,6 +216,33 @@ static void fork_maker_dies(void)
 	CHECK(read(p[0], &byte, 1) == 1 && byte == 'k');
 }
 
+/* A set that was closed before the fork: what parent and children make then are three sets. */
+static void fork_after_a_closed_set(void)
+{
+	int a, b, old = epoll_create1(0);
+	struct epoll_event e;
+
+	pair(&a, &b);
+	CHECK(add(old, b, EPOLLIN) == 0);
+	close(old);
+	for (int i = 0; i < 2; i++) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			int ep = epoll_create1(0);
+
+			CHECK(add(ep, b, EPOLLIN) == 0);
+			_exit(0); /* without a DEL: another set would go on having it */
+		}
+		finish(child);
+	}
+	old = epoll_create1(0);
+	CHECK(epoll_ctl(old, EPOLL_CTL_DEL, b, NULL) == -1 && errno == ENOENT);
+	CHECK(add(old, b, EPOLLIN) == 0);
+	CHECK(write(a, "x", 1) == 1);
+	CHECK(epoll_wait(old, &e, 1, 10000) == 1 && e.data.fd == b);
+}
+
 /* Each event is one waiter's: 8 processes, edge-triggered, a round for each byte. */
 static _Atomic int *shared_ints(void)
 {
@@ -459,6 +486,7 @@ static const struct shim_case cases[] = {
 	{ "fork_closed_in_one", fork_closed_in_one },
 	{ "fork_own_socket_closed", fork_own_socket_closed },
 	{ "fork_maker_dies", fork_maker_dies },
+	{ "fork_after_a_closed_set", fork_after_a_closed_set },
 	{ "fork_edges_are_shared_out", fork_edges_are_shared_out },
 	{ "fork_killed", fork_killed },
 	{ "fork_oneshot_threads", fork_oneshot_threads },

@@ -30,9 +30,6 @@ http {{
     }}
 }}
 """
-# These passed before the epoll sets were shared by processes (0b683a5) and other changes of that
-# hour; now a connection stays unanswered (ab: "The timeout specified has expired").
-UNANSWERED = pytest.mark.xfail(reason="a connection stays unanswered while workers are replaced")
 PAGE = "a page of nginx on weir\n"
 
 
@@ -65,7 +62,6 @@ def check_load(weir, ab, port, requests):
     assert "[alert]" not in errors and "[emerg]" not in errors, errors
 
 
-@UNANSWERED
 @pytest.mark.parametrize("port", [80, 81], ids=["shared", "reuseport"])
 def test_reload_under_load(weir, port):
     master = start(weir)
@@ -77,7 +73,6 @@ def test_reload_under_load(weir, port):
     check_load(weir, ab, port, 3000)
 
 
-@UNANSWERED
 def test_binary_upgrade_under_load(weir):
     """A new master is executed with the listeners (USR2), the old one's workers go (WINCH), and it
     itself (QUIT)."""

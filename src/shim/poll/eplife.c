@@ -198,8 +198,21 @@ void epset_before_fork(void)
 	atomic_store(&any_forked, true);
 }
 
+/* What waits to be used again is memory that parent and child share: two sets in one. */
+static void free_unshare(void)
+{
+	for (struct epset *ep = free_sets; ep; ep = ep->next_set) {
+		if (ep->sh)
+			munmap(ep->sh, sizeof(*ep->sh));
+		ep->sh = NULL;
+	}
+}
+
 void epset_forked(void)
 {
+	free_unshare();
+	if (!atomic_load(&session.attached))
+		return;
 	for (struct epset *ep = sets; ep; ep = ep->next_set)
 		epset_watch_session(ep);
 }

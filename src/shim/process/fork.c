@@ -117,10 +117,10 @@ static void child(void)
 		session.fd = child_fd;
 		if (child_fd < 0)
 			session_died();
-		epset_forked();
 		owners_after_fork();
 		channels_after_fork();
 	}
+	epset_forked();
 	child_fd = -1;
 	lock_drop(&exec_lock);
 	lock_drop(&fork_lock);
