@@ -124,3 +124,57 @@ def test_static_script_interpreter(weir, tmp_path):
     script.chmod(0o755)
     log = weir.on_weir(str(script), "a b", "c").done(20)
     assert log.startswith(f"{script} a b 2\n"), log
+
+
+# ---- exec by programs on weir ----
+
+def test_shell_execs_static(weir, tmp_path):
+    os.chmod(tmp_path, 0o755)
+    (tmp_path / "index.html").write_text("by a shell\n")
+    program = weir.on_weir("bash", "-c", f"{BUSYBOX} httpd -f -p 8080 -h {tmp_path}; true")
+    weir.wait_for_port(8080, program=program)
+    assert not listens_on_kernel(8080)
+    assert curl(f"http://{WEIR_ADDR}:8080/") == "by a shell\n"
+    program.kill_all()
+
+
+SPAWN = """
+import os, subprocess, sys
+program, script = sys.argv[1:]
+for spawn in (True, False):
+    done = subprocess.run([program, "child", "7"], stdout=subprocess.PIPE, close_fds=not spawn)
+    assert done.returncode == 0 and done.stdout == b"child 7\\n", done
+pid = os.posix_spawn(program, [program, "child", "8"], os.environ)
+assert os.waitpid(pid, 0)[1] == 0
+fd = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+pid = os.fork()
+if pid == 0:
+    os.execve(fd, [program, "child", "9"], os.environ)
+assert os.waitpid(pid, 0)[1] == 0
+done = subprocess.run([script, "a b"], stdout=subprocess.PIPE)
+assert done.stdout == f"{script} a b\\n".encode(), done
+print("all is well")
+"""
+
+
+def test_exec_and_spawn(weir, go, tmp_path):
+    """exec, posix_spawn, fexecve of a static program, and a script whose interpreter is one."""
+    os.chmod(tmp_path, 0o755)
+    script = tmp_path / "script"
+    script.write_text(f"#!{BUSYBOX} sh\necho $0 \"$@\"\n")
+    script.chmod(0o755)
+    log = weir.script(SPAWN, go[False], str(script)).done(60)
+    assert "all is well" in log and "child 8\n" in log and "child 9\n" in log, log
+
+
+def test_exec_is_refused(weir, tmp_path):
+    os.chmod(tmp_path, 0o755)
+    with open(BUSYBOX, "rb") as f:
+        image = bytearray(f.read())
+    image[4] = 1  # 32-bit, says its header
+    other = tmp_path / "other"
+    other.write_bytes(image)
+    other.chmod(0o755)
+    program = weir.on_weir("bash", "-c", f"{other}; echo status $?")
+    log = program.done(20)
+    assert "it is not a program for 64-bit x86" in log and "status 126" in log, log

@@ -31,61 +31,94 @@ EXPORT pid_t _Fork(void)
 	return R(fork)();
 }
 
-EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+/*
+ * exec for a file whose name is path: what the judge said, then the way that the kind needs. how is
+ * called where the file is to be executed as it is.
+ */
+struct exec_call {
+	void (*how)(const struct exec_call *c, char *const envp[]);
+	const char *file;
+	int fd, flags;
+	char *const *argv;
+};
+
+static int exec_by(const struct exec_call *c, int err, const char *path, char *const envp[])
 {
+	struct exec_image im;
 	struct exec_env env;
-	int err = exec_judge(path);
 
 	if (!err)
-		err = exec_env_make(envp, &env);
+		err = exec_image(path, c->argv, envp, &im);
 	if (err)
 		return (int)answer(err);
-	R(execve)(path, argv, env.envp);
+	err = exec_env_make(im.envp, &env);
+	if (err) {
+		exec_image_free(&im);
+		return (int)answer(err);
+	}
+	if (im.memory)
+		R(execve)(im.path, im.argv, env.envp);
+	else
+		c->how(c, env.envp);
 	exec_env_undo(&env);
+	exec_image_free(&im);
 	return -1;
+}
+
+static void by_path(const struct exec_call *c, char *const envp[])
+{
+	R(execve)(c->file, c->argv, envp);
+}
+
+static void by_search(const struct exec_call *c, char *const envp[])
+{
+	R(execvpe)(c->file, c->argv, envp);
+}
+
+static void by_fd(const struct exec_call *c, char *const envp[])
+{
+	R(fexecve)(c->fd, c->argv, envp);
+}
+
+static void by_folder(const struct exec_call *c, char *const envp[])
+{
+	R(execveat)(c->fd, c->file, c->argv, envp, c->flags);
+}
+
+EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	struct exec_call c = { .how = by_path, .file = path, .argv = argv };
+
+	return exec_by(&c, exec_judge(path), path, envp);
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	char path[PATH_MAX];
-	struct exec_env env;
-	int err = exec_judge(exec_find(file, path, sizeof(path)));
+	struct exec_call c = { .how = by_search, .file = file, .argv = argv };
+	char found[PATH_MAX];
+	const char *path = exec_find(file, found, sizeof(found));
 
-	if (!err)
-		err = exec_env_make(envp, &env);
-	if (err)
-		return (int)answer(err);
-	R(execvpe)(file, argv, env.envp);
-	exec_env_undo(&env);
-	return -1;
+	return exec_by(&c, exec_judge(path), path, envp);
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	struct exec_env env;
-	int err = exec_judge_fd(fd, argv && argv[0] ? argv[0] : "a program");
+	struct exec_call c = { .how = by_fd, .fd = fd, .argv = argv };
+	char path[PATH_MAX];
 
-	if (!err)
-		err = exec_env_make(envp, &env);
-	if (err)
-		return (int)answer(err);
-	R(fexecve)(fd, argv, env.envp);
-	exec_env_undo(&env);
-	return -1;
+	return exec_by(&c, exec_judge_fd(fd, argv && argv[0] ? argv[0] : "a program"),
+		       exec_fd_name(fd, path, sizeof(path)), envp);
 }
 
 EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	struct exec_env env;
-	int err = exec_judge_at(fd, path, flags);
+	struct exec_call c = {
+		.how = by_folder, .file = path, .fd = fd, .flags = flags, .argv = argv
+	};
+	char full[PATH_MAX];
 
-	if (!err)
-		err = exec_env_make(envp, &env);
-	if (err)
-		return (int)answer(err);
-	R(execveat)(fd, path, argv, env.envp, flags);
-	exec_env_undo(&env);
-	return -1;
+	return exec_by(&c, exec_judge_at(fd, path, flags),
+		       exec_at_name(fd, path, full, sizeof(full)), envp);
 }
 
 EXPORT int execv(const char *path, char *const argv[])

@@ -35,6 +35,14 @@ bool exec_shim_in_reach(void)
 	return access(shim_path, R_OK) == 0;
 }
 
+void exec_beside(const char *name, char *path, size_t room)
+{
+	const char *slash = strrchr(shim_path, '/');
+	int folder = slash ? (int)(slash + 1 - shim_path) : 0;
+
+	snprintf(path, room, "%.*s%s", folder, shim_path, name);
+}
+
 static bool is_name(const char *var, const char *name)
 {
 	size_t n = strlen(name);

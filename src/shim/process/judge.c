@@ -14,7 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-static int refuse(const char *name, const char *why)
+int exec_refuse(const char *name, const char *why)
 {
 	char text[PATH_MAX + 256];
 	int n = snprintf(text, sizeof(text), "weir: %s cannot run on weir: %s\n", name, why);
@@ -29,21 +29,25 @@ static int refuse(const char *name, const char *why)
 static int judge(const char *name, const struct stat *st, bool capable)
 {
 	if ((st->st_mode & S_ISUID) && st->st_uid != getuid())
-		return refuse(name, "it is set-user-ID, and the loader gives such programs no "
-				    "preloads; run it as that user");
+		return exec_refuse(name, "it is set-user-ID, and the loader gives such programs no "
+					 "preloads; run it as that user");
 	/* Without group execute it is no set-group-ID program, but an old kind of lock. */
 	if ((st->st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && st->st_gid != getgid())
-		return refuse(name, "it is set-group-ID, and the loader gives such programs no "
-				    "preloads; run it with that group");
+		return exec_refuse(name,
+				   "it is set-group-ID, and the loader gives such programs no "
+				   "preloads; run it with that group");
 	if (capable && geteuid() != 0)
-		return refuse(name, "it has file capabilities, and the loader gives such programs "
-				    "no preloads; run it as root");
+		return exec_refuse(name,
+				   "it has file capabilities, and the loader gives such programs "
+				   "no preloads; run it as root");
 	if (getuid() != geteuid() || getgid() != getegid())
-		return refuse(name, "the real and the effective user of the process differ, and "
-				    "the loader gives programs no preloads then");
+		return exec_refuse(name,
+				   "the real and the effective user of the process differ, and "
+				   "the loader gives programs no preloads then");
 	if (!exec_shim_in_reach())
-		return refuse(name, "weir's library is not in reach (a chroot?); bind-mount it "
-				    "there");
+		return exec_refuse(name,
+				   "weir's library is not in reach (a chroot?); bind-mount it "
+				   "there");
 	return 0;
 }
 

@@ -55,6 +55,8 @@ int env_make(char *const *envp, const char *handed, struct exec_env *env);
 void env_free(struct exec_env *env);
 /* Can the loader of a new image find us? Not behind chroot(). */
 bool exec_shim_in_reach(void);
+/* The path of a file that is installed beside us. */
+void exec_beside(const char *name, char *path, size_t room);
 
 /* fork.c: a connection of a child's, with references to all sockets, or (words) to these pairs
  * only. A private descriptor, or -errno. */
@@ -68,6 +70,23 @@ long call_clone(long number, const long *args);
 int exec_judge(const char *path);
 int exec_judge_fd(int fd, const char *name);
 int exec_judge_at(int dir, const char *path, int flags);
+/* Say why, on stderr and in the daemon's log; -EPERM. */
+int exec_refuse(const char *name, const char *why);
+
+/* image.c: what to give execve() for a program that is to be on weir. */
+struct exec_image {
+	const char *path;
+	char *const *argv, *const *envp;
+	void *memory; /* NULL: the three are the caller's own, it is exec()ed as it is */
+	size_t bytes;
+};
+/* 0, -ENOMEM, or -EPERM (with words). Undone by exec_image_free() where exec fails. */
+int exec_image(const char *path, char *const argv[], char *const envp[], struct exec_image *im);
+void exec_image_free(struct exec_image *im);
+/* Names of files that are given by descriptors; path or full. */
+const char *exec_fd_name(int fd, char *path, size_t room);
+const char *exec_at_name(int dir, const char *path, char *full, size_t room);
+
 /* As execvp() finds it; the name itself where it does not. */
 const char *exec_find(const char *file, char *path, size_t room);
 

@@ -56,21 +56,25 @@ int call_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *a
 {
 	struct exec_env env = { .memory = NULL };
 	struct handover *h = &env.handed;
+	struct exec_image im;
 	int err = exec_judge(path);
 
+	if (!err)
+		err = exec_image(path, argv, envp, &im);
 	if (err)
 		return -err;
 	lock_take(&exec_lock);
-	err = prepare(h, envp, &env);
+	err = prepare(h, (char **)im.envp, &env);
 	if (!err) {
 		handover_inheritable(h, true);
-		err = -R(posix_spawn)(pid, path, actions, attr, argv, env.envp);
+		err = -R(posix_spawn)(pid, im.path, actions, attr, im.argv, env.envp);
 		env_free(&env);
 	}
 	/* The child has its copies, or there is none: then this ends the session. */
 	fdtab_close_private(h->connection_fd);
 	handover_free(h);
 	lock_drop(&exec_lock);
+	exec_image_free(&im);
 	return -err;
 }
 
