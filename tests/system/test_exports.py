@@ -33,7 +33,7 @@ REASONS = {
                  "pread pread64 __pread64 __pread_chk __pread64_chk __libc_pread "
                  "__pread64_nocancel "
                  "pwrite pwrite64 __pwrite64 __libc_pwrite preadv preadv64 pwritev pwritev64 "
-                 "isfdtype mmap mmap64 __mmap tee vmsplice copy_file_range",
+                 "isfdtype __mmap tee vmsplice copy_file_range",
     INSIDE: "aio_read aio_read64 aio_write aio_write64 lio_listio lio_listio64 bindresvport "
             "rresvport rcmd isatty ttyname tcgetattr login_tty wordexp",
     ATFORK: "fork __fork __libc_fork forkpty daemon",
