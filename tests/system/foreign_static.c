@@ -161,6 +161,49 @@ static void forks(void)
 	close(listener);
 }
 
+/* A socket of weir's over a UNIX socket. */
+static void passes(void)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .bytes = "" };
+	char byte = 'p', got[2] = "";
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
+	struct sockaddr_in sin;
+	int listener = listening(&sin), client = connected(&sin), pair[2], status, fd;
+	pid_t pid;
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(client);
+		CHECK(recvmsg(pair[1], &msg, 0) == 1 && (c = CMSG_FIRSTHDR(&msg)) != NULL);
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		CHECK(write(fd, "y", 1) == 1);
+		_exit(0);
+	}
+	fd = accept(listener, NULL, NULL);
+	c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	CHECK(sendmsg(pair[0], &msg, 0) == 1);
+	CHECK(recv(client, got, 1, 0) == 1 && got[0] == 'y');
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	close(fd);
+	close(client);
+	close(listener);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void programs(void)
 {
 	char line[100] = "";
@@ -266,6 +309,7 @@ int main(int argc, char **argv)
 	interrupts(0);
 	interrupts(SA_RESTART);
 	forks();
+	passes();
 	programs();
 	threads();
 	many_threads();
