@@ -56,7 +56,8 @@ static int in_child(long (*call)(void))
 		dup2(epoll_create1(0), FIRST + 1);
 		confine();
 		errno = 0;
-		_exit(call() < 0 ? errno : 0);
+		/* By number: a sanitizer has calls of its own to make before _exit(). */
+		syscall(SYS_exit_group, call() < 0 ? errno : 0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
