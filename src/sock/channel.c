@@ -65,7 +65,7 @@ void channel_close(struct channel *ch)
 	struct channel **bell = &l->bells;
 
 	while (ch->watches != NULL)
-		watch_free(part->w, ch->watches);
+		watch_leave(ch->watches);
 	while (*bell != NULL && *bell != ch)
 		bell = &(*bell)->bell_next;
 	if (*bell == ch)

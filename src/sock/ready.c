@@ -236,12 +236,24 @@ int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 	return 0;
 }
 
+/* One who was woken alone may leave without having taken what it was woken for: it is another's
+ * turn, as long as something waits. */
+void watch_leave(struct watch *watch)
+{
+	struct sock *s = watch->sock;
+	bool alone = (watch->interest & ABI_WATCH_EXCLUSIVE) && (s->state & ABI_S_LISTEN);
+
+	watch_free(s->part->w, watch);
+	if (alone && s->watches != NULL && accept_waiting(s) != 0)
+		sock_mark(s, ABI_EV_IN);
+}
+
 void watch_clear(struct sock *s, struct channel *ch)
 {
 	struct watch *watch = watch_find(s, ch);
 
 	if (watch != NULL)
-		watch_free(s->part->w, watch);
+		watch_leave(watch);
 }
 
 void sock_mark(struct sock *s, uint32_t events)

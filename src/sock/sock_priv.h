@@ -419,6 +419,8 @@ void accept_steal(struct sock *l); /* a program waits for connections now */
 int watch_set(struct sock *s, struct channel *ch, uint32_t interest);
 void watch_clear(struct sock *s, struct channel *ch);
 void watch_free(struct worker *w, struct watch *watch);
+/* The same where the socket stays: who waited exclusively leaves its turn to another. */
+void watch_leave(struct watch *watch);
 void sock_mark(struct sock *s, uint32_t events);
 void sock_publish(struct sock *s);
 void ready_forget(struct part *part);

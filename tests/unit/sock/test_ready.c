@@ -217,6 +217,37 @@ static void test_exclusive(void **state)
 	assert_int_equal(total, 1);
 }
 
+/* Who was woken goes without having accepted: the next one is told, and nobody when the queue is
+ * empty. */
+static void test_exclusive_leaves(void **state)
+{
+	struct abi_channel *ch[3];
+	struct psock l, c;
+	uint64_t offset;
+	uint32_t index[3];
+
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &l), 0);
+	assert_int_equal(prog_bind(&p, l, 80), 0);
+	assert_int_equal(prog_listen(&p, l, 100), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(session_channel(p.session, 0, -1, 64, &index[i], &offset), 0);
+		ch[i] = (struct abi_channel *)((uint8_t *)p.arena + offset);
+		prog_watch(&p, l, ch[i], ABI_EV_IN | ABI_WATCH_EXCLUSIVE);
+	}
+	prog_run(&p);
+	atomic_store(&ch[0]->sleeping, 1);
+	atomic_store(&ch[1]->sleeping, 1);
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &c), 0);
+	assert_int_equal(prog_connect(&p, c, 80), -EINPROGRESS);
+	prog_run(&p);
+	assert_int_equal(cqes(ch[2]), 1);
+	/* It dies; of the others one is told, and that one leaves the set's listener alone. */
+	session_channel_free(p.session, 0, index[2]);
+	prog_run(&p);
+	assert_int_equal(cqes(ch[0]) + cqes(ch[1]), 1);
+	assert_int_equal(atomic_load(&ch[0]->sleeping) + atomic_load(&ch[1]->sleeping), 1);
+}
+
 static void test_bell(void **state)
 {
 	int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), mine = dup(bell);
@@ -374,6 +405,7 @@ int main(void)
 		T(test_want_tx),
 		T(test_overflow),
 		T(test_exclusive),
+		T(test_exclusive_leaves),
 		T(test_bell),
 		T(test_bell_socket),
 		T(test_channels_run_out),
