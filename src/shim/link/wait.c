@@ -74,15 +74,17 @@ static bool interrupted(struct waiter *w, const struct thread_state *t)
 
 /*
  * Of several threads that sleep on one epoll set's channels the first that wakes takes the word,
- * and says it again for the others before it looks.
+ * and says it again for the others before it looks. Who wakes as the last leaves it as it is: the
+ * next one may be saying it at this moment. A ring too many is what that costs.
  */
 static void set_sleeping(struct waiter *w, uint32_t value)
 {
-	if (w->sleepers) {
-		if (value)
-			atomic_fetch_add(w->sleepers, 1);
-		else
-			value = atomic_fetch_sub(w->sleepers, 1) > 1;
+	if (w->sleepers && value) {
+		atomic_fetch_add(w->sleepers, 1);
+	} else if (w->sleepers) {
+		if (atomic_fetch_sub(w->sleepers, 1) <= 1)
+			return;
+		value = 1;
 	}
 	for (unsigned int i = 0; i < session.workers; i++) {
 		if (w->channels[i])

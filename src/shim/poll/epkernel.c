@@ -107,9 +107,27 @@ int epset_kernel_strip(struct epoll_event *events, int n)
 	return kept;
 }
 
+/* Whoever sleeps in the set was rung for, and has not heard it: the bell was taken here. */
+static void say_again(struct epset *ep)
+{
+	struct abi_channel *channels[ABI_MAX_WORKERS];
+
+	epset_channels(ep, channels);
+	for (unsigned int i = 0; i < session.workers; i++) {
+		if (channels[i])
+			atomic_store_explicit(&channels[i]->sleeping, 1, memory_order_relaxed);
+	}
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 int epset_kernel_look(struct epset *ep, struct epoll_event *events, int max)
 {
-	return epset_kernel_strip(events, R(epoll_wait)(ep->fd, events, max, 0));
+	int n = R(epoll_wait)(ep->fd, events, max, 0);
+	int kept = epset_kernel_strip(events, n);
+
+	if (kept < n && atomic_load(&ep->sh->sleepers) > 0)
+		say_again(ep);
+	return kept;
 }
 
 bool epset_kernel_due(struct epset *ep, bool force)

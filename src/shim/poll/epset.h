@@ -124,7 +124,7 @@ void epset_kick(struct epset *ep);
 int epset_make_channels(struct epset *ep, uint32_t workers);
 void epset_channels(const struct epset *ep, struct abi_channel *channels[ABI_MAX_WORKERS]);
 void epset_watch_session(struct epset *ep);
-/* What the kernel's set has now, without what is ours. */
+/* What the kernel's set has now, without what is ours. Before the channels are looked at. */
 int epset_kernel_look(struct epset *ep, struct epoll_event *events, int max);
 int epset_kernel_strip(struct epoll_event *events, int n);
 bool epset_kernel_due(struct epset *ep, bool force);
