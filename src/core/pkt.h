@@ -51,7 +51,9 @@ struct pkt {
 	uint64_t user[2];  /* for the stage that holds it (TCP: sequence range; reassembly: offsets)
 			    */
 	uint8_t steered;   /* workers that had it before and did not know whose it is */
-	uint8_t reserved[7];
+	uint8_t loop_ifindex; /* on the loop port: the interface it seems to come from; 0: that one
+			       */
+	uint8_t reserved[6];
 };
 
 _Static_assert(sizeof(struct pkt) == sizeof(struct rte_mbuf) + 64, "one cache line of our own");

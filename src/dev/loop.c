@@ -30,6 +30,7 @@ static uint16_t loop_rx(struct worker *w, struct port *port, uint16_t queue, str
 	struct loop_fifo *f = &((struct loop_fifo *)port->driver)[queue];
 	struct {
 		uint16_t flags, gso_size, csum_at;
+		uint8_t ifindex;
 	} keep[PORT_BURST];
 	/* Below a fault link frames may have been corrupted, and their checksums are real. */
 	uint16_t good = PKT_F_LOOPBACK | (port->caps & PORT_CAP_NO_CHECK ? PKT_F_CSUM_OK : 0);
@@ -43,6 +44,7 @@ static uint16_t loop_rx(struct worker *w, struct port *port, uint16_t queue, str
 		keep[i].flags = pkts[i]->flags & LOOP_KEEP;
 		keep[i].gso_size = pkts[i]->gso_size;
 		keep[i].csum_at = pkts[i]->csum_at;
+		keep[i].ifindex = pkts[i]->loop_ifindex;
 		bytes += pkt_len(pkts[i]);
 	}
 	f->head += got;
@@ -53,6 +55,8 @@ static uint16_t loop_rx(struct worker *w, struct port *port, uint16_t queue, str
 		pkts[i]->flags |= keep[i].flags | good;
 		pkts[i]->gso_size = keep[i].gso_size;
 		pkts[i]->csum_at = keep[i].csum_at;
+		if (unlikely(keep[i].ifindex))
+			pkts[i]->ifindex = keep[i].ifindex;
 	}
 	return got;
 }

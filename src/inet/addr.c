@@ -209,6 +209,13 @@ bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr)
 	return ipaddr_is_ip4(addr) && inet_addr_kinds(w->inet, ipaddr_ip4(addr)) & ADDR_LOCAL;
 }
 
+uint32_t inet_specific_dst(const struct worker *w, unsigned int ifindex, uint32_t host_be)
+{
+	struct ipaddr src = ipaddr_any();
+
+	return inet_source_for(w->inet, ifindex, host_be, &src) == 0 ? ipaddr_ip4(&src) : 0;
+}
+
 bool inet_addr_is_broadcast(struct worker *w, const struct ipaddr *addr)
 {
 	return ipaddr_is_ip4(addr) && inet_addr_kinds(w->inet, ipaddr_ip4(addr)) & ADDR_BROADCAST;

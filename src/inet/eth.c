@@ -36,7 +36,7 @@ static void eth_sort_one(struct worker *w, struct pkt *p, struct eth_sorted *sor
 		pkt_drop(w, p, DROP_PORT_DOWN);
 		return;
 	}
-	if (netif->port->caps & PORT_CAP_LOOP) {
+	if (netif->port->caps & PORT_CAP_LOOP || p->flags & PKT_F_LOOPBACK) {
 		p->l3 = p->l2;
 		sorted->ip4[sorted->ip4_count++] = p;
 		return;

@@ -54,8 +54,11 @@ void inet_free(struct worker *w)
 		return;
 	tcp_free(w);
 	udp_free(w);
-	for (unsigned int i = 0; i < INET_MAX_IF; i++)
+	mcast_free(w);
+	for (unsigned int i = 0; i < INET_MAX_IF; i++) {
 		timer_cancel(&w->timers, &inet->netif[i].announce);
+		igmp_netif_end(w, &inet->netif[i]);
+	}
 	frag_free(w);
 	neigh_free(w);
 	pmtu_free(w);
@@ -90,6 +93,7 @@ int inet_netif_add(struct worker *w, struct port *port)
 	netif->inet = inet;
 	netif->announce.fn = arp_announce_timer;
 	netif->defended_ns = 0;
+	igmp_netif_init(netif);
 	neigh_make_broadcast(netif);
 	port->ifindex = netif->ifindex;
 	if (netif->ifindex == IFINDEX_LOOP) {

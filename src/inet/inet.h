@@ -8,6 +8,7 @@
  *                        -> ip4_input -> ip4_local (frag_input) -> icmp_input
  *                                     |                         -> udp_input
  *                                     |                         -> tcp_input
+ *                                     |                         -> igmp_input
  *                                     -> ip4_forward -> neigh_output
  * The way out: tcp_output, udp_send, icmp_send -> ip_output -> frag_output -> neigh_output
  *                                              -> port_send
@@ -131,6 +132,8 @@ void inet_forwarding(struct worker *w, bool on);
 
 /* Is addr one of ours (127.0.0.0/8 included)? */
 bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr);
+/* Who we are on an interface for a host there; 0: it has no address. */
+uint32_t inet_specific_dst(const struct worker *w, unsigned int ifindex, uint32_t host_be);
 bool inet_addr_is_broadcast(struct worker *w, const struct ipaddr *addr);
 
 /* The way in, for a burst that port_rx() gave. Takes the packets. */

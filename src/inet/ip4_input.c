@@ -9,6 +9,7 @@
 #include "inet/state.h"
 #include "wire/csum.h"
 #include "wire/icmp.h"
+#include "wire/igmp.h"
 
 /* The header's form. 0, or the DROP_* reason. Sets l4 and trims the link's padding. */
 static unsigned int header_check(struct worker *w, struct pkt *p)
@@ -66,6 +67,19 @@ static unsigned int addresses_check(const struct inet *inet, const struct ip4_hd
 	return 0;
 }
 
+/* Is it for a group that a socket of ours is in, from whom it wants to hear? IGMP is for whoever is
+ * in the group. 0, or the DROP_* reason. */
+static unsigned int group_check(struct worker *w, const struct pkt *p, const struct ip4_hdr *h,
+				unsigned int kinds)
+{
+	unsigned int reason;
+
+	if (kinds & ADDR_JOINED)
+		return 0;
+	reason = mcast_check(w, p->ifindex, h->dst_be, h->src_be);
+	return reason == DROP_MCAST_SOURCE_FILTER && h->proto == IP_PROTO_IGMP ? 0 : reason;
+}
+
 struct ip4_sorted {
 	struct pkt *local[PORT_BURST];
 	struct pkt *forward[PORT_BURST];
@@ -89,9 +103,13 @@ static void sort_one(struct worker *w, struct pkt *p, struct ip4_sorted *sorted)
 	}
 	if (kinds & ADDR_BROADCAST && !(kinds & ADDR_LOCAL))
 		p->flags |= PKT_F_BROADCAST;
-	if (kinds & ADDR_MULTICAST)
+	if (unlikely(kinds & ADDR_MULTICAST)) {
 		p->flags |= PKT_F_MULTICAST;
-	if (kinds & (ADDR_LOCAL | ADDR_BROADCAST | ADDR_JOINED)) {
+		reason = group_check(w, p, h, kinds);
+		if (reason)
+			goto drop;
+	}
+	if (kinds & (ADDR_LOCAL | ADDR_BROADCAST | ADDR_MULTICAST)) {
 		sorted->local[sorted->local_count++] = p;
 		return;
 	}

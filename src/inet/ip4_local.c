@@ -5,6 +5,7 @@
 #include "inet/raw.h"
 #include "inet/state.h"
 #include "wire/icmp.h"
+#include "wire/igmp.h"
 
 /* Enough for every transport header, and for what an ICMP error quotes. */
 #define LOCAL_PULL_BYTES 128u
@@ -13,7 +14,8 @@ struct local_sorted {
 	struct pkt *tcp[PORT_BURST];
 	struct pkt *udp[PORT_BURST];
 	struct pkt *icmp[PORT_BURST];
-	unsigned int tcp_count, udp_count, icmp_count;
+	struct pkt *igmp[PORT_BURST];
+	unsigned int tcp_count, udp_count, icmp_count, igmp_count;
 };
 
 /* Headers must lie in the first segment; a reassembled packet may begin with eight bytes only. */
@@ -66,6 +68,9 @@ static void local_sort_one(struct worker *w, struct pkt *p, struct local_sorted 
 	case IP_PROTO_ICMP:
 		sorted->icmp[sorted->icmp_count++] = p;
 		break;
+	case IP_PROTO_IGMP:
+		sorted->igmp[sorted->igmp_count++] = p;
+		break;
 	default:
 		if (p->flags & PKT_F_RAW) {
 			pkt_consume(w, p, FATE_DELIVERED);
@@ -84,6 +89,7 @@ void ip4_local(struct worker *w, struct pkt **pkts, unsigned int n)
 	sorted.tcp_count = 0;
 	sorted.udp_count = 0;
 	sorted.icmp_count = 0;
+	sorted.igmp_count = 0;
 	stage_enter(w, STAGE_IP4_LOCAL, pkts, n);
 	for (unsigned int i = 0; i < n; i++)
 		local_sort_one(w, pkts[i], &sorted);
@@ -93,6 +99,8 @@ void ip4_local(struct worker *w, struct pkt **pkts, unsigned int n)
 		udp_input(w, sorted.udp, sorted.udp_count);
 	if (sorted.icmp_count)
 		icmp_input(w, sorted.icmp, sorted.icmp_count);
+	if (unlikely(sorted.igmp_count))
+		igmp_input(w, sorted.igmp, sorted.igmp_count);
 }
 
 void inet_steered(struct worker *w, struct pkt **pkts, unsigned int n)

@@ -10,6 +10,7 @@
 
 #include "inet/frag.h"
 #include "inet/icmp.h"
+#include "inet/igmp.h"
 #include "inet/inet.h"
 #include "inet/neigh.h"
 #include "inet/pmtu.h"
@@ -32,6 +33,7 @@ struct netif {
 	struct neigh broadcast; /* its link-layer broadcast address: always reachable */
 	struct timer announce;	/* gratuitous ARP for its addresses */
 	uint8_t announces_left;
+	struct igmp_if igmp;
 	uint64_t defended_ns; /* when an address of it was last defended (RFC 5227 section 2.4) */
 	struct inet *inet;
 };
@@ -49,7 +51,7 @@ struct inet_addr {
 #define ADDR_LOCAL 0x01u
 #define ADDR_BROADCAST 0x02u /* of a subnet of ours, or 255.255.255.255 */
 #define ADDR_MULTICAST 0x04u
-#define ADDR_JOINED 0x08u   /* a group we are in: 224.0.0.1 */
+#define ADDR_JOINED 0x08u   /* 224.0.0.1, in which every host is; of others: mcast_check() */
 #define ADDR_LOOPBACK 0x10u /* 127.0.0.0/8 */
 
 /* One slot of the table of IPv4 addresses that are ours or broadcast; kinds 0: free. */
@@ -72,6 +74,7 @@ struct inet {
 	struct frag_table frags;
 	struct pmtu_table pmtus;
 	struct icmp_limit icmp_limit;
+	struct mcast_table mcast;
 	struct udp_table udp;
 	struct raw_pcb *raws; /* raw sockets (raw.h) */
 	uint16_t ip_id[INET_IP_IDS];

@@ -40,6 +40,7 @@ void udp_close(struct worker *w, struct udp_pcb *pcb)
 {
 	struct udp_table *t = &w->inet->udp;
 
+	mcast_leave_all(w, &pcb->mcast);
 	udp_table_del(pcb);
 	*pcb->all_pprev = pcb->all_next;
 	if (pcb->all_next)

@@ -30,11 +30,12 @@ struct udp_pcb {
 	uint8_t ttl, tos;
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER, enum udp_pmtu */
 	/* multicast */
-	uint8_t mcast_ttl;	  /* 0: not beyond this host */
-	uint8_t mcast_ifindex;	  /* IP_MULTICAST_IF; 0: as the route says */
-	bool mcast_loop;	  /* to our own sockets too */
-	bool mcast_all;		  /* also from groups that others joined */
-	struct ipaddr mcast_addr; /* the source that goes with mcast_ifindex, or any */
+	uint8_t mcast_ttl;	    /* 0: not beyond this host */
+	uint8_t mcast_ifindex;	    /* IP_MULTICAST_IF; 0: as the route says */
+	bool mcast_loop;	    /* to our own sockets too */
+	struct mcast_member *mcast; /* its groups; inet/mcast.h */
+	bool mcast_all;		    /* also from groups that others joined */
+	struct ipaddr mcast_addr;   /* the source that goes with mcast_ifindex, or any */
 	/* inet/udp.c's own */
 	bool addr_locked; /* local.addr was chosen by bind, so it survives a dissolved connection */
 	bool port_locked; /* likewise local.port_be */

@@ -31,17 +31,32 @@ static unsigned int udp_check(struct pkt *p, const struct ip4_hdr *ip)
 	return 0;
 }
 
+/* Does the socket want a datagram for a group, from the source? */
+static bool wants(const struct udp_pcb *pcb, const struct pkt *p, const struct endpoint *from,
+		  const struct endpoint *to)
+{
+	if (!(p->flags & PKT_F_MULTICAST))
+		return true;
+	return mcast_wanted(pcb->mcast, pcb->mcast_all, p->ifindex, ipaddr_ip4(&to->addr),
+			    ipaddr_ip4(&from->addr));
+}
+
 /* To every socket that fits: the first ones get copies, the last one the packet. */
 static void deliver_to_all(struct worker *w, struct pkt *p, const struct endpoint *from,
 			   const struct endpoint *to)
 {
 	struct inet *inet = w->inet;
 	struct udp_pcb *pcb, *next, *last = NULL;
+	unsigned int reason = DROP_NO_SOCKET;
 
 	for (pcb = *udp_bucket(&inet->udp, to->port_be); pcb; pcb = next) {
 		next = pcb->next;
 		if (!udp_score(pcb, from, to))
 			continue;
+		if (!wants(pcb, p, from, to)) {
+			reason = DROP_MCAST_SOURCE_FILTER;
+			continue;
+		}
 		if (last) {
 			struct pkt *copy = pkt_copy(w, p);
 
@@ -53,7 +68,7 @@ static void deliver_to_all(struct worker *w, struct pkt *p, const struct endpoin
 	if (last)
 		inet->up.udp_deliver(w, last, p, from, to);
 	else if (!inet_steer(w, p))
-		pkt_drop(w, p, DROP_NO_SOCKET);
+		pkt_drop(w, p, reason);
 }
 
 static void udp_input_one(struct worker *w, struct pkt *p)

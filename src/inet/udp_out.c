@@ -6,7 +6,8 @@
 #include "inet/state.h"
 #include "wire/udp.h"
 
-/* What is sent to everybody is also for our own sockets: a copy goes through the loop port. */
+/* What is sent to everybody is also for our own sockets: a copy goes through the loop port, and
+ * comes in as by the interface that it leaves by. */
 static void loop_copy(struct worker *w, const struct pkt *p, const struct ip_flow *flow)
 {
 	struct netif *loop = inet_netif(w->inet, IFINDEX_LOOP);
@@ -18,12 +19,26 @@ static void loop_copy(struct worker *w, const struct pkt *p, const struct ip_flo
 	copy = pkt_copy(w, p);
 	if (!copy)
 		return; /* counted as alloc_failed */
+	copy->loop_ifindex = flow->ifindex;
+	to_self.hops = flow->ttl ? flow->hops : 0;
 	to_self.port = loop->port;
 	to_self.ifindex = loop->ifindex;
 	to_self.neigh = NULL;
 	to_self.neigh_generation = 0;
 	to_self.mtu_bytes = loop->port->mtu_bytes;
 	(void)ip_output(w, copy, &to_self);
+}
+
+/* Is a copy for our own sockets? Only group and broadcast addresses have a permanent neighbour. */
+static bool looped(struct worker *w, const struct udp_pcb *pcb, const struct ip_flow *flow)
+{
+	uint32_t dst_be = ipaddr_ip4(&flow->dst);
+	unsigned int kinds = inet_addr_kinds(w->inet, dst_be);
+
+	if (!(kinds & ADDR_MULTICAST))
+		return kinds & ADDR_BROADCAST;
+	return pcb->mcast_loop && (kinds & ADDR_JOINED || mcast_check(w, flow->ifindex, dst_be,
+								      ipaddr_ip4(&flow->src)) == 0);
 }
 
 int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint16_t dst_port_be,
@@ -48,9 +63,13 @@ int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint
 	p->l7 = (uint16_t)(p->l4 + UDP_HDR_BYTES);
 	p->flags |= PKT_F_CSUM_PARTIAL;
 	p->csum_at = UDP_CSUM_AT;
-	/* Only such addresses have a permanent neighbour. */
-	if (unlikely(flow->neigh && flow->neigh->state == NEIGH_PERMANENT) &&
-	    inet_addr_kinds(w->inet, ipaddr_ip4(&flow->dst)) & (ADDR_BROADCAST | ADDR_JOINED))
-		loop_copy(w, p, flow);
+	if (unlikely(flow->neigh && flow->neigh->state == NEIGH_PERMANENT)) {
+		if (looped(w, pcb, flow))
+			loop_copy(w, p, flow);
+		if (ip4_is_multicast(ipaddr_ip4(&flow->dst)) && !flow->ttl) {
+			pkt_drop(w, p, DROP_IP_TTL); /* for this host alone [ip_mc_output] */
+			return 0;
+		}
+	}
 	return ip_output(w, p, flow);
 }

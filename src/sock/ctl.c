@@ -3,6 +3,7 @@
  * The synchronous calls. The request is copied once; everything is judged in the copy.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -135,7 +136,12 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 	case ABI_CTL_SETSOCKOPT:
 		if (ctl->len > sizeof(ctl->data))
 			return -EINVAL;
-		ret = option_set(s, ctl->level, ctl->optname, ctl->data, ctl->len);
+		/* What a sibling decides for itself. */
+		if (s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE &&
+		    (ctl->level == IPPROTO_IP || ctl->level == SOL_SOCKET))
+			ret = shard_request_option(s, ch, ctl);
+		else
+			ret = option_set(s, ctl->level, ctl->optname, ctl->data, ctl->len);
 		break;
 	case ABI_CTL_GETSOCKOPT:
 		if (ctl->len > sizeof(ctl->data))

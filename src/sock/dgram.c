@@ -209,6 +209,10 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 		pkt_drop(w, p, DROP_SOCKET_RCVBUFF);
 		return;
 	}
+	if (unlikely(p->flags & (PKT_F_BROADCAST | PKT_F_MULTICAST))) {
+		d.flags = ABI_DGRAM_SPEC_DST;
+		d.spec_dst_be = inet_specific_dst(w, p->ifindex, ipaddr_ip4(&from->addr));
+	}
 	ttl_tos(p, &d);
 	app_ring_write(s->rx.data, s->rx.size_bytes, s->rx.tail, &d, sizeof(d));
 	copy_in(s, p, s->rx.tail + (uint32_t)sizeof(d), len);

@@ -205,6 +205,8 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 		return filter_option_set(s, name, data, len);
 	if (level == IPPROTO_TCP && s->use == SLOT_STREAM)
 		return tcp_option_set(s, name, data, len);
+	if (mcast_option_is(level, name))
+		return mcast_option_set(s, name, data, len);
 	return level == SOL_SOCKET ? socket_option_set(s, name, data, len) : NOT_MINE;
 }
 

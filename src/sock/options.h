@@ -58,6 +58,9 @@ int tcp_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
 /* options_socket.c, options_ip.c: those that are not one int. NOT_MINE: none of these. */
 int socket_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
 int socket_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
+bool mcast_option_is(uint32_t level, uint32_t name); /* options_mcast.c */
+int mcast_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
+int mcast_option_get(const struct sock *s, uint32_t name, void *data, uint32_t *len);
 int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
 
 #endif

@@ -17,6 +17,8 @@ int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	if (name == IP_TTL)
 		return give_int(data, len, s->opt->ttl == -1 ? 64 : s->opt->ttl);
+	if (mcast_option_is(IPPROTO_IP, name))
+		return mcast_option_get(s, name, data, len);
 	if (name != IP_MTU)
 		return NOT_MINE;
 	if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))

@@ -13,8 +13,10 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "inet/mcast.h"
 #include "sock/packet.h"
 
 struct shard_request {
@@ -22,8 +24,10 @@ struct shard_request {
 	struct part *part;	 /* of the first socket */
 	struct channel *channel; /* whose call waits; NULL: it went away, or it is a close */
 	enum shard_what what;
-	struct endpoint at;  /* what the call was given */
-	uint32_t index, gen; /* the first socket; close: the chain's first sibling */
+	struct endpoint at;	   /* what the call was given */
+	uint32_t index, gen;	   /* the first socket; close: the chain's first sibling */
+	uint32_t level, name, len; /* option: followed by its value */
+	uint8_t value[];
 };
 
 bool shard_wanted(const struct sock *s)
@@ -32,10 +36,10 @@ bool shard_wanted(const struct sock *s)
 	       s->shard_first == ABI_SOCK_NONE;
 }
 
-static struct shard_request *request_add(struct part *part)
+static struct shard_request *request_add(struct part *part, uint32_t value_len)
 {
 	struct sock_layer *l = part->w->socks;
-	struct shard_request *r = calloc(1, sizeof(*r)), **end = &l->requests;
+	struct shard_request *r = calloc(1, sizeof(*r) + value_len), **end = &l->requests;
 
 	if (r == NULL)
 		return NULL;
@@ -51,7 +55,7 @@ static struct shard_request *request_add(struct part *part)
 int shard_request(struct sock *s, struct channel *ch, enum shard_what what,
 		  const struct endpoint *at)
 {
-	struct shard_request *r = request_add(s->part);
+	struct shard_request *r = request_add(s->part, 0);
 
 	if (r == NULL)
 		return -ENOMEM;
@@ -64,13 +68,31 @@ int shard_request(struct sock *s, struct channel *ch, enum shard_what what,
 	return 0;
 }
 
+int shard_request_option(struct sock *s, struct channel *ch, const struct abi_ctl *ctl)
+{
+	struct shard_request *r = request_add(s->part, ctl->len);
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->channel = ch;
+	r->what = SHARD_OPTION;
+	r->index = s->index;
+	r->gen = s->gen;
+	r->level = ctl->level;
+	r->name = ctl->optname;
+	r->len = ctl->len;
+	memcpy(r->value, ctl->data, ctl->len);
+	ch->ctl_waiting = true;
+	return 0;
+}
+
 void shard_request_close(struct sock *s)
 {
 	struct shard_request *r;
 
 	if (s->shard_first != ABI_SOCK_NONE || s->shard_next == ABI_SOCK_NONE)
 		return;
-	r = request_add(s->part);
+	r = request_add(s->part, 0);
 	if (r == NULL)
 		return; /* they stay until the family goes */
 	r->what = SHARD_CLOSE;
@@ -153,6 +175,8 @@ static int sibling_make(struct sock *first, struct part *part, struct sock **sib
 	s->shard_first = first->index;
 	options_apply(s);
 	ret = s->use == SLOT_STREAM ? 0 : filter_copy(s, first);
+	if (ret == 0 && s->use == SLOT_DGRAM)
+		ret = mcast_copy(part->w, &s->udp->mcast, first->udp->mcast);
 	if (ret == 0)
 		ret = s->use == SLOT_STREAM ? stream_bind(s, &local) : dgram_bind(s, &local);
 	if (ret == 0 && s->use == SLOT_STREAM)
@@ -317,6 +341,20 @@ static int bind_all(struct sock *s, const struct endpoint *at)
 	return ret != 0 ? ret : make(s);
 }
 
+static int option_all(struct sock *s, const struct shard_request *r)
+{
+	int ret = option_set(s, r->level, r->name, r->value, r->len);
+
+	for (uint32_t i = s->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
+		struct sock *sibling = &s->part->family->socks[i];
+
+		/* What one worker refuses for want of memory the others have nevertheless. */
+		(void)option_set(sibling, r->level, r->name, r->value, r->len);
+		i = sibling->shard_next;
+	}
+	return ret;
+}
+
 static void request_do(struct shard_request *r)
 {
 	struct family *f = r->part->family;
@@ -337,6 +375,8 @@ static void request_do(struct shard_request *r)
 		ret = bind_all(s, &r->at);
 	else if (r->what == SHARD_BELOW)
 		ret = below_all(s);
+	else if (r->what == SHARD_OPTION)
+		ret = option_all(s, r);
 	else if (s->use == SLOT_DGRAM)
 		ret = connect_siblings(s);
 	sock_publish(s);

@@ -388,6 +388,7 @@ unsigned int dgram_tx_more(struct worker *w);
 enum shard_what {
 	SHARD_LISTEN,  /* siblings of a listener */
 	SHARD_BIND,    /* is the port free on all workers? Siblings of a datagram socket */
+	SHARD_OPTION,  /* an option that its siblings are to have too */
 	SHARD_CONNECT, /* a datagram socket was connected: its siblings follow */
 	SHARD_BELOW,   /* a raw or packet socket: it has siblings from the start, all alike */
 	SHARD_CLOSE,
@@ -397,6 +398,8 @@ bool shard_below_wanted(const struct sock *s);
 /* The answer of ch's request waits until the other workers have followed. 0 or -ENOMEM. */
 int shard_request(struct sock *s, struct channel *ch, enum shard_what what,
 		  const struct endpoint *at);
+/* The same for SHARD_OPTION: the option is set on s and its siblings. */
+int shard_request_option(struct sock *s, struct channel *ch, const struct abi_ctl *ctl);
 void shard_request_close(struct sock *s);
 void shard_forget_channel(struct channel *ch);
 void shard_forget_part(struct part *part);

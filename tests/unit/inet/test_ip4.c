@@ -114,7 +114,7 @@ static void test_destinations(void **state)
 	s.dst_ip = FAR;
 	host_drops(h, IP_INADDRERRORS, frame, tcp_frame(frame, &s), 0);
 	s.dst_ip = FRAME_IP(239, 1, 2, 3); /* a group that we are not in */
-	host_drops(h, IP_INADDRERRORS, frame, tcp_frame(frame, &s), 0);
+	host_drops(h, MCAST_NOT_MEMBER, frame, tcp_frame(frame, &s), 0);
 	assert_int_equal(tcp_stub_in, 0);
 	host_close(h);
 }

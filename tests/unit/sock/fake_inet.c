@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fake_inet.h"
 
+#include "inet/mcast.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -512,4 +514,49 @@ int raw_output(struct worker *w, struct ip_flow *flow, const void *const run[2],
 bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr)
 {
 	return false;
+}
+
+/* ---- groups: asked for, and nothing comes of it ---- */
+
+uint32_t inet_specific_dst(const struct worker *w, unsigned int ifindex, uint32_t host_be)
+{
+	return htobe32(0xc6120002);
+}
+
+int mcast_join(struct worker *w, struct mcast_member **list, const struct mcast_request *r,
+	       bool exclude)
+{
+	return r->group_be == htobe32(0xe0000105) ? 0 : -EINVAL;
+}
+
+int mcast_leave(struct worker *w, struct mcast_member **list, const struct mcast_request *r)
+{
+	return -EADDRNOTAVAIL;
+}
+
+int mcast_source(struct worker *w, struct mcast_member **list, const struct mcast_request *r,
+		 bool exclude, bool add)
+{
+	return -EINVAL;
+}
+
+int mcast_filter_set(struct worker *w, struct mcast_member **list, const struct mcast_request *r,
+		     bool exclude, const uint32_t *source_be, unsigned int count)
+{
+	return -EINVAL;
+}
+
+int mcast_copy(struct worker *w, struct mcast_member **to, const struct mcast_member *from)
+{
+	return 0;
+}
+
+struct netif *mcast_netif(struct worker *w, const struct mcast_request *r)
+{
+	return NULL;
+}
+
+unsigned int mcast_ifindex(const struct netif *netif)
+{
+	return 0;
 }
