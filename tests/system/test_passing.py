@@ -163,6 +163,7 @@ child = other(b, '''
 conn, = take(u)
 n = 0
 while n < 7 * 20000 + 4:
+    select.select([conn], [], [], 20) # it does not block, and the last word may be under way
     n += len(conn.recv(65536))
 print(os.get_blocking(conn.fileno()), conn.getpeername()[0], flush=True)
 conn.setblocking(True)
