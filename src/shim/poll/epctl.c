@@ -69,9 +69,9 @@ static int sock_add(struct epset *ep, struct wsock *ws, const struct epkey *key,
 	if (!epshare_add(ep->sh, key, event))
 		return -ENOSPC;
 	atomic_store(&ws->watched, 1);
-	/* A thread may sleep in the kernel's set alone: it is told once. */
+	/* A thread may sleep in the kernel's set alone; the bell is there now, to be rung. */
 	if (!atomic_exchange(&ep->sh->has_socks, 1))
-		epset_kick(ep);
+		epset_say_sleeping(ep);
 	/* Where there is an event already the engine says so, and wakes who sleeps. */
 	if (ws->shm)
 		watch(ep, ws);

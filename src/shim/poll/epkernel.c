@@ -107,8 +107,7 @@ int epset_kernel_strip(struct epoll_event *events, int n)
 	return kept;
 }
 
-/* Whoever sleeps in the set was rung for, and has not heard it: the bell was taken here. */
-static void say_again(struct epset *ep)
+void epset_say_sleeping(struct epset *ep)
 {
 	struct abi_channel *channels[ABI_MAX_WORKERS];
 
@@ -125,8 +124,9 @@ int epset_kernel_look(struct epset *ep, struct epoll_event *events, int max)
 	int n = R(epoll_wait)(ep->fd, events, max, 0);
 	int kept = epset_kernel_strip(events, n);
 
+	/* Whoever sleeps was rung for, and has not heard it: the bell was taken here. */
 	if (kept < n && atomic_load(&ep->sh->sleepers) > 0)
-		say_again(ep);
+		epset_say_sleeping(ep);
 	return kept;
 }
 

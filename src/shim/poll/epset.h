@@ -117,6 +117,8 @@ void epset_each(void (*fn)(struct epset *ep, void *arg), void *arg);
 
 /* ---- epkernel.c: the kernel's set ---- */
 
+/* The set's channels are to ring. */
+void epset_say_sleeping(struct epset *ep);
 /* Wake one that sleeps. */
 void epset_kick(struct epset *ep);
 /* What wakes sleepers is in the kernel's set: a channel with each worker that has a bit, the bell,
