@@ -20,9 +20,9 @@
 #define HANDED_WORDS (sizeof(struct handed) / sizeof(uint32_t))
 _Static_assert(HANDED_WORDS <= ABI_PASS_WORDS, "what is told of a passed socket");
 
-struct pass_msg {
+union pass_msg {
 	struct abi_msg msg;
-	uint32_t words[ABI_PASS_WORDS];
+	uint8_t bytes[sizeof(struct abi_msg) + ABI_PASS_WORDS * sizeof(uint32_t)];
 };
 
 /* ---- sending ---- */
@@ -30,7 +30,7 @@ struct pass_msg {
 /* What is sent for the socket of fd, or -errno. */
 static int token_make(struct wsock *ws, int fd)
 {
-	struct pass_msg m = { .msg = { .type = ABI_MSG_PASS, .version = ABI_VERSION } };
+	union pass_msg m = { .msg = { .type = ABI_MSG_PASS, .version = ABI_VERSION } };
 	struct handed h;
 	int pair[2], err;
 
@@ -41,7 +41,7 @@ static int token_make(struct wsock *ws, int fd)
 	m.msg.arg[0] = h.index;
 	m.msg.arg[1] = h.gen;
 	m.msg.word_count = HANDED_WORDS;
-	memcpy(m.words, &h, sizeof(h));
+	memcpy(m.msg.words, &h, sizeof(h));
 	err = session_request_words(&m.msg, sizeof(m), pair, 2);
 	R(close)(pair[0]);
 	if (!err)
@@ -157,20 +157,20 @@ static struct wsock *own_socket(uint32_t index, uint32_t gen)
 
 static int show(int token, struct handed *h)
 {
-	struct pass_msg m;
+	union pass_msg m;
 	int err = -EAGAIN;
 
 	for (unsigned int i = 0; i < RECEIVE_TRIES && err == -EAGAIN; i++) {
 		if (i)
 			usleep(1000); /* the sender is in the middle of a call */
-		m = (struct pass_msg){ .msg = { .type = ABI_MSG_RECEIVE, .version = ABI_VERSION } };
+		m = (union pass_msg){ .msg = { .type = ABI_MSG_RECEIVE, .version = ABI_VERSION } };
 		err = session_request_words(&m.msg, sizeof(m), &token, 1);
 	}
 	if (err)
 		return err;
 	if (m.msg.word_count != HANDED_WORDS)
 		return -EPROTO;
-	memcpy(h, m.words, sizeof(*h));
+	memcpy(h, m.msg.words, sizeof(*h));
 	h->index = (uint32_t)m.msg.arg[0];
 	h->gen = (uint32_t)m.msg.arg[1];
 	return 0;
