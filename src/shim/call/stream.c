@@ -327,8 +327,11 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			break;
 		if (n > 0 && !peek)
 			continue;
-		if (deadline == 0)
+		/* It may be closed while this waits, and is read from once more behind that. */
+		if (deadline == 0) {
+			obj_get(&ws->obj);
 			deadline = deadline_after(ws->rcv_timeout_ns);
+		}
 		/* What is there is taken at once, but for a peek, which waits for all of it. */
 		n = peek && target > 1 ? wait_all(ws, target, deadline)
 		    : done	       ? sock_wait_more_data(ws, deadline)
@@ -336,6 +339,8 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 		if (n)
 			break;
 	}
+	if (deadline)
+		obj_put(&ws->obj);
 	if (done) {
 		asked_with_success();
 		return (ssize_t)done;
