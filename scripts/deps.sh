@@ -11,7 +11,8 @@ run="nginx redis-server redis-tools curl iproute2 util-linux procps"
 test="python3-pytest python3-scapy clang libclang-rt-14-dev llvm wrk iperf3 strace \
 	netcat-openbsd mandoc nftables python3-matplotlib busybox-static musl-tools golang-go \
 	tcpdump iputils-ping apache2-utils openssh-server openssh-client openssl postgresql-15 \
-	socat mosquitto mosquitto-clients rsync stunnel4 openbsd-inetd vsftpd"
+	socat mosquitto mosquitto-clients rsync stunnel4 openbsd-inetd vsftpd \
+	dnsmasq-base bind9-dnsutils"
 lint="clang-format"
 
 wanted=
