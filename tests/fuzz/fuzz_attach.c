@@ -3,7 +3,7 @@
  * What a program may say on its control connection: the judge of messages, with any bytes, length
  * and number of descriptors. A message that was let through keeps the promises of the header.
  */
-#include "bin/weird_attach_msg.h"
+#include "bin/weird/attach/msg.h"
 #include "fuzz.h"
 
 static union {

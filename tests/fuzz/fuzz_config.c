@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bin/weird_config.h"
+#include "bin/weird/config.h"
 #include "core/eal.h"
 #include "fuzz.h"
 

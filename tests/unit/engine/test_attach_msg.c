@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "bin/weird_attach_msg.h"
-#include "bin/weird_notes.h"
+#include "bin/weird/attach/msg.h"
+#include "bin/weird/notes.h"
 
 static const struct attach_context stranger = { false, 2 }, known = { true, 2 };
 

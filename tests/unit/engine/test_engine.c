@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "app_client.h"
-#include "bin/weird_setup.h"
+#include "bin/weird/setup.h"
 #include "common/testing.h"
 #include "dev/wire.h"
 #include "engine/engine.h"

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "app_client.h"
-#include "bin/weird_setup.h"
+#include "bin/weird/setup.h"
 #include "common/frames.h"
 #include "common/testing.h"
 #include "dev/wire.h"

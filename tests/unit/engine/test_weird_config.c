@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "bin/weird_config.h"
+#include "bin/weird/config.h"
 
 static struct weird_config config;
 static char error[CONFIG_ERROR_BYTES];

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "bin/control.h"
-#include "bin/weird_control.h"
-#include "bin/weird_loop.h"
+#include "bin/weird/control/commands.h"
+#include "bin/weird/control/control.h"
+#include "bin/weird/loop.h"
 #include "common/testing.h"
 
 static struct engine engine; /* no workers, no threads: parking is nothing */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bin/weird/netlink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bin/weird/loop.h"
+#include "netlink/rtnetlink.h"
+#include "wire/app_abi.h"
+
+#define CONNECTIONS_MAX 1024u
+#define REQUEST_BYTES_MAX 8192u
+#define DATAGRAMS_A_ROUND 8u /* then others have their turn */
+#define MESSAGES_MAX 64u     /* in one datagram */
+
+struct connection {
+	struct control_watch watch; /* first: control_watch_free() */
+	struct connection *next, **pprev;
+	struct rtnl rtnl;
+	struct rtnl_dump dump;
+	uint32_t portid;
+	bool waiting; /* for room: the program does not read what it asked for */
+};
+
+static struct connection *connections;
+static unsigned int connection_count;
+
+static void end(struct connection *c)
+{
+	control_watch_remove(&c->watch);
+	close(c->watch.fd);
+	*c->pprev = c->next;
+	if (c->next)
+		c->next->pprev = c->pprev;
+	connection_count--;
+	control_watch_free(&c->watch);
+}
+
+/* Nothing is read while answers wait: what a program may ask for is bounded by what it reads. */
+static void wait_for_room(struct connection *c, bool wait)
+{
+	if (c->waiting != wait)
+		control_watch_set(&c->watch, wait ? EPOLLOUT : EPOLLIN);
+	c->waiting = wait;
+}
+
+/* True: it went, or nobody is there to have it. */
+static bool send_buf(const struct connection *c, const struct nl_buf *b)
+{
+	if (b->len == 0)
+		return true;
+	return send(c->watch.fd, b->bytes, b->len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+	       (errno != EAGAIN && errno != ENOBUFS);
+}
+
+/* The next datagrams of the dump. False: there is no room now. */
+static bool go_on(struct connection *c)
+{
+	static struct nl_buf b;
+
+	for (unsigned int i = 0; rtnl_dumping(&c->dump); i++) {
+		struct rtnl_dump before = c->dump;
+
+		if (i == DATAGRAMS_A_ROUND)
+			return false;
+		control_park();
+		nl_init(&b);
+		rtnl_dump(&c->rtnl, &c->dump, &b);
+		if (!send_buf(c, &b)) {
+			c->dump = before;
+			return false;
+		}
+	}
+	return true;
+}
+
+static void answer(struct connection *c, const struct nlmsghdr *msg)
+{
+	static struct nl_buf b;
+
+	if (msg->nlmsg_type == ABI_NETLINK_PORTID) {
+		c->portid = msg->nlmsg_pid;
+		return;
+	}
+	control_park();
+	nl_init(&b);
+	rtnl_request(&c->rtnl, msg, c->portid, &b, &c->dump);
+	/* Where there is no room the answer is lost, as it is with a full socket of the kernel's.
+	 */
+	send_buf(c, &b);
+}
+
+static void read_one(struct connection *c)
+{
+	static _Alignas(struct nlmsghdr) uint8_t request[REQUEST_BYTES_MAX];
+	ssize_t n = recv(c->watch.fd, request, sizeof(request), MSG_DONTWAIT);
+	const struct nlmsghdr *msg;
+	size_t at = 0;
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		end(c);
+		return;
+	}
+	for (unsigned int i = 0; n > 0 && i < MESSAGES_MAX; i++) {
+		msg = nl_next(request, (size_t)n, &at);
+		if (!msg)
+			break;
+		answer(c, msg);
+	}
+	wait_for_room(c, !go_on(c));
+}
+
+static void on_event(struct control_watch *watch, uint32_t events)
+{
+	struct connection *c = (struct connection *)watch;
+
+	if (!c->waiting)
+		read_one(c);
+	else if (events & (EPOLLHUP | EPOLLERR))
+		end(c);
+	else
+		wait_for_room(c, !go_on(c));
+}
+
+int weird_netlink_open(struct engine *engine, int fd, uint32_t portid)
+{
+	struct connection *c = NULL;
+	int err = connection_count < CONNECTIONS_MAX ? -ENOMEM : -EMFILE;
+
+	if (err == -ENOMEM)
+		c = calloc(1, sizeof(*c));
+	if (c) {
+		c->watch.fd = fd;
+		c->watch.fn = on_event;
+		c->rtnl.worker = engine->worker;
+		c->rtnl.worker_count = engine->worker_count;
+		c->portid = portid;
+		err = control_watch_add(&c->watch, EPOLLIN);
+	}
+	if (err) {
+		close(fd);
+		free(c);
+		return err;
+	}
+	c->next = connections;
+	c->pprev = &connections;
+	if (connections)
+		connections->pprev = &c->next;
+	connections = c;
+	connection_count++;
+	return 0;
+}
+
+void weird_netlink_stop(void)
+{
+	while (connections)
+		end(connections);
+}
