@@ -187,3 +187,38 @@ os.waitpid(child, 0)
     socket.create_connection((weirtest.WEIR_ADDR, 7000)).close()
     program.done()
     weirtest.wait_until(lambda: weir.json("sockets")["programs"] == [], "it is gone")
+
+
+def test_sockets_queues(make_weir):
+    """Recv-Q and Send-Q are what is unread and unsent at this moment, not what the engine last
+    heard: a program that has read everything leaves nothing."""
+    weir = make_weir()
+    program = weir.script("""
+import socket
+server = socket.create_server(("0.0.0.0", 7000))
+one, _ = server.accept()
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("0.0.0.0", 7001))
+udp.recv(1, socket.MSG_PEEK)
+one.recv(400, socket.MSG_WAITALL)
+udp.recv(100)
+print("read", flush=True)
+server.accept()[0].recv(1)
+""")
+    weir.wait_for_socket(7000)
+
+    def queued(proto):
+        socks = weir.json("sockets")["programs"][0]["sockets"]
+        return [s["recv_q"] for s in socks if s["proto"] == proto and s["state"] != "LISTEN"]
+
+    with socket.create_connection((weirtest.WEIR_ADDR, 7000)) as peer:
+        peer.sendall(bytes(1000))
+        weirtest.wait_until(lambda: 1000 in queued("tcp"), "all that was sent is there")
+        weir.wait_for_socket(7001, proto="udp")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(bytes(100), (weirtest.WEIR_ADDR, 7001))
+        weirtest.wait_until(lambda: "read" in program.log(), "the program has read")
+        assert queued("tcp") == [600] and queued("udp") == [0]
+        with socket.create_connection((weirtest.WEIR_ADDR, 7000)) as end:
+            end.sendall(b"x")
+            program.done()
