@@ -90,6 +90,7 @@ static ssize_t dgram_send(struct weir *weir, struct direct_fd *d, const void *da
 
 	if (flags & MSG_OOB)
 		return direct_fail(EOPNOTSUPP);
+	h.segment_bytes = (uint16_t)atomic_load_explicit(&s->tx_opts, memory_order_relaxed);
 	if (error == 0 && atomic_load(&s->state) & ABI_S_TX_SHUT)
 		error = EPIPE;
 	if (error == 0 && addr != NULL)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -279,6 +280,20 @@ int weir_getsockopt(struct weir *weir, int fd, int level, int name, void *value,
 	return 0;
 }
 
+/* UDP_SEGMENT is the program's side's own affair, as in the shim (call/udpopt.c). */
+static int set_segment(struct abi_sock *s, const void *value, socklen_t len)
+{
+	int segment;
+
+	if (len < sizeof(segment))
+		return direct_fail(EINVAL);
+	memcpy(&segment, value, sizeof(segment));
+	if (segment < 0 || segment > UINT16_MAX)
+		return direct_fail(EINVAL);
+	atomic_store_explicit(&s->tx_opts, (uint32_t)segment, memory_order_relaxed);
+	return 0;
+}
+
 int weir_setsockopt(struct weir *weir, int fd, int level, int name, const void *value,
 		    socklen_t len)
 {
@@ -290,6 +305,8 @@ int weir_setsockopt(struct weir *weir, int fd, int level, int name, const void *
 
 	if (d == NULL)
 		return -1;
+	if (level == IPPROTO_UDP && name == UDP_SEGMENT && d->type == SOCK_DGRAM)
+		return set_segment(direct_sock(weir, d), value, len);
 	if (len > ABI_CTL_DATA_BYTES)
 		return direct_fail(EINVAL);
 	memcpy(ctl.data, value, len);

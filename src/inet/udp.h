@@ -27,8 +27,15 @@ struct udp_pcb {
 	bool broadcast;
 	uint32_t drops; /* datagrams for which it had no room */
 	bool recverr;	/* IP_RECVERR: upcall udp_error tells of everything */
+	bool no_check;	/* SO_NO_CHECK: sent without checksum */
 	uint8_t ttl, tos;
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER, enum udp_pmtu */
+	/* UDP_GRO: of the socket layer, which joins datagrams */
+	bool gro;
+	bool gro_open; /* the next one may join the record... */
+	uint8_t gro_count;
+	uint16_t gro_segment;
+	uint32_t gro_pos, gro_len; /* ...at this position, which holds so much */
 	/* multicast */
 	uint8_t mcast_ttl;	    /* 0: not beyond this host */
 	uint8_t mcast_ifindex;	    /* IP_MULTICAST_IF; 0: as the route says */
@@ -63,13 +70,17 @@ struct udp_send {
 	uint8_t ifindex;	   /* the interface it leaves by, 0: as the route says */
 	uint8_t set;		   /* UDP_SEND_*: which of these are given */
 	uint8_t ttl, tos;
-	const void *run[2]; /* what is sent */
+	uint16_t segment_bytes; /* not 0: datagrams of so many bytes, the last perhaps of fewer */
+	const void *run[2];	/* what is sent */
 	uint32_t len[2];
 };
 #define UDP_SEND_TTL 0x1u
 #define UDP_SEND_TOS 0x2u
+#define UDP_MAX_SEGMENTS 128u /* Linux's UDP_MAX_SEGMENTS */
 
-/* As udp_send() below, with what only this datagram has. */
+/* As udp_send() below, with what only this datagram has. In segments none is ever fragmented:
+ * -EMSGSIZE where one does not fit the path; -EINVAL where there are more than UDP_MAX_SEGMENTS, or
+ * no checksums. */
 int udp_send_as(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send);
 
 /* Would udp_send_as() be refused? Its -errno (0: no); binds if need be. An error that is told by

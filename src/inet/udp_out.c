@@ -41,28 +41,41 @@ static bool looped(struct worker *w, const struct udp_pcb *pcb, const struct ip_
 								      ipaddr_ip4(&flow->src)) == 0);
 }
 
-int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint16_t dst_port_be,
-	       const void *const run[2], const uint32_t len[2])
+/* A datagram of these two runs, its header first, or NULL: no buffers. */
+static struct pkt *datagram(struct worker *w, const struct udp_pcb *pcb, const struct ip_flow *flow,
+			    uint16_t dst_port_be, const void *const run[2], const uint32_t len[2])
 {
 	uint32_t total = UDP_HDR_BYTES + len[0] + len[1];
 	struct udp_hdr h = { .src_port_be = pcb->local.port_be,
 			     .dst_port_be = dst_port_be,
-			     .len_be = host_to_be16((uint16_t)total),
-			     .csum_be = ip_pseudo_csum(flow, total) };
+			     .len_be = host_to_be16((uint16_t)total) };
 	struct pkt *p = pkt_alloc(w);
 
 	if (!p)
-		return -ENOBUFS;
+		return NULL;
+	if (likely(!pcb->no_check)) {
+		h.csum_be = ip_pseudo_csum(flow, total);
+		p->flags |= PKT_F_CSUM_PARTIAL;
+		p->csum_at = UDP_CSUM_AT;
+	}
 	stage_enter_one(w, STAGE_UDP_OUTPUT, p);
 	if (pkt_append(w, p, &h, sizeof(h)) || (len[0] && pkt_append(w, p, run[0], len[0])) ||
 	    (len[1] && pkt_append(w, p, run[1], len[1]))) {
 		pkt_drop(w, p, DROP_NOMEM);
-		return -ENOBUFS;
+		return NULL;
 	}
 	p->l4 = p->mbuf.data_off;
 	p->l7 = (uint16_t)(p->l4 + UDP_HDR_BYTES);
-	p->flags |= PKT_F_CSUM_PARTIAL;
-	p->csum_at = UDP_CSUM_AT;
+	return p;
+}
+
+static int output_one(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow,
+		      uint16_t dst_port_be, const void *const run[2], const uint32_t len[2])
+{
+	struct pkt *p = datagram(w, pcb, flow, dst_port_be, run, len);
+
+	if (unlikely(!p))
+		return -ENOBUFS;
 	if (unlikely(flow->neigh && flow->neigh->state == NEIGH_PERMANENT)) {
 		if (looped(w, pcb, flow))
 			loop_copy(w, p, flow);
@@ -72,4 +85,39 @@ int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint
 		}
 	}
 	return ip_output(w, p, flow);
+}
+
+/* Piece by piece; one may lie in both runs. */
+static int output_segments(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow,
+			   uint16_t dst_port_be, const struct udp_send *send)
+{
+	const uint8_t *first = send->run[0], *second = send->run[1];
+	uint32_t left[2] = { send->len[0], send->len[1] };
+	int ret = 0;
+
+	while (left[0] || left[1]) {
+		const void *const run[2] = { first, second };
+		uint32_t size = send->segment_bytes, len[2];
+		int err;
+
+		len[0] = left[0] < size ? left[0] : size;
+		size -= len[0];
+		len[1] = left[1] < size ? left[1] : size;
+		err = output_one(w, pcb, flow, dst_port_be, run, len);
+		if (unlikely(err))
+			ret = err;
+		first += len[0];
+		second += len[1];
+		left[0] -= len[0];
+		left[1] -= len[1];
+	}
+	return ret;
+}
+
+int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint16_t dst_port_be,
+	       const struct udp_send *send)
+{
+	if (unlikely(send->segment_bytes && send->len[0] + send->len[1] > send->segment_bytes))
+		return output_segments(w, pcb, flow, dst_port_be, send);
+	return output_one(w, pcb, flow, dst_port_be, send->run, send->len);
 }

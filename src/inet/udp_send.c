@@ -106,6 +106,20 @@ static int size_check(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flo
 	return 0;
 }
 
+/* Segments are never fragmented, whatever IP_MTU_DISCOVER says [udp_send_skb]. */
+static int segments_check(const struct udp_pcb *pcb, struct ip_flow *flow, uint32_t segment,
+			  uint32_t len)
+{
+	uint32_t longest = segment < len ? segment : len;
+
+	if (longest + UDP_HDR_BYTES + IP4_HDR_BYTES > flow->mtu_bytes)
+		return -EMSGSIZE;
+	if (len > segment * UDP_MAX_SEGMENTS || pcb->no_check)
+		return -EINVAL;
+	flow->df = pcb->pmtudisc >= UDP_PMTU_WANT && pcb->pmtudisc <= UDP_PMTU_PROBE;
+	return 0;
+}
+
 /* The way of one datagram, ready to be sent along. */
 static int send_flow(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send,
 		     struct ip_flow **flow)
@@ -121,9 +135,11 @@ static int send_flow(struct worker *w, struct udp_pcb *pcb, const struct udp_sen
 	err = udp_autobind(w, pcb);
 	if (!err)
 		err = udp_flow_to(w, pcb, send, flow);
-	if (!err)
-		err = size_check(w, pcb, *flow, send->len[0] + send->len[1]);
-	return err;
+	if (err)
+		return err;
+	if (unlikely(send->segment_bytes))
+		return segments_check(pcb, *flow, send->segment_bytes, send->len[0] + send->len[1]);
+	return size_check(w, pcb, *flow, send->len[0] + send->len[1]);
 }
 
 int udp_send_check(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send)
@@ -142,7 +158,7 @@ int udp_send_as(struct worker *w, struct udp_pcb *pcb, const struct udp_send *se
 	if (unlikely(err))
 		return err;
 	flow->tos = send->set & UDP_SEND_TOS ? send->tos : pcb->tos;
-	return udp_output(w, pcb, flow, dst->port_be, send->run, send->len);
+	return udp_output(w, pcb, flow, dst->port_be, send);
 }
 
 int udp_send(struct worker *w, struct udp_pcb *pcb, const struct endpoint *to, const void *run1,

@@ -57,8 +57,9 @@ int udp_autobind(struct worker *w, struct udp_pcb *pcb); /* a port, where it has
 int udp_flow_to(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send,
 		struct ip_flow **flow);
 
-/* Send along flow, whose address it is, to the port. 0 or -errno. */
+/* Send along flow, whose address it is, to the port; in segments where send wants that. 0 or -errno
+ * (of the last segment that had one). */
 int udp_output(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint16_t dst_port_be,
-	       const void *const run[2], const uint32_t len[2]);
+	       const struct udp_send *send);
 
 #endif

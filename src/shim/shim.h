@@ -401,6 +401,9 @@ int recvopt_set(struct wsock *ws, int level, int name, int value);
 int recvopt_get(const struct wsock *ws, int level, int name);
 void recvopt_timestamping(struct wsock *ws, int name, int flags);
 int recvopt_peek_off(struct wsock *ws, int value);
+/* udpopt.c: the level IPPROTO_UDP. get: the value, or -errno */
+int udpopt_set(struct wsock *ws, int name, const void *data, socklen_t len);
+int udpopt_get(const struct wsock *ws, int name);
 int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len);
 int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len);
 int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg);
@@ -426,6 +429,7 @@ void owners_signalled(void);		 /* in a handler of SIGURG */
 void owners_lock(bool take);
 void owners_after_fork(void);
 ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags);
+void dgram_uncork(struct wsock *ws); /* UDP_CORK is off: ws->shm is there */
 ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags);
 /* errqueue.c: recvmsg(MSG_ERRQUEUE) */
 ssize_t errqueue_recv(struct wsock *ws, struct msghdr *msg, int flags);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Datagram sockets: rings of records (struct abi_dgram and the payload). Received packets are
- * copied into the receive ring as they come, or dropped SOCKET_RCVBUFF; the send ring is drained to
- * udp_send(), so many datagrams a turn; what goes wrong with one becomes the socket's error.
+ * copied into the receive ring as they come (dgram_rx.c); the send ring is drained to udp_send(),
+ * so many datagrams a turn; what goes wrong with one becomes the socket's error.
  */
 #include <errno.h>
 #include <string.h>
@@ -114,113 +114,6 @@ void dgram_publish(struct sock *s)
 	}
 }
 
-/* ---- receive ---- */
-
-bool dgram_sync_rx(struct sock *s)
-{
-	uint32_t head = atomic_load_explicit(&s->abi->rx_head, memory_order_acquire);
-
-	if (head - s->rx.head > s->pub_rx_tail - s->rx.head || (head & 63) != 0) {
-		sock_broken(s->part, "a receive position is outside of its ring");
-		return false;
-	}
-	s->rx.head = head;
-	return true;
-}
-
-/* The payload, segment by segment. */
-static void copy_in(struct sock *s, const struct pkt *p, uint32_t pos, uint32_t len)
-{
-	const struct rte_mbuf *m = &p->mbuf;
-	const uint8_t *from = pkt_at(p, p->l7);
-	uint32_t n = pkt_head_len_from(p, p->l7);
-
-	while (len != 0) {
-		n = n < len ? n : len;
-		app_ring_write(s->rx.data, s->rx.size_bytes, pos, from, n);
-		pos += n;
-		len -= n;
-		m = m->next;
-		if (m == NULL)
-			break;
-		from = rte_pktmbuf_mtod(m, const uint8_t *);
-		n = m->data_len;
-	}
-}
-
-static void ttl_tos(const struct pkt *p, struct abi_dgram *d)
-{
-	const struct ip4_hdr *ip = pkt_header(p, p->l3, sizeof(*ip));
-
-	if (ip != NULL && ip4_version(ip) == 4) {
-		d->ttl = ip->ttl;
-		d->tos = ip->tos;
-	}
-}
-
-/* A filter sees a datagram from its UDP header on. What it would cut stays whole. */
-static bool filter_passes(const struct sock *s, const struct pkt *p)
-{
-	struct filter_packet fp = { .p = p,
-				    .start = p->l3,
-				    .len_bytes = pkt_len_from(p, p->l3),
-				    .data_at = (uint32_t)(p->l4 - p->l3),
-				    .ifindex = p->ifindex,
-				    .cpu = s->part->w->id,
-				    .protocol = 0x800 };
-
-	return filter_wants(s, &fp) != 0;
-}
-
-void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
-		   const struct endpoint *from, const struct endpoint *to)
-{
-	struct sock *s = pcb->user;
-	uint32_t len = pkt_len_from(p, p->l7), space = app_dgram_space(len);
-	struct abi_dgram d = {
-		.len_bytes = len,
-		.wire_bytes = len,
-		.addr = from->addr,
-		.local = to->addr,
-		.port_be = from->port_be,
-		.ifindex = p->ifindex,
-		.stamp_ns = p->stamp_ns + w->wall_offset_ns,
-		.drops = pcb->drops,
-	};
-
-	stage_enter_one(w, STAGE_SOCK_DELIVER, p);
-	if (s == NULL || part_broken(s->part)) {
-		pkt_drop(w, p, DROP_SOCKET_CLOSED);
-		return;
-	}
-	if (unlikely(s->filters != NULL) && !filter_passes(s, p)) {
-		pkt_drop(w, p, DROP_SOCKET_FILTER);
-		return;
-	}
-	if (s->rx.data == NULL) {
-		if (ring_make(s->part, &s->rx, s->rx_want_bytes) != 0) {
-			pkt_drop(w, p, DROP_NOMEM);
-			return;
-		}
-		sock_publish_rx_ring(s, &s->rx);
-	}
-	if (!dgram_sync_rx(s) || space > byte_ring_free(&s->rx)) {
-		pcb->drops++;
-		pkt_drop(w, p, DROP_SOCKET_RCVBUFF);
-		return;
-	}
-	if (unlikely(p->flags & (PKT_F_BROADCAST | PKT_F_MULTICAST))) {
-		d.flags = ABI_DGRAM_SPEC_DST;
-		d.spec_dst_be = inet_specific_dst(w, p->ifindex, ipaddr_ip4(&from->addr));
-	}
-	ttl_tos(p, &d);
-	app_ring_write(s->rx.data, s->rx.size_bytes, s->rx.tail, &d, sizeof(d));
-	copy_in(s, p, s->rx.tail + (uint32_t)sizeof(d), len);
-	s->rx.tail += space;
-	pkt_consume(w, p, FATE_DELIVERED);
-	sock_mark(s, ABI_EV_IN);
-}
-
 void dgram_error(struct worker *w, struct udp_pcb *pcb, const struct net_error *e)
 {
 	struct sock *s = pcb->user;
@@ -255,7 +148,8 @@ static bool sync_tx(struct sock *s)
 /* Nothing is wanted for this datagram alone. */
 static bool plain(const struct abi_dgram *d)
 {
-	return d->flags == 0 && d->ifindex == 0 && ipaddr_is_any(&d->local);
+	return d->flags == 0 && d->ifindex == 0 && d->segment_bytes == 0 &&
+	       ipaddr_is_any(&d->local);
 }
 
 static void send_special(struct udp_send *send, const struct abi_dgram *d)
@@ -264,6 +158,7 @@ static void send_special(struct udp_send *send, const struct abi_dgram *d)
 	send->ifindex = (uint8_t)(d->ifindex < UINT8_MAX ? d->ifindex : UINT8_MAX);
 	send->ttl = d->ttl;
 	send->tos = d->tos;
+	send->segment_bytes = d->segment_bytes;
 	if (d->flags & ABI_DGRAM_TTL)
 		send->set |= UDP_SEND_TTL;
 	if (d->flags & ABI_DGRAM_TOS)
@@ -279,8 +174,7 @@ static int send_one(struct sock *s, const struct abi_dgram *d)
 				 .run = { at, s->tx.data },
 				 .len = { run, d->len_bytes - run } };
 
-	if (s->state & ABI_S_TX_SHUT)
-		return -EPIPE;
+	/* After shutdown() comes at most what was corked before, which Linux sends too. */
 	if (unlikely(!plain(d)))
 		send_special(&send, d);
 	return udp_send_as(s->part->w, s->udp, &send);

@@ -72,6 +72,8 @@ static void abi_copy(struct abi_sock *to, struct abi_sock *from)
 	copy_word(&to->urg_seen, &from->urg_seen);
 	copy_word(&to->tx_urg, &from->tx_urg);
 	copy_word(&to->file_flags, &from->file_flags);
+	copy_word(&to->recv_opts, &from->recv_opts);
+	copy_word(&to->peek_off, &from->peek_off);
 	atomic_store_explicit(&to->urg, atomic_load_explicit(&from->urg, memory_order_relaxed),
 			      memory_order_relaxed);
 	to->local_addr = from->local_addr;

@@ -110,6 +110,8 @@ static void dgram_apply(struct sock *s, const struct sock_options *o)
 	s->udp->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	s->udp->tos = (uint8_t)o->tos;
 	s->udp->recverr = o->recverr;
+	s->udp->no_check = o->no_check;
+	s->udp->gro = o->gro;
 	s->udp->pmtudisc = (uint8_t)o->mtu_discover;
 	s->udp->mcast_ttl = (uint8_t)(o->mcast_ttl == -1 ? 1 : o->mcast_ttl);
 	s->udp->mcast_loop = o->mcast_loop;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 #include <sys/socket.h>
 
 #include "sock/options.h"
@@ -70,6 +71,7 @@ static const struct int_option int_options[] = {
 	OPT(IPPROTO_IP, IP_MULTICAST_TTL, mcast_ttl, OPT_BYTE, -1, 255, 1),
 	OPT(IPPROTO_IP, IP_MULTICAST_LOOP, mcast_loop, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 1),
 	OPT(IPPROTO_IP, IP_MULTICAST_ALL, mcast_all, OPT_BOOL | OPT_BYTE, INT_MIN, INT_MAX, 1),
+	OPT(IPPROTO_UDP, UDP_GRO, gro, OPT_BOOL, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_IPV6, IPV6_V6ONLY, v6only, OPT_BOOL, INT_MIN, INT_MAX, 0),
 	OPT(IPPROTO_IPV6, IPV6_TCLASS, v6_tclass, 0, -1, 255, 0),
 	OPT(IPPROTO_IPV6, IPV6_UNICAST_HOPS, v6_hops, 0, -1, 255, 64),

@@ -103,7 +103,7 @@ struct sock_options {
 	int32_t defer_accept, fastopen, fastopen_connect, fastopen_no_cookie, syncnt, linger2,
 		notsent_lowat, window_clamp, thin_linear, thin_dupack;
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
-		freebind, select_errq, timestamping, no_check;
+		freebind, select_errq, timestamping, no_check, gro;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo, v6_recv_hoplimit,
 		v6_recv_tclass, v6_mtu_discover, v6_mcast_hops, v6_mcast_loop;

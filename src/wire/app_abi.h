@@ -46,7 +46,7 @@
 #include "wire/ipaddr.h"
 
 #define ABI_MAGIC 0x72696577u /* "weir" */
-#define ABI_VERSION 5u
+#define ABI_VERSION 6u
 
 #define ABI_CACHE_LINE 64
 #define ABI_MAX_WORKERS 16u
@@ -218,6 +218,12 @@ struct abi_channel {
 #define ABI_R_PEEK_OFF 0x1000u
 #define ABI_R_INQ 0x2000u /* TCP_INQ */
 
+/* abi_sock.tx_opts of a datagram socket: what its sends are like */
+#define ABI_T_SEGMENT 0xffffu /* UDP_SEGMENT: bytes, 0: none */
+#define ABI_T_CORK 0x10000u   /* UDP_CORK */
+#define ABI_T_NO_CHECK6_TX 0x20000u
+#define ABI_T_NO_CHECK6_RX 0x40000u
+
 /* abi_sock.want: what the program waits for, so that the engine need not tell what nobody wants */
 #define ABI_WANT_TX 0x1u /* tell when send space is there again (SOCK_NOSPACE in Linux) */
 
@@ -280,12 +286,21 @@ struct abi_sock {
 		tx_kick; /* set by the program with ABI_OP_TX, cleared by the engine before it
 			  * reads tx_tail: while it is set another ABI_OP_TX is not needed */
 	_Atomic uint32_t file_flags; /* O_NONBLOCK of the open file description, for every dup */
-	_Atomic uint32_t tx_urg;     /* stream: position behind the last byte that was sent with
-				      * MSG_OOB; written before the tx_tail that covers it */
-	_Atomic uint32_t peek_off;   /* datagram: SO_PEEK_OFF, with ABI_R_PEEK_OFF */
-	_Atomic uint32_t recv_opts;  /* ABI_R_*: what recvmsg() adds, of every process */
-	_Atomic uint32_t urg_seen; /* stream: the count in urg of the urgent byte that was read, and
-				    * ABI_URG_INLINE */
+	union {
+		_Atomic uint32_t tx_urg;  /* stream: position behind the last byte that was sent
+					   * with MSG_OOB; written before the tx_tail that covers
+					   * it */
+		_Atomic uint32_t tx_opts; /* datagram: ABI_T_* */
+	};
+	_Atomic uint32_t peek_off;  /* datagram: SO_PEEK_OFF, with ABI_R_PEEK_OFF */
+	_Atomic uint32_t recv_opts; /* ABI_R_*: what recvmsg() adds, of every process */
+	union {
+		_Atomic uint32_t urg_seen; /* stream: the count in urg of the urgent byte that was
+					    * read, and ABI_URG_INLINE */
+		/* datagram, under tx_lock: not 0 while a record behind tx_tail still grows
+		 * (UDP_CORK, MSG_MORE): its payload's length so far, and 1 */
+		_Atomic uint32_t tx_corked;
+	};
 };
 
 /* A datagram in a ring; the next record is at the next multiple of 64 behind the payload. */

@@ -2,17 +2,21 @@
 /*
  * What a datagram costs from the wire to the program and from the program to the wire, in bursts
  * of 32 on one socket of an engine in this process: Ethernet, IP, UDP, the socket's ring, the
- * program's own call. Made for counting instructions:
+ * program's own call. Then the same bursts by one call each: sent by UDP_SEGMENT, received by
+ * UDP_GRO. Made for counting instructions:
  *
  *   valgrind --tool=callgrind --toggle-collect=udp_receive udp_datagrams 1000
  *   valgrind --tool=callgrind --toggle-collect=udp_send_burst udp_datagrams 1000
  *
+ * and so udp_receive_joined, udp_send_segments.
+ *
  *   udp_datagrams [BURSTS]
  *
- * One line of JSON: nanoseconds a datagram, received and sent.
+ * One line of JSON: nanoseconds a datagram, received and sent, each way.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,11 +102,52 @@ __attribute__((noinline)) static void udp_receive(struct side *s)
 		MUST(weir_recvfrom(s->weir, s->fd, data, sizeof(data), 0, NULL, NULL) == BYTES);
 }
 
+__attribute__((noinline)) static void udp_send_segments(struct side *s, const struct side *to)
+{
+	static const uint8_t data[BURST * BYTES];
+
+	MUST(weir_sendto(s->weir, s->fd, data, sizeof(data), 0, (const struct sockaddr *)&to->addr,
+			 sizeof(to->addr)) == sizeof(data));
+	weir_engine_poll(s->weir);
+}
+
+__attribute__((noinline)) static void udp_receive_joined(struct side *s)
+{
+	uint8_t data[BURST * BYTES];
+
+	weir_engine_poll(s->weir);
+	MUST(weir_recvfrom(s->weir, s->fd, data, sizeof(data), 0, NULL, NULL) == sizeof(data));
+}
+
+typedef void (*send_fn)(struct side *s, const struct side *to);
+typedef void (*receive_fn)(struct side *s);
+
+/* Nanoseconds a datagram, sent and received. */
+static void measure(struct side *us, struct side *peer, unsigned int bursts, send_fn send,
+		    receive_fn receive, double ns[2])
+{
+	uint64_t sent_ns = 0, received_ns = 0, at;
+
+	for (unsigned int i = 0; i < bursts; i++) {
+		at = now_ns();
+		send(us, peer);
+		sent_ns += now_ns() - at;
+		MUST(carry(us, peer) == BURST);
+		at = now_ns();
+		receive(peer);
+		received_ns += now_ns() - at;
+	}
+	ns[0] = (double)sent_ns / bursts / BURST;
+	ns[1] = (double)received_ns / bursts / BURST;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int bursts = argc > 1 ? (unsigned int)atoi(argv[1]) : 2000;
-	uint64_t sent_ns = 0, received_ns = 0, at;
+	double single[2], joined[2];
 	struct side us, peer;
+	uint64_t word;
+	int on = 1, segment = BYTES;
 
 	side_open(&us, "198.18.0.1", "198.18.0.1/24");
 	side_open(&peer, "198.18.0.2", "198.18.0.2/24");
@@ -110,18 +155,14 @@ int main(int argc, char **argv)
 			 sizeof(peer.addr)) == 0);
 	while (carry(&us, &peer) + carry(&peer, &us))
 		;
-	MUST(weir_recv(peer.weir, peer.fd, &at, sizeof(at), 0) == 0);
-	for (unsigned int i = 0; i < bursts; i++) {
-		at = now_ns();
-		udp_send_burst(&us, &peer);
-		sent_ns += now_ns() - at;
-		MUST(carry(&us, &peer) == BURST);
-		at = now_ns();
-		udp_receive(&peer);
-		received_ns += now_ns() - at;
-	}
-	printf("{\"udp_rx_ns\": %.1f, \"udp_tx_ns\": %.1f}\n", (double)received_ns / bursts / BURST,
-	       (double)sent_ns / bursts / BURST);
+	MUST(weir_recv(peer.weir, peer.fd, &word, sizeof(word), 0) == 0);
+	measure(&us, &peer, bursts, udp_send_burst, udp_receive, single);
+	MUST(weir_setsockopt(us.weir, us.fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)) == 0);
+	MUST(weir_setsockopt(peer.weir, peer.fd, SOL_UDP, UDP_GRO, &on, sizeof(on)) == 0);
+	measure(&us, &peer, bursts, udp_send_segments, udp_receive_joined, joined);
+	printf("{\"udp_rx_ns\": %.1f, \"udp_tx_ns\": %.1f, \"udp_rx_joined_ns\": %.1f, "
+	       "\"udp_tx_segments_ns\": %.1f}\n",
+	       single[1], single[0], joined[1], joined[0]);
 	weir_engine_close(us.weir);
 	weir_engine_close(peer.weir);
 	return 0;

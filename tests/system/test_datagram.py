@@ -194,6 +194,142 @@ call("recv", s.recv, 10)
 s.close()
 """
 
+SEGMENTS = PRELUDE + """
+SEG, GRO, CORK, MORE = 103, 104, 1, socket.MSG_MORE
+UDP = socket.IPPROTO_UDP
+r = udp()
+r.setsockopt(S, socket.SO_RCVBUF, 1 << 20)
+mark = udp()
+mark.connect(r.getsockname())
+
+def drain(what):
+    # All that came before the mark: lengths, what is beside them, and whether the bytes are right.
+    mark.send(b"mark")
+    got, text = [], b""
+    while True:
+        data, ancillary, flags, name = r.recvmsg(70000, 200)
+        if name == mark.getsockname():
+            break
+        got.append((len(data), show(r, ancillary), hex(flags)))
+        text += data
+    print(what, "came", len(got), got[:2], got[-2:], hash(text) and text == TEXT[:len(text)])
+
+def send(n, seg=None, fmt="=H", flags=0, kind=SEG, s=None):
+    control = [] if seg is None else [(UDP, kind, struct.pack(fmt, seg))]
+    s = s or out
+    call("send %d as %s" % (n, seg), s.sendmsg, [TEXT[:n]], control, flags)
+    drain("  " + str(n))
+
+TEXT = bytes(i * 7 % 251 for i in range(70000))
+out = socket.socket(type=U)
+out.connect(r.getsockname())
+# The option.
+for v in (0, 1, -1, 65535, 65536, 100):
+    call("set %d" % v, out.setsockopt, UDP, SEG, v)
+    print(out.getsockopt(UDP, SEG), out.getsockopt(UDP, SEG, 2).hex())
+call("short", out.setsockopt, UDP, SEG, b"12")
+for n in (0, 1, 99, 100, 101, 250, 6400, 12800, 12801, 13000):
+    send(n)
+send(250, 0)
+send(250, 200)
+out.setsockopt(UDP, SEG, 0)
+# Ancillary data.
+for n, seg in ((250, 0), (250, 200), (10, 1), (128, 1), (129, 1), (65507, 1400), (65508, 1400),
+               (65507, 65535), (65000, 40000), (100, 65535)):
+    send(n, seg)
+send(250, 200, "=I")
+send(250, 200, "=B")
+send(250, 1, "=I", kind=GRO)
+# Several.
+for how in range(6):
+    out.setsockopt(I, 10, how)
+    send(250, 100)
+    send(60000, 30000)
+out.setsockopt(I, 10, 1)
+# Without checksums there is no way.
+out.setsockopt(S, socket.SO_NO_CHECK if hasattr(socket, "SO_NO_CHECK") else 11, 1)
+send(250, 100)
+send(50, 100)
+send(250)
+out.setsockopt(S, 11, 0)
+# Not connected, the destination with it.
+other = udp()
+call("sendto", other.sendmsg, [TEXT[:300]], [(UDP, SEG, struct.pack("=H", 100))], 0, r.getsockname())
+drain("  sendto")
+# In one piece.
+for v in (2, -1, 0, 1):
+    r.setsockopt(UDP, GRO, v)
+    print("gro", r.getsockopt(UDP, GRO))
+for n, seg in ((250, 100), (100, 100), (101, 100), (50, 100), (6400, 100), (12800, 100), (60000, 1400)):
+    send(n, seg)
+send(250)
+out.sendmsg([TEXT[:250]], [(UDP, SEG, struct.pack("=H", 100))])
+settle(r)
+receive("peek", r, socket.MSG_PEEK, 50)
+receive("cut", r, 0, 120)
+r.setsockopt(UDP, GRO, 0)
+send(250, 100)
+# Cork.
+print("cork", out.getsockopt(UDP, CORK))
+out.setsockopt(UDP, CORK, 5)
+print("cork", out.getsockopt(UDP, CORK))
+call("corked", out.send, TEXT[:3])
+drain("  corked")
+call("corked, elsewhere", out.sendto, TEXT[3:6], (LO, 1))
+out.setsockopt(UDP, CORK, 0)
+drain("  uncorked")
+
+def pieces(what, *parts):
+    at = 0
+    for n, flags in parts:
+        call(what, out.send, TEXT[at:at + n], flags)
+        at += n
+        drain("  " + what)
+
+pieces("more", (3, MORE), (0, MORE), (4, 0))
+pieces("nothing", (0, MORE), (0, 0))
+pieces("long", (30000, MORE), (30000, MORE), (5507, 0))
+call("begin", out.send, TEXT[:60000], MORE)
+call("too much", out.send, TEXT[:6000], MORE)
+drain("  gone")
+call("begin", out.send, TEXT[:60000], MORE)
+call("too much", out.send, TEXT[:6000])
+drain("  gone")
+pieces("as new", (1, 0))
+call("segments", out.sendmsg, [TEXT[:250]], [(UDP, SEG, struct.pack("=H", 100))], MORE)
+call("and more", out.send, TEXT[250:310])
+drain("  segments")
+call("begin", out.send, TEXT[:250], MORE)
+call("wrong later", out.sendmsg, [TEXT[250:310]], [(I, SEG, b"12")])
+drain("  as it began")
+call("to", other.sendto, TEXT[:2], MORE, r.getsockname())
+call("to nobody", other.sendto, TEXT[2:4], (LO, 0))
+drain("  to the first")
+call("to", other.sendto, TEXT[:2], MORE, r.getsockname())
+call("out of band", other.sendto, TEXT[2:4], socket.MSG_OOB, r.getsockname())
+call("without address", other.send, TEXT[2:4])
+drain("  to the first")
+call("begin", out.send, TEXT[:2], MORE)
+call("connect", out.connect, r.getsockname())
+call("shutdown", out.shutdown, socket.SHUT_WR)
+call("end", out.send, TEXT[2:4])
+drain("  shut")
+other.sendto(b"lost", MORE, r.getsockname())
+other.close()
+drain("  closed")
+# The rest.
+for o in (100, 101, 102):
+    print(o, out.getsockopt(UDP, o))
+for o in (101, 102):
+    call("set", out.setsockopt, UDP, o, 1)
+    print(o, out.getsockopt(UDP, o))
+call("none", out.setsockopt, UDP, 99, 1)
+call("none", out.getsockopt, UDP, 99)
+tcp = socket.socket()
+call("of TCP", tcp.setsockopt, UDP, SEG, 1)
+call("of TCP", tcp.getsockopt, UDP, SEG)
+"""
+
 
 def on_both(weir, script, *args):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -201,6 +337,10 @@ def on_both(weir, script, *args):
     ours = weir.on_weir(PYTHON, "-c", script, *args).done()
     assert ours.splitlines() == kernel.splitlines()
     return kernel.splitlines()
+
+
+def test_segments_and_corks(weir):
+    assert len(on_both(weir, SEGMENTS)) > 150
 
 
 def test_errors(weir):

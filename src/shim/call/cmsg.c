@@ -222,6 +222,16 @@ static int socket_in(const struct cmsghdr *c)
 	}
 }
 
+static int udp_in(const struct wsock *ws, const struct cmsghdr *c, struct abi_dgram *d)
+{
+	if (ws->protocol != IPPROTO_UDP)
+		return 0;
+	if (c->cmsg_type != UDP_SEGMENT || c->cmsg_len != CMSG_LEN(sizeof(d->segment_bytes)))
+		return -EINVAL;
+	memcpy(&d->segment_bytes, CMSG_DATA(c), sizeof(d->segment_bytes));
+	return 0;
+}
+
 /* Lengths and levels are judged as Linux does it [__sock_cmsg_send, ip_cmsg_send]. */
 int cmsg_in(const struct wsock *ws, const struct msghdr *msg, struct abi_dgram *d)
 {
@@ -240,6 +250,8 @@ int cmsg_in(const struct wsock *ws, const struct msghdr *msg, struct abi_dgram *
 			err = ip_in(ws, c, d);
 		else if (c->cmsg_level == SOL_SOCKET)
 			err = socket_in(c);
+		else if (c->cmsg_level == IPPROTO_UDP)
+			err = udp_in(ws, c, d);
 	}
 	return err;
 }

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #define DGRAM_MAX_BYTES 65507u
+#define SEGMENTS_MAX 128u /* of one send [UDP_MAX_SEGMENTS] */
 
 static size_t iov_total(const struct iovec *iov, size_t n)
 {
@@ -51,52 +52,136 @@ static int autobind(struct wsock *ws)
 static bool must_ask(const struct wsock *ws, const struct abi_dgram *d)
 {
 	const struct abi_sock *shm = ws->shm;
+	uint32_t segment = d->segment_bytes;
+	uint32_t longest = segment && segment < d->len_bytes ? segment : d->len_bytes;
 
-	if (shm->local_port_be == 0 || d->segment_bytes ||
-	    d->len_bytes > atomic_load_explicit(&shm->tx_limit_bytes, memory_order_relaxed))
+	if (shm->local_port_be == 0 ||
+	    longest > atomic_load_explicit(&shm->tx_limit_bytes, memory_order_relaxed))
 		return true;
-	if (d->port_be == 0 && d->ifindex == 0 && ipaddr_is_any(&d->local))
-		return false; /* connected */
+	if (likely(!segment)) {
+		if (d->port_be == 0 && d->ifindex == 0 && ipaddr_is_any(&d->local))
+			return false; /* connected */
+	} else if (d->len_bytes > segment * SEGMENTS_MAX) {
+		return true;
+	}
 	return !known_to(ws, d);
 }
 
-static int send_check(struct wsock *ws, const struct abi_dgram *d)
+static int ask(struct wsock *ws, const struct abi_dgram *d)
 {
 	struct ctl_args args = { .op = ABI_CTL_SEND_CHECK, .in = d, .in_len = sizeof(*d) };
-	int err = autobind(ws);
+	int err = ctl_call(ws, &args);
 
-	if (err || likely(!must_ask(ws, d)))
-		return err;
-	err = ctl_call(ws, &args);
 	if (!err)
 		known_add(ws, d);
 	return err;
 }
 
-/* 0: it is in the ring; -EAGAIN: no room; -EMSGSIZE: it never has. */
-static int put_locked(struct wsock *ws, const struct abi_dgram *d, const struct iovec *iov,
-		      size_t iovcnt)
+static int send_check(struct wsock *ws, const struct abi_dgram *d)
+{
+	int err = autobind(ws);
+
+	return err || likely(!must_ask(ws, d)) ? err : ask(ws, d);
+}
+
+/* A datagram in the send ring that is being put together. */
+struct putting {
+	uint8_t *ring;
+	uint32_t size, tail;
+	uint32_t before; /* payload bytes that are there already */
+	bool begun;	 /* by an earlier call: its header is there too */
+	bool more;	 /* and is not to be sent yet */
+};
+
+/* 0: it has room for total bytes of payload; -EAGAIN: not now; -EMSGSIZE: never. */
+static int put_begin(struct wsock *ws, struct putting *put, uint32_t len, int flags)
 {
 	struct abi_sock *shm = ws->shm;
-	uint32_t size = atomic_load_explicit(&shm->tx_size_bytes, memory_order_acquire);
-	uint8_t *ring = ring_at(atomic_load_explicit(&shm->tx_offset, memory_order_relaxed), size);
-	uint32_t tail = atomic_load_explicit(&shm->tx_tail, memory_order_relaxed) & ~63u;
-	uint32_t space = app_dgram_space(d->len_bytes);
-	uint32_t pos = tail + (uint32_t)sizeof(*d);
+	uint32_t corked = atomic_load_explicit(&shm->tx_corked, memory_order_relaxed);
+	uint32_t opts = atomic_load_explicit(&shm->tx_opts, memory_order_relaxed), space;
 
-	if (!ring)
+	put->size = atomic_load_explicit(&shm->tx_size_bytes, memory_order_acquire);
+	put->ring = ring_at(atomic_load_explicit(&shm->tx_offset, memory_order_relaxed), put->size);
+	put->tail = atomic_load_explicit(&shm->tx_tail, memory_order_relaxed) & ~63u;
+	put->begun = corked != 0;
+	put->before = corked ? corked - 1 : 0;
+	put->more = (flags & MSG_MORE) || (opts & ABI_T_CORK);
+	if (!put->ring)
 		return -ENOBUFS;
-	if (space > size)
+	if (put->before > DGRAM_MAX_BYTES || len > DGRAM_MAX_BYTES - put->before)
 		return -EMSGSIZE;
-	if (app_sock_tx_free(shm) < space)
-		return -EAGAIN;
-	app_ring_write(ring, size, tail, d, sizeof(*d));
-	for (size_t i = 0; i < iovcnt; i++) {
-		app_ring_write(ring, size, pos, iov[i].iov_base, (uint32_t)iov[i].iov_len);
-		pos += (uint32_t)iov[i].iov_len;
+	space = app_dgram_space(put->before + len);
+	if (space > put->size)
+		return -EMSGSIZE;
+	return app_sock_tx_free(shm) < space ? -EAGAIN : 0;
+}
+
+/* What was begun goes on as it began: the header is the first call's. */
+static int put_header(struct wsock *ws, const struct putting *put, const struct abi_dgram *d)
+{
+	struct abi_dgram first;
+
+	if (likely(!put->begun)) {
+		app_ring_write(put->ring, put->size, put->tail, d, sizeof(*d));
+		return 0;
 	}
-	stream_published(ws, tail + space);
+	app_ring_read(&first, put->ring, put->size, put->tail, sizeof(first));
+	first.len_bytes = first.wire_bytes = put->before + d->len_bytes;
+	app_ring_write(put->ring, put->size, put->tail, &first, sizeof(first));
+	if (first.segment_bytes && put->more)
+		return 0;
+	return must_ask(ws, &first) ? ask(ws, &first) : 0;
+}
+
+/* 0: it is in the ring; -EAGAIN: no room. After another error nothing of it is. */
+static int put_locked(struct wsock *ws, const struct abi_dgram *d, const struct msghdr *msg,
+		      int flags)
+{
+	struct abi_sock *shm = ws->shm;
+	struct putting put;
+	int err = put_begin(ws, &put, d->len_bytes, flags);
+	uint32_t pos = put.tail + (uint32_t)sizeof(*d) + put.before;
+
+	if (!err)
+		err = put_header(ws, &put, d);
+	if (unlikely(err)) {
+		if (put.begun && err != -EAGAIN) /* [udp_flush_pending_frames] */
+			atomic_store(&shm->tx_corked, 0);
+		return err;
+	}
+	for (size_t i = 0; i < msg->msg_iovlen; i++) {
+		uint32_t n = (uint32_t)msg->msg_iov[i].iov_len;
+
+		app_ring_write(put.ring, put.size, pos, msg->msg_iov[i].iov_base, n);
+		pos += n;
+	}
+	if (unlikely(put.more)) {
+		atomic_store(&shm->tx_corked, put.before + d->len_bytes + 1);
+		return 0;
+	}
+	if (unlikely(put.begun))
+		atomic_store(&shm->tx_corked, 0);
+	stream_published(ws, put.tail + app_dgram_space(put.before + d->len_bytes));
 	return 0;
+}
+
+/* What waits for more is sent as it is; errors are nobody's [udp_push_pending_frames]. */
+void dgram_uncork(struct wsock *ws)
+{
+	static const struct abi_dgram nothing;
+	static const struct msghdr no_bytes;
+
+	if (shared_lock(&ws->shm->tx_lock))
+		return;
+	if (atomic_load(&ws->shm->tx_corked))
+		(void)put_locked(ws, &nothing, &no_bytes, 0);
+	shared_unlock(&ws->shm->tx_lock);
+}
+
+/* Does this send go on with a datagram that an earlier one began? */
+static bool corked(const struct wsock *ws)
+{
+	return ws->shm && atomic_load_explicit(&ws->shm->tx_corked, memory_order_relaxed);
 }
 
 static int send_errors(struct wsock *ws)
@@ -109,7 +194,21 @@ static int send_errors(struct wsock *ws)
 	err = wsock_take_error(ws);
 	if (err)
 		return -err;
-	return state & ABI_S_TX_SHUT ? -EPIPE : 0;
+	return (state & ABI_S_TX_SHUT) && !corked(ws) ? -EPIPE : 0;
+}
+
+/* To whom, how, and whether that is possible. */
+static int prepare(struct wsock *ws, const struct msghdr *msg, struct abi_dgram *d)
+{
+	int err = to_address(ws, msg, d);
+
+	if (ws->shm)
+		d->segment_bytes =
+			(uint16_t)(atomic_load_explicit(&ws->shm->tx_opts, memory_order_relaxed) &
+				   ABI_T_SEGMENT);
+	if (!err && msg->msg_controllen)
+		err = cmsg_in(ws, msg, d);
+	return err ? err : send_check(ws, d);
 }
 
 ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags)
@@ -117,24 +216,21 @@ ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags)
 	size_t len = iov_total(msg->msg_iov, msg->msg_iovlen);
 	struct abi_dgram d = { .len_bytes = (uint32_t)len, .wire_bytes = (uint32_t)len };
 	int64_t deadline = 0;
-	int err;
+	int err = 0;
 
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
-	if (len > DGRAM_MAX_BYTES)
+	if (len > DGRAM_MAX_BYTES && !(corked(ws) && len <= UINT16_MAX))
 		return -EMSGSIZE;
-	err = to_address(ws, msg, &d);
-	if (!err && msg->msg_controllen)
-		err = cmsg_in(ws, msg, &d);
-	if (!err)
-		err = send_check(ws, &d);
+	if (likely(!corked(ws)))
+		err = prepare(ws, msg, &d);
 	while (!err) {
 		err = send_errors(ws);
 		if (!err)
 			err = shared_lock(&ws->shm->tx_lock);
 		if (err)
 			break;
-		err = put_locked(ws, &d, msg->msg_iov, msg->msg_iovlen);
+		err = put_locked(ws, &d, msg, flags);
 		shared_unlock(&ws->shm->tx_lock);
 		if (err == 0)
 			return (ssize_t)len;

@@ -157,6 +157,8 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 	if (level == IPPROTO_IPV6 && ws->family != AF_INET6)
 		return -ENOPROTOOPT;
 	known_forget(ws);
+	if (level == IPPROTO_UDP)
+		return udpopt_set(ws, name, value, len);
 	err = set_without_asking(ws, level, name, value, len);
 	if (err <= 0)
 		return err;
@@ -282,6 +284,10 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 		return -EOPNOTSUPP;
 	if (o && o->kind == OPT_LOCAL)
 		return give_int(value, len, !!(atomic_load(&ws->opts) & o->bit));
+	if (level == IPPROTO_UDP) {
+		err = udpopt_get(ws, name);
+		return err < 0 ? err : give_int(value, len, err);
+	}
 	if (recvopt_is(level, name))
 		return give_int(value, len, recvopt_get(ws, level, name));
 	if (level == IPPROTO_TCP && ws->type != SOCK_STREAM)

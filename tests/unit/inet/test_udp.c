@@ -551,11 +551,100 @@ static void test_send_as(void **state)
 	host_close(h);
 }
 
+/* The frames of one send in segments: so many, each right by itself. */
+static void assert_segments(struct host *h, uint32_t segment, uint32_t total, bool df)
+{
+	uint32_t at = 0;
+
+	while (host_take(h, ETH_TYPE_IP4)) {
+		uint32_t len = total - at < segment ? total - at : segment;
+
+		assert_int_equal(h->info.data_len, len);
+		assert_int_equal(!!(h->info.frag & IP4_DF), df);
+		for (uint32_t i = 0; i < len; i++)
+			assert_int_equal(h->info.data[i], (uint8_t)((at + i) * 7 % 251));
+		at += len;
+	}
+	assert_int_equal(at, total);
+}
+
+/* UDP_SEGMENT: from two runs that part anywhere, and what is refused. */
+static void test_segments(void **state)
+{
+	static const struct {
+		uint32_t segment, len;
+		int err;
+	} cases[] = {
+		{ 100, 1, 0 },
+		{ 100, 100, 0 },
+		{ 100, 101, 0 },
+		{ 100, 250, 0 },
+		{ 1, 128, 0 },
+		{ 1, 129, -EINVAL },
+		{ 1472, 30000, 0 },
+		{ 1473, 1472, 0 },
+		{ 1473, 1473, -EMSGSIZE },
+		{ 1473, 3000, -EMSGSIZE },
+		{ 65535, 20, 0 },
+		{ 511, 65408, 0 },
+		{ 511, 65409, -EINVAL },
+	};
+	struct host *h = host_open(NULL);
+	struct udp_pcb *pcb = host_udp(h, 0, 5000);
+	struct endpoint peer = endpoint4(PEER, 9);
+	static uint8_t data[65535];
+
+	for (uint32_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 % 251);
+	host_meet(h, PEER, peer_mac);
+	for (unsigned int i = 0; i < 6 * sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned int c = i / 6;
+		uint32_t first = cases[c].len * (i % 6) / 5;
+		struct udp_send send = { .to = &peer,
+					 .segment_bytes = (uint16_t)cases[c].segment,
+					 .run = { data, data + first },
+					 .len = { first, cases[c].len - first } };
+
+		pcb->pmtudisc = (uint8_t)(i % 6);
+		assert_int_equal(udp_send_check(h->w, pcb, &send), cases[c].err);
+		assert_int_equal(udp_send_as(h->w, pcb, &send), cases[c].err);
+		host_run(h);
+		assert_segments(h, cases[c].segment, cases[c].err ? 0 : cases[c].len,
+				i % 6 >= UDP_PMTU_WANT && i % 6 <= UDP_PMTU_PROBE);
+		test_ledger(h->w);
+	}
+	host_close(h);
+}
+
+/* SO_NO_CHECK: a checksum of zero, and nobody's segments. */
+static void test_no_check(void **state)
+{
+	struct host *h = host_open(NULL);
+	struct udp_pcb *pcb = host_udp(h, 0, 5000);
+	struct endpoint peer = endpoint4(PEER, 9);
+	struct udp_send send = { .to = &peer, .segment_bytes = 10, .run = { "x" }, .len = { 1 } };
+
+	host_meet(h, PEER, peer_mac);
+	pcb->no_check = true;
+	assert_int_equal(host_send(h, pcb, PEER, 9, "abc", 3), 0);
+	assert_true(host_take(h, ETH_TYPE_IP4));
+	assert_int_equal(h->frame[FRAME_L4_AT + 6] | h->frame[FRAME_L4_AT + 7], 0);
+	assert_memory_equal(h->info.data, "abc", 3);
+	assert_int_equal(udp_send_as(h->w, pcb, &send), -EINVAL);
+	pcb->no_check = false;
+	assert_int_equal(host_send(h, pcb, PEER, 9, "abc", 3), 0);
+	assert_true(host_take(h, ETH_TYPE_IP4));
+	assert_int_not_equal(h->frame[FRAME_L4_AT + 6] | h->frame[FRAME_L4_AT + 7], 0);
+	host_close(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pmtu_discovery),
 		cmocka_unit_test(test_send_as),
+		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_no_check),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_csum_offload),

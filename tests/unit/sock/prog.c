@@ -212,12 +212,16 @@ void prog_release(struct prog *p, struct psock s)
 	prog_submit(p, ABI_OP_RELEASE, s, 0, 0);
 }
 
-bool prog_sendto(struct prog *p, struct psock s, uint16_t port, const void *data, uint32_t len)
+bool prog_sendto_segments(struct prog *p, struct psock s, uint16_t port, const void *data,
+			  uint32_t len, uint16_t segment)
 {
 	struct abi_sock *abi = prog_sock(p, s);
 	uint32_t tail = atomic_load(&abi->tx_tail), size = abi->tx_size_bytes;
 	uint8_t *ring = (uint8_t *)p->arena + abi->tx_offset;
-	struct abi_dgram d = { .len_bytes = len, .addr = loopback(), .port_be = htons(port) };
+	struct abi_dgram d = { .len_bytes = len,
+			       .addr = loopback(),
+			       .port_be = htons(port),
+			       .segment_bytes = segment };
 
 	if (app_sock_tx_free(abi) < app_dgram_space(len))
 		return false;
@@ -226,6 +230,11 @@ bool prog_sendto(struct prog *p, struct psock s, uint16_t port, const void *data
 	atomic_store(&abi->tx_tail, tail + app_dgram_space(len));
 	kick(p, s);
 	return true;
+}
+
+bool prog_sendto(struct prog *p, struct psock s, uint16_t port, const void *data, uint32_t len)
+{
+	return prog_sendto_segments(p, s, port, data, len, 0);
 }
 
 int prog_recvfrom(struct prog *p, struct psock s, void *data, uint32_t room, struct abi_dgram *d)

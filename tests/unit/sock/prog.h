@@ -48,6 +48,8 @@ uint32_t prog_send(struct prog *p, struct psock s, const void *data, uint32_t le
 uint32_t prog_recv(struct prog *p, struct psock s, void *data, uint32_t room);
 void prog_release(struct prog *p, struct psock s);
 bool prog_sendto(struct prog *p, struct psock s, uint16_t port, const void *data, uint32_t len);
+bool prog_sendto_segments(struct prog *p, struct psock s, uint16_t port, const void *data,
+			  uint32_t len, uint16_t segment);
 /* Length on the wire, or -1: nothing there. */
 int prog_recvfrom(struct prog *p, struct psock s, void *data, uint32_t room, struct abi_dgram *d);
 void prog_watch(struct prog *p, struct psock s, struct abi_channel *ch, uint32_t interest);

@@ -2,6 +2,7 @@
 /* Datagram sockets: records both ways, what does not fit, errors. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include "prog.h"
 
@@ -267,6 +268,96 @@ static void test_send_check(void **state)
 	assert_int_equal(prog_sock(&p, s)->tx_limit_bytes, UINT32_MAX);
 }
 
+/* UDP_GRO: what comes in one turn is joined, as far as it is of one flow and of one length. */
+static void test_gro(void **state)
+{
+	static const uint32_t in[] = { 100, 100, 40, 100, 100, 120, 120, 0, 100 };
+	static const struct {
+		int len;
+		uint16_t segment;
+	} out[] = { { 240, 100 }, { 200, 100 }, { 240, 120 }, { 0, 0 }, { 100, 0 } };
+	static uint8_t data[70000], got[70000];
+	struct abi_dgram d;
+	struct psock s;
+
+	for (uint32_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 13 | 0x80); /* no IP header */
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_UDP, UDP_GRO, 1), 0);
+	for (uint32_t i = 0, at = 0; i < sizeof(in) / sizeof(in[0]); at += in[i++])
+		fake_udp_deliver(w, 53, data + at, in[i]);
+	prog_run(&p);
+	for (uint32_t i = 0, at = 0; i < sizeof(out) / sizeof(out[0]); i++) {
+		assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), out[i].len);
+		assert_int_equal(d.segment_bytes, out[i].segment);
+		assert_memory_equal(got, data + at, (size_t)out[i].len);
+		at += (uint32_t)out[i].len;
+	}
+	/* What the program may have seen stays as it is. */
+	fake_udp_deliver(w, 53, data, 10);
+	prog_run(&p);
+	fake_udp_deliver(w, 53, data, 10);
+	prog_run(&p);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 10);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 10);
+	/* No longer than a datagram, nor of more than 128. */
+	for (int i = 0; i < 60; i++)
+		fake_udp_deliver(w, 53, data, 1200);
+	prog_run(&p);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 54 * 1200);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 6 * 1200);
+	for (int i = 0; i < 130; i++)
+		fake_udp_deliver(w, 53, data, 2);
+	prog_run(&p);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 256);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 4);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_UDP, UDP_GRO, 0), 0);
+	fake_udp_deliver(w, 53, data, 10);
+	fake_udp_deliver(w, 53, data, 10);
+	prog_run(&p);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 10);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), 10);
+	assert_int_equal(prog_recvfrom(&p, s, got, sizeof(got), &d), -1);
+}
+
+/* Joined records are bounded by the ring like any, and every datagram is in the ledger. */
+static void test_gro_full(void **state)
+{
+	static uint8_t block[1400], got[70000];
+	struct abi_dgram d;
+	struct psock s;
+	int total = 0, n;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_setopt(&p, s, SOL_SOCKET, SO_RCVBUF, 1000), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_UDP, UDP_GRO, 1), 0);
+	for (int i = 0; i < 100; i++)
+		fake_udp_deliver(w, 53, block, sizeof(block));
+	prog_run(&p);
+	while ((n = prog_recvfrom(&p, s, got, sizeof(got), &d)) >= 0)
+		total += n;
+	assert_int_equal(total, 1400 * (int)w->ledger.fate[FATE_DELIVERED]);
+	assert_in_range(w->ledger.fate[FATE_DELIVERED], 90, 93);
+	assert_int_equal(test_drops(w, SOCKET_RCVBUFF), 100 - w->ledger.fate[FATE_DELIVERED]);
+}
+
+/* A record in segments is handed down as that. */
+static void test_segments(void **state)
+{
+	struct psock s;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_true(prog_sendto(&p, s, 99, "abcdefg", 7));
+	prog_run(&p);
+	assert_int_equal(fake_udp_last_send.segment_bytes, 0);
+	assert_true(prog_sendto_segments(&p, s, 99, "abcdefg", 7, 3));
+	prog_run(&p);
+	assert_int_equal(fake_udp_last_send.segment_bytes, 3);
+	assert_int_equal(fake_udp_last_len, 7);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -280,6 +371,9 @@ int main(void)
 		T(test_last_words),
 		T(test_errors),
 		T(test_error_queue),
+		T(test_gro),
+		T(test_gro_full),
+		T(test_segments),
 		T(test_send_check),
 	};
 

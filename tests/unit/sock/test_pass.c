@@ -154,9 +154,14 @@ static void test_datagrams_move(void **state)
 	assert_int_equal(prog_bind(&p, s, 53), 0);
 	fake_udp_deliver(w, 53, "one", 3);
 	run();
+	prog_sock(&p, s)->recv_opts = ABI_R_PKTINFO;
+	prog_sock(&p, s)->tx_opts = 1200;
 	transit = pass(&p, s);
 	got = receive(&q, &transit);
 	session_destroy(transit);
+	/* What the program asked for goes along. */
+	assert_int_equal(prog_sock(&q, got)->recv_opts, ABI_R_PKTINFO);
+	assert_int_equal(prog_sock(&q, got)->tx_opts, 1200);
 	fake_udp_deliver(w, 53, "three", 5);
 	run();
 	assert_int_equal(prog_recvfrom(&p, s, buf, sizeof(buf), &d), -1);
