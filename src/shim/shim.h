@@ -79,7 +79,7 @@ struct wsock {
 	uint8_t quiet_listen;
 	uint16_t quiet_port_be;
 	_Atomic uint32_t opts;
-	_Atomic uint32_t file_flags; /* O_NONBLOCK, until shm has it */
+	_Atomic uint32_t file_flags; /* until shm has them */
 	_Atomic uint32_t watched;    /* it is or was in an epoll set */
 	_Atomic int32_t linger_s;    /* SO_LINGER: close() waits so long; 0: not */
 	int64_t rcv_timeout_ns;	     /* 0: none */
@@ -303,6 +303,8 @@ static inline uint32_t shm_index(const struct abi_sock *shm)
 }
 bool wsock_nonblock(const struct wsock *ws);
 void wsock_set_nonblock(struct wsock *ws, bool on);
+/* Of the file flags, those of mask become as they are in `to`. */
+void wsock_change_file_flags(struct wsock *ws, uint32_t mask, uint32_t to);
 uint32_t wsock_file_flags(const struct wsock *ws);
 void wsock_adopt(struct wsock *ws, uint32_t index, uint32_t gen);
 

@@ -69,9 +69,9 @@ int filter_piece(struct sock *s, uint32_t first, uint32_t count, const void *dat
 
 static int filter_detach(struct sock *s)
 {
-	struct sock_filters *f = s->filters;
+	struct sock_filters *f = s->use == SLOT_STREAM ? NULL : s->filters;
 
-	if (f != NULL && f->locked)
+	if (filter_is_locked(s))
 		return -EPERM;
 	if (f == NULL || f->insn == NULL)
 		return -ENOENT;
@@ -80,10 +80,24 @@ static int filter_detach(struct sock *s)
 	return 0;
 }
 
+bool filter_is_locked(const struct sock *s)
+{
+	if (s->use == SLOT_STREAM)
+		return s->filter_locked;
+	return s->filters != NULL && s->filters->locked;
+}
+
 static int filter_lock(struct sock *s, bool on)
 {
-	struct sock_filters *f = filters_of(s);
+	struct sock_filters *f;
 
+	if (s->use == SLOT_STREAM) {
+		if (s->filter_locked && !on)
+			return -EPERM;
+		s->filter_locked = on;
+		return 0;
+	}
+	f = filters_of(s);
 	if (f == NULL)
 		return -ENOBUFS;
 	if (f->locked && !on)
@@ -100,8 +114,6 @@ int filter_option_set(struct sock *s, uint32_t name, const void *data, uint32_t 
 	if (len < sizeof(value))
 		return -EINVAL;
 	memcpy(&value, data, sizeof(value));
-	if (s->use == SLOT_STREAM)
-		return name == SO_DETACH_FILTER ? -ENOENT : -EOPNOTSUPP;
 	return name == SO_DETACH_FILTER ? filter_detach(s) : filter_lock(s, value != 0);
 }
 

@@ -164,7 +164,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		if (ctl->len > sizeof(ctl->data))
 			return -EINVAL;
 		ret = s->use == SLOT_STREAM
-			      ? -EOPNOTSUPP
+			      ? (filter_is_locked(s) ? -EPERM : -EOPNOTSUPP)
 			      : filter_piece(s, ctl->level, ctl->optname, ctl->data, ctl->len);
 		break;
 	case ABI_CTL_SEND:

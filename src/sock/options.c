@@ -113,7 +113,7 @@ static void dgram_apply(struct sock *s, const struct sock_options *o)
 	s->udp->no_check = o->no_check;
 	s->udp->gro = o->gro;
 	s->udp->pmtudisc = (uint8_t)o->mtu_discover;
-	s->udp->mcast_ttl = (uint8_t)(o->mcast_ttl == -1 ? 1 : o->mcast_ttl);
+	s->udp->mcast_ttl = (uint8_t)o->mcast_ttl;
 	s->udp->mcast_loop = o->mcast_loop;
 	s->udp->mcast_all = o->mcast_all;
 	dgram_limit(s);
@@ -192,6 +192,10 @@ static int32_t as_kept(const struct sock *s, uint32_t level, uint32_t name, int3
 		return rcvlowat_of(s, value);
 	if (level == IPPROTO_IP && name == IP_TOS)
 		return value & (s->use == SLOT_STREAM ? 0xfc : 0xff); /* ECN is TCP's */
+	if (level == IPPROTO_IP && name == IP_MULTICAST_TTL && value == -1)
+		return 1;
+	if (level == IPPROTO_TCP && name == TCP_FASTOPEN)
+		return (int32_t)tcp_backlog_limit(s->part->w, (uint32_t)value);
 	return value;
 }
 
@@ -227,12 +231,14 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 	}
 	if (len >= sizeof(value))
 		memcpy(&value, data, sizeof(value));
-	else if (len >= 1 && o->flags & OPT_BYTE)
-		value = *(const uint8_t *)data;
+	else if (o->flags & OPT_BYTE) /* of the IP level: none at all is 0, as in Linux */
+		value = len >= 1 ? *(const uint8_t *)data : 0;
 	else
 		return -EINVAL;
 	if (o->flags & OPT_BOOL)
 		value = value != 0;
+	if (o->flags & OPT_NOT_STREAM && s->use == SLOT_STREAM)
+		return -EINVAL;
 	if (value < o->min || value > o->max || (o->flags & OPT_NOT_0 && value == 0))
 		return -EINVAL;
 	if (level == IPPROTO_IP && name == IP_TOS && s->use == SLOT_STREAM)
@@ -269,5 +275,6 @@ int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32
 		note_unknown(s, level, name);
 		return -ENOPROTOOPT;
 	}
-	return give_int(data, len, *option_int_at(s->opt, o));
+	return level == IPPROTO_IP ? give_ip_int(data, len, *option_int_at(s->opt, o))
+				   : give_int(data, len, *option_int_at(s->opt, o));
 }

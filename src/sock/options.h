@@ -24,11 +24,22 @@ static inline int give_int(void *data, uint32_t *len, int32_t value)
 	return give(data, len, &value, sizeof(value));
 }
 
+/* Of the IP level: where there is no room for an int, what fits a byte is one. */
+static inline int give_ip_int(void *data, uint32_t *len, int32_t value)
+{
+	uint8_t byte = (uint8_t)value;
+
+	if (*len == 0 || *len >= sizeof(value) || value < 0 || value > UINT8_MAX)
+		return give_int(data, len, value);
+	return give(data, len, &byte, 1);
+}
+
 #define OPT_BOOL 1u /* any value but 0 is 1 */
-#define OPT_BYTE 2u /* one byte is enough */
+#define OPT_BYTE 2u /* one byte is enough, and none is 0 */
 #define OPT_RO 4u   /* setsockopt: ENOPROTOOPT */
 #define OPT_STREAM 8u
 #define OPT_NOT_0 16u
+#define OPT_NOT_STREAM 32u /* setsockopt on a stream: EINVAL */
 
 struct int_option {
 	uint16_t level, name;

@@ -16,7 +16,12 @@ static int give_mtu(struct sock *s, void *data, uint32_t *len)
 int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	if (name == IP_TTL)
-		return give_int(data, len, s->opt->ttl == -1 ? 64 : s->opt->ttl);
+		return give_ip_int(data, len, s->opt->ttl == -1 ? 64 : s->opt->ttl);
+	if (name == IP_MULTICAST_TTL && s->use == SLOT_STREAM && s->tcp != NULL &&
+	    tcp_public(s->tcp)->syn_ttl != 0) /* as Linux [tcp_v4_syn_recv_sock: mc_ttl] */
+		return give_ip_int(data, len, tcp_public(s->tcp)->syn_ttl);
+	if (name == IP_HDRINCL && s->use != SLOT_RAW)
+		return give_ip_int(data, len, 0);
 	if (mcast_option_is(IPPROTO_IP, name))
 		return mcast_option_get(s, name, data, len);
 	if (name != IP_MTU)

@@ -5,8 +5,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <linux/sock_diag.h>
 
 #include "sock/options.h"
+#include "sock/packet.h"
 #include "wire/app_ring.h"
 
 /* Linux doubles what is asked for (book-keeping) and gives the double back. */
@@ -106,6 +108,9 @@ int socket_option_set(struct sock *s, uint32_t name, const void *data, uint32_t 
 	case SO_ACCEPTCONN:
 	case SO_COOKIE:
 	case SO_INCOMING_NAPI_ID:
+	case SO_MEMINFO:
+	case SO_PEERNAME:
+	case SO_PEERCRED:
 		return -ENOPROTOOPT;
 	default:
 		return NOT_MINE;
@@ -133,6 +138,38 @@ static int cookie_get(const struct sock *s, void *data, uint32_t *len)
 	return give(data, len, &cookie, sizeof(cookie));
 }
 
+static int32_t rcvbuf_of(const struct sock *s)
+{
+	if (s->use == SLOT_STREAM && s->tcp != NULL && s->rx_want_bytes == 0)
+		return (int32_t)tcp_public(s->tcp)->rcv_space_bytes;
+	return s->opt->rcvbuf;
+}
+
+static int32_t sndbuf_of(const struct sock *s)
+{
+	if (s->use == SLOT_STREAM && !s->tx_locked)
+		return (int32_t)stream_tx_size(s);
+	return s->opt->sndbuf;
+}
+
+/* What lies in its buffers, as bytes of payload (and records' headers): weir has no other. */
+static int meminfo_get(const struct sock *s, void *data, uint32_t *len)
+{
+	uint32_t info[SK_MEMINFO_VARS] = {
+		[SK_MEMINFO_RMEM_ALLOC] = s->state & ABI_S_LISTEN ? 0 : app_sock_rx_used(s->abi),
+		[SK_MEMINFO_RCVBUF] = (uint32_t)rcvbuf_of(s),
+		[SK_MEMINFO_SNDBUF] = (uint32_t)sndbuf_of(s),
+	};
+	uint32_t size = atomic_load_explicit(&s->abi->tx_size_bytes, memory_order_relaxed);
+
+	info[SK_MEMINFO_WMEM_ALLOC] = size - app_sock_tx_free(s->abi);
+	if (s->use == SLOT_STREAM)
+		info[SK_MEMINFO_WMEM_QUEUED] = info[SK_MEMINFO_WMEM_ALLOC];
+	if (s->use == SLOT_DGRAM)
+		info[SK_MEMINFO_DROPS] = s->udp->drops;
+	return give(data, len, info, sizeof(info));
+}
+
 int socket_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	struct linger linger = { .l_onoff = s->opt->linger, .l_linger = s->opt->linger_s };
@@ -155,13 +192,13 @@ int socket_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	case SO_SNDTIMEO:
 		return give(data, len, s->opt->sndtimeo, sizeof(s->opt->sndtimeo));
 	case SO_RCVBUF:
-		if (s->use == SLOT_STREAM && s->tcp != NULL && s->rx_want_bytes == 0)
-			return give_int(data, len, (int32_t)tcp_public(s->tcp)->rcv_space_bytes);
-		return give_int(data, len, s->opt->rcvbuf);
+		return give_int(data, len, rcvbuf_of(s));
 	case SO_SNDBUF:
-		if (s->use == SLOT_STREAM && !s->tx_locked)
-			return give_int(data, len, (int32_t)stream_tx_size(s));
-		return give_int(data, len, s->opt->sndbuf);
+		return give_int(data, len, sndbuf_of(s));
+	case SO_MEMINFO:
+		return meminfo_get(s, data, len);
+	case SO_LOCK_FILTER:
+		return give_int(data, len, filter_is_locked(s));
 	case SO_MAX_PACING_RATE:
 		return pacing_rate_get(s, data, len);
 	case SO_COOKIE:

@@ -67,6 +67,7 @@ void record_runs(const struct sock *s, uint32_t len, const void *run[2], uint32_
 /* ABI_CTL_FILTER: n instructions, the first of them number first of count. */
 int filter_piece(struct sock *s, uint32_t first, uint32_t count, const void *data, uint32_t len);
 int filter_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
+bool filter_is_locked(const struct sock *s); /* SO_LOCK_FILTER */
 int filter_copy(struct sock *s, const struct sock *from);
 void filter_free(struct sock *s);
 /* How many bytes of the packet's data the socket wants, at most what there are; 0: none. */

@@ -147,6 +147,7 @@ struct sock {
 	bool tx_smaller;   /* and is less than the ring's size still */
 	bool tx_lowat;	   /* TCP_NOTSENT_LOWAT holds: tx_sent is published */
 	bool accepted : 1; /* its opt is the listener's: but TCP_DEFER_ACCEPT is not inherited */
+	bool filter_locked : 1; /* stream: SO_LOCK_FILTER; others': filters */
 	/* stream: what bind() asked for, and a connection that ends leaves [SOCK_BIND*_LOCK] */
 	bool bound_addr : 1, bound_port : 1;
 	union {

@@ -46,6 +46,7 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 	s->abi->protocol = l->abi->protocol;
 	options_share(s, l);
 	s->accepted = true;
+	s->filter_locked = l->filter_locked;
 	s->rx_want_bytes = l->rx_want_bytes;
 	s->tx_want_bytes = l->tx_want_bytes;
 	s->tx_locked = l->tx_locked;

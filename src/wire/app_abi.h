@@ -285,7 +285,7 @@ struct abi_sock {
 	_Atomic uint32_t
 		tx_kick; /* set by the program with ABI_OP_TX, cleared by the engine before it
 			  * reads tx_tail: while it is set another ABI_OP_TX is not needed */
-	_Atomic uint32_t file_flags; /* O_NONBLOCK of the open file description, for every dup */
+	_Atomic uint32_t file_flags; /* O_NONBLOCK and the like, for every dup */
 	union {
 		_Atomic uint32_t tx_urg;  /* stream: position behind the last byte that was sent
 					   * with MSG_OOB; written before the tx_tail that covers

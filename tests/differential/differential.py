@@ -70,8 +70,16 @@ def together(programs):
     return cases
 
 
+def same_parameters():
+    """Of this namespace's kernel: where its defaults have changed since, weir's, which are an older
+    kernel's."""
+    with open("/proc/sys/net/ipv4/tcp_rmem", "w", encoding="ascii") as file:
+        file.write("4096 131072 6291456")
+
+
 def run_on_kernel(program, patterns, parts=PARTS):
     with weirtest.Namespace(), tempfile.TemporaryDirectory(prefix="weir-differential-") as folder:
+        same_parameters()
         return together([weirtest.Program(f"part {argv[1]}", argv,
                                           os.path.join(folder, argv[1].replace("/", "-")))
                          for argv in parts_of(program, patterns, parts)])

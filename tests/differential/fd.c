@@ -94,6 +94,10 @@ CASE(fcntl, flags)
 	CALL(fcntl(s, F_GETFL));
 	CALL(fcntl(s, F_SETFL, 0));
 	CALL(fcntl(s, F_GETFL));
+	CALL(fcntl(s, F_SETFL, O_DIRECT));
+	CALL(fcntl(s, F_SETFL, O_NOATIME | O_TRUNC | O_SYNC));
+	CALL(fcntl(s, F_GETFL));
+	CALL(fcntl(s, F_SETFL, 0));
 	CALL(fcntl(s, F_SETFD, FD_CLOEXEC));
 	CALL(fcntl(s, F_GETFD));
 	CALL(fcntl(s, F_GETOWN));

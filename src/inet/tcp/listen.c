@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "inet/tcp/tcp_impl.h"
+#include "wire/ip4.h"
 
 static void flood_notice(struct worker *w, struct timer *t)
 {
@@ -90,6 +91,8 @@ void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener)
 void tcp_child_fill(struct tcp_pcb *child, const struct tcp_pcb *listener,
 		    const struct tcp_seg *seg)
 {
+	const struct ip4_hdr *ip;
+
 	child->pub = listener->pub;
 	child->pub.state = TCP_SYN_RECEIVED;
 	child->pub.local = seg->local;
@@ -97,6 +100,8 @@ void tcp_child_fill(struct tcp_pcb *child, const struct tcp_pcb *listener,
 	child->pub.snd = child->pub.rcv = (struct byte_ring){ .data = NULL };
 	child->pub.user = NULL;
 	child->pub.rx_eof = false;
+	ip = seg->p ? pkt_header(seg->p, seg->p->l3, sizeof(*ip)) : NULL;
+	child->pub.syn_ttl = ip ? ip->ttl : 0;
 	tcp_congestion_inherit(child, listener);
 }
 

@@ -46,13 +46,13 @@ struct tcp_public {
 	/* What the receive buffer may hold: the window's limit. The ring has this size or the next
 	 * larger power of two, or will have it when data comes or there is memory. */
 	uint32_t rcv_space_bytes;
+	uint32_t window_clamp; /* TCP_WINDOW_CLAMP, 0: none */
 	void *user; /* the socket layer's; never changed by TCP, still there in tcp_gone() */
 	/* options, set at any time */
 	uint64_t max_pacing_rate; /* SO_MAX_PACING_RATE, bytes a second; 0: no limit, no pacing */
 	uint32_t linger_s;	  /* where linger */
 	uint32_t user_timeout_ms;
 	uint32_t notsent_lowat;		       /* TCP_NOTSENT_LOWAT, 0: tcp_notsent_lowat */
-	uint32_t window_clamp;		       /* TCP_WINDOW_CLAMP, 0: none */
 	uint16_t keep_idle_s, keep_interval_s; /* 0: tcp_keepalive_time, _intvl */
 	uint16_t max_seg;		       /* TCP_MAXSEG, 0: from the MTU */
 	uint16_t fastopen;    /* TCP_FASTOPEN: a listener's queue of them, 0: none */
@@ -75,6 +75,7 @@ struct tcp_public {
 	uint8_t urg_hole_bytes : 6;
 	uint8_t urg : 2; /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */
 	uint8_t urg_byte;
+	uint8_t syn_ttl;   /* of the packet that made this child of a listener; 0: not known */
 	uint32_t snd_urg;  /* behind the urgent byte to send: tcp_push_urgent() */
 	uint32_t urg_pos;  /* of the newest one that is received */
 	uint32_t urg_hole; /* of those before it that are to be read by nobody, if any */

@@ -161,7 +161,7 @@ void tcp_quickack_set(struct worker *w, struct tcp_pcb *pcb, int value)
 		tcp_ack_now(w, pcb);
 		tcp_leave(w);
 	}
-	if (!(value & 1))
+	if (value == 0 || (waits && !(value & 1)))
 		pcb->flags |= F_PINGPONG;
 }
 

@@ -59,13 +59,13 @@ static int set_timeout(int64_t *timeout_ns, const void *value, socklen_t len)
 	return 0;
 }
 
-/* One byte is enough for the IP level, as in Linux. */
+/* One byte is enough for the IP level, and none at all is 0, as in Linux. */
 static int int_value(int level, const void *value, socklen_t len, int *out)
 {
 	if (len >= sizeof(*out))
 		memcpy(out, value, sizeof(*out));
-	else if (len >= 1 && level == IPPROTO_IP)
-		*out = *(const uint8_t *)value;
+	else if (level == IPPROTO_IP)
+		*out = len >= 1 ? *(const uint8_t *)value : 0;
 	else
 		return -EINVAL;
 	return 0;
@@ -196,6 +196,16 @@ static int give_int(void *value, socklen_t *len, int v)
 	return give(value, len, &v, sizeof(v));
 }
 
+/* Of the IP level: one byte, where there is no room for an int. */
+static int give_known(int level, void *value, socklen_t *len, int v)
+{
+	uint8_t byte = (uint8_t)v;
+
+	if (level == IPPROTO_IP && *len > 0 && *len < sizeof(v))
+		return give(value, len, &byte, 1);
+	return give_int(value, len, v);
+}
+
 static int give_timeout(void *value, socklen_t *len, int64_t ns)
 {
 	struct timeval tv = { ns / 1000000000, ns % 1000000000 / 1000 };
@@ -217,6 +227,23 @@ static int peek_off(const struct wsock *ws)
 	if (!ws->shm || !(atomic_load(&ws->shm->recv_opts) & ABI_R_PEEK_OFF))
 		return -1;
 	return (int)atomic_load(&ws->shm->peek_off);
+}
+
+/* getpeername(), but that an address for which there is no room is an error. */
+static int give_peer_name(struct wsock *ws, void *value, socklen_t *len)
+{
+	struct sockaddr_storage name;
+	socklen_t size = sizeof(name);
+	int err = wsock_getname(ws, true, (struct sockaddr *)(void *)&name, &size);
+
+	if (err)
+		return err;
+	if (*len > size)
+		*len = size;
+	else if (*len < size)
+		return -EINVAL;
+	memcpy(value, &name, *len);
+	return 0;
 }
 
 /* 1: not an option of the shim's. */
@@ -246,6 +273,11 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 		return give_timeout(value, len, ws->rcv_timeout_ns);
 	case SO_SNDTIMEO:
 		return give_timeout(value, len, ws->snd_timeout_ns);
+	case SO_PEERNAME:
+		return give_peer_name(ws, value, len);
+	case SO_PEERCRED: /* nobody's, as of any socket that is not AF_UNIX */
+		return give(value, len, &(struct ucred){ 0, (uid_t)-1, (gid_t)-1 },
+			    sizeof(struct ucred));
 	case SO_PEEK_OFF:
 		if (ws->type != SOCK_DGRAM)
 			return 1;
@@ -289,7 +321,7 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 		return err < 0 ? err : give_int(value, len, err);
 	}
 	if (recvopt_is(level, name))
-		return give_int(value, len, recvopt_get(ws, level, name));
+		return give_known(level, value, len, recvopt_get(ws, level, name));
 	if (level == IPPROTO_TCP && ws->type != SOCK_STREAM)
 		return -EOPNOTSUPP;
 	if (atomic_load(&ws->opts) & WS_QUIET)

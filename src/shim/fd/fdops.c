@@ -147,7 +147,11 @@ int call_fcntl(struct obj *o, int fd, int cmd, unsigned long arg)
 		break;
 	case F_SETFL:
 		if (ws) {
-			wsock_set_nonblock(ws, arg & O_NONBLOCK);
+			if (arg & O_DIRECT)
+				return -EINVAL;
+			/* O_APPEND and O_NOATIME mean nothing here, as in Linux. */
+			wsock_change_file_flags(ws, O_NONBLOCK | O_APPEND | O_NOATIME,
+						(uint32_t)arg);
 			if (arg & O_ASYNC)
 				session_note("fcntl(F_SETFL, O_ASYNC): weir sends no SIGIO");
 			return 0;

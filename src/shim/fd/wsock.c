@@ -143,14 +143,18 @@ bool wsock_nonblock(const struct wsock *ws)
 	return wsock_file_flags(ws) & O_NONBLOCK;
 }
 
-void wsock_set_nonblock(struct wsock *ws, bool on)
+void wsock_change_file_flags(struct wsock *ws, uint32_t mask, uint32_t to)
 {
 	_Atomic uint32_t *flags = ws->shm ? &ws->shm->file_flags : &ws->file_flags;
+	uint32_t old = atomic_load(flags);
 
-	if (on)
-		atomic_fetch_or(flags, O_NONBLOCK);
-	else
-		atomic_fetch_and(flags, ~(uint32_t)O_NONBLOCK);
+	while (!atomic_compare_exchange_weak(flags, &old, (old & ~mask) | (to & mask)))
+		;
+}
+
+void wsock_set_nonblock(struct wsock *ws, bool on)
+{
+	wsock_change_file_flags(ws, O_NONBLOCK, on ? O_NONBLOCK : 0);
 }
 
 void wsock_adopt(struct wsock *ws, uint32_t index, uint32_t gen)

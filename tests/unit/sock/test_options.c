@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -117,6 +118,9 @@ static void test_a_fresh_socket(void **state)
 		{ T, TCP_QUICKACK, 0, GET_ONLY, 1 },
 		{ T, TCP_QUICKACK, 0, 0, 0 },
 		{ T, TCP_QUICKACK, 1, 0, 1 },
+		{ T, TCP_QUICKACK, 2, 0, 1 }, /* nothing waits that could be acknowledged */
+		{ T, TCP_FASTOPEN, 5, 0, 5 },
+		{ T, TCP_FASTOPEN, 70000, 0, 4096 },
 		{ T, TCP_USER_TIMEOUT, -1, EINVAL, 0 },
 		{ T, TCP_USER_TIMEOUT, 1000, 0, 1000 },
 		{ T, TCP_THIN_LINEAR_TIMEOUTS, 2, EINVAL, 0 },
@@ -147,6 +151,12 @@ static void test_a_fresh_socket(void **state)
 		{ IPPROTO_IP, IP_TTL, 0, EINVAL, 64 },
 		{ IPPROTO_IP, IP_TTL, 255, 0, 255 },
 		{ IPPROTO_IP, IP_TTL, -1, 0, 64 },
+		{ IPPROTO_IP, IP_MULTICAST_TTL, 5, EINVAL, 1 },
+		{ IPPROTO_IP, IP_HDRINCL, 0, GET_ONLY, 0 },
+		{ S, SO_LOCK_FILTER, 0, 0, 0 },
+		{ S, SO_LOCK_FILTER, 7, 0, 1 },
+		{ S, SO_LOCK_FILTER, 0, EPERM, 1 },
+		{ S, SO_DETACH_FILTER, 0, EPERM, -ENOPROTOOPT },
 	};
 	int fd = weir_socket(weir, AF_INET, SOCK_STREAM, 0);
 
@@ -241,6 +251,49 @@ static void test_wide_values(void **state)
 	weir_close(weir, fd);
 }
 
+/* Of the IP level: one byte, or none, stands for an int. */
+static void test_short_values(void **state)
+{
+	int fd = weir_socket(weir, AF_INET, SOCK_DGRAM, 0);
+	uint8_t byte = 200, back[4] = { 0, 7, 7, 7 };
+	socklen_t len = 2;
+
+	assert_int_equal(weir_setsockopt(weir, fd, IPPROTO_IP, IP_TTL, &byte, 1), 0);
+	assert_int_equal(weir_getsockopt(weir, fd, IPPROTO_IP, IP_TTL, back, &len), 0);
+	assert_int_equal(len, 1);
+	assert_int_equal(back[0], 200);
+	assert_int_equal(back[1], 7);
+	assert_int_equal(weir_setsockopt(weir, fd, IPPROTO_IP, IP_TOS, &byte, 0), 0);
+	assert_int_equal(get(fd, IPPROTO_IP, IP_TOS), 0);
+	assert_int_equal(set(fd, IPPROTO_IP, IP_MULTICAST_TTL, -1), 0);
+	assert_int_equal(get(fd, IPPROTO_IP, IP_MULTICAST_TTL), 1);
+	weir_close(weir, fd);
+}
+
+/* SO_MEMINFO: what lies in the buffers. */
+static void test_memory(void **state)
+{
+	uint32_t info[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(info);
+	char bytes[3000] = "";
+	int fd[3];
+
+	fd[0] = weir_socket(weir, AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(set(fd[0], S, SO_LOCK_FILTER, 1), 0);
+	connected(82, fd);
+	assert_int_equal(get(fd[2], S, SO_LOCK_FILTER), 1);
+	assert_int_equal(weir_send(weir, fd[1], bytes, sizeof(bytes), 0), sizeof(bytes));
+	weir_engine_advance(weir, 10 * 1000 * 1000);
+	assert_int_equal(weir_getsockopt(weir, fd[2], S, SO_MEMINFO, info, &len), 0);
+	assert_int_equal(len, sizeof(info));
+	assert_int_equal(info[SK_MEMINFO_RMEM_ALLOC], sizeof(bytes));
+	assert_int_equal(info[SK_MEMINFO_WMEM_QUEUED], 0);
+	assert_int_equal(info[SK_MEMINFO_RCVBUF], get(fd[2], S, SO_RCVBUF));
+	assert_int_equal(info[SK_MEMINFO_SNDBUF], get(fd[2], S, SO_SNDBUF));
+	for (unsigned int i = 0; i < 3; i++)
+		weir_close(weir, fd[i]);
+}
+
 /* What was not set follows the parameter. */
 static void test_parameters_are_the_defaults(void **state)
 {
@@ -261,6 +314,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_fresh_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wide_values, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_short_values, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parameters_are_the_defaults, setup, teardown),
 	};
 
