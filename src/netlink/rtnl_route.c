@@ -72,6 +72,9 @@ int rtnl_route_one(const struct rtnl *r, const struct nlmsghdr *msg, uint32_t po
 {
 	const struct rtmsg *asked = nl_fixed(msg, sizeof(*asked));
 	struct ip_flow flow = { .broadcast_ok = true };
+	/* The last attribute, as Linux has it; nmap does not look at the last one, and needs the
+	 * source. */
+	const struct rta_cacheinfo cache = { 0 };
 	const struct route *route;
 	const uint8_t *dst;
 	struct rtmsg *info;
@@ -103,5 +106,6 @@ int rtnl_route_one(const struct rtnl *r, const struct nlmsghdr *msg, uint32_t po
 		nl_put_u32(b, RTA_GATEWAY, ipaddr_ip4(&route->gateway));
 	nl_put_u32(b, RTA_OIF, flow.ifindex);
 	nl_put_u32(b, RTA_PREFSRC, ipaddr_ip4(&flow.src));
+	nl_put(b, RTA_CACHEINFO, &cache, sizeof(cache));
 	return nl_end(b) ? 0 : -EMSGSIZE;
 }

@@ -318,6 +318,8 @@ static void test_route_to(void **state)
 	assert_int_equal(value, host_to_be32(US));
 	memcpy(&value, nl_attr(m, sizeof(struct rtmsg), RTA_OIF, &len), 4);
 	assert_int_equal(value, h->ifindex);
+	assert_non_null(nl_attr(m, sizeof(struct rtmsg), RTA_CACHEINFO, &len));
+	assert_int_equal(len, sizeof(struct rta_cacheinfo));
 	q = request(RTM_GETROUTE, 0, sizeof(struct rtmsg));
 	q.body[0] = AF_INET;
 	add_attr(&q, RTA_DST, &far, sizeof(far));
