@@ -8,6 +8,7 @@ __attribute__((constructor)) static void shim_start(void)
 {
 	real_resolve();
 	session_keep_names();
+	session_keep_stderr();
 	policy_init();
 	exec_keep_names();
 	process_init();

@@ -164,9 +164,9 @@ extern struct session session;
 int session_attach(void);
 /* Where the daemon answers; what fails is tried again, and told, at the first socket. */
 void session_attach_early(void);
-void session_died(void);
-/* Look whether the daemon is still there; a system call. */
-void session_check(void);
+/* Where programs attach: RUNDIR/INSTANCE/app.sock. The length, as snprintf(). */
+#define SESSION_PATH_BYTES 384
+int session_path(char *path, size_t room);
 /* A request and its answer. send_fd: a descriptor to pass, or -1. 0 or -errno (also the answer's).
  */
 int session_request(struct abi_msg *msg, int send_fd);
@@ -191,6 +191,22 @@ static inline bool session_is_dead(void)
 	return unlikely(atomic_load_explicit(&session.dead, memory_order_relaxed));
 }
 
+/* ---- link/dead.c ---- */
+
+/* Words for people, where standard error is what the program began with, or a log. */
+void session_say(const char *text);
+void session_keep_stderr(void); /* at the start */
+/* The daemon is gone; says so, once for the family. */
+void session_died(void);
+/* Look whether the daemon is still there; a system call. */
+void session_check(void);
+/* How long a wait for events has to last, where all it will tell is that the daemon is gone: 0
+ * for the first times. most_ns: the caller's own limit, or -1. */
+int64_t dead_toll_ns(int64_t most_ns);
+/* What a call on a socket of a dead session answers: -ENETDOWN, or -EINTR. One that blocks does so
+ * for a while, if the thread comes again and again. */
+int dead_answer(bool nonblock);
+
 /* ---- link/channel.c: the calling thread's channels ---- */
 
 struct thread_state {
@@ -202,6 +218,7 @@ struct thread_state {
 	uint32_t spin_ns; /* how long it spins before it sleeps, adapted */
 	uint32_t next_worker;
 	uint32_t vain;		/* non-blocking calls in a row that found nothing */
+	int64_t dead_paid_ns;	/* dead.c: till then it was told, at the rate of a toll */
 	int64_t kernel_look_ns; /* when kernel descriptors were last looked at, in poll and select
 				 */
 	struct abi_channel *channel[ABI_MAX_WORKERS];

@@ -383,6 +383,8 @@ struct abi_arena {
 	/* (p) for people: sockets that were made and are not on weir, and --kernel's list */
 	ABI_ALIGNED _Atomic uint32_t off_weir[ABI_OFF_MAX];
 	char kernel_nets[128];
+	/* (p) 1: a process of the family has said that the daemon is gone */
+	_Atomic uint32_t end_told;
 };
 
 /* One page of the daemon's, mapped read-only by every program. */

@@ -384,6 +384,8 @@ ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags)
 			deadline = deadline_after(ws->rcv_timeout_ns);
 		n = sock_wait(ws, ABI_EV_IN, deadline);
 	}
+	if (unlikely(n == -ENETDOWN) && session_is_dead())
+		n = dead_answer(nonblock);
 	if (n == -EAGAIN && nonblock)
 		asked_in_vain();
 	else if (n >= 0)

@@ -268,7 +268,7 @@ static int accept_wait(struct wsock *ws, uint32_t *index, uint32_t *gen)
 
 	for (;;) {
 		if (session_is_dead())
-			return -ENETDOWN;
+			return dead_answer(wsock_nonblock(ws));
 		if (!(atomic_load(&ws->shm->state) & ABI_S_LISTEN))
 			return -EINVAL;
 		err = accept_take(ws->shm, index, gen);

@@ -6,6 +6,8 @@
  */
 #include "shim/shim.h"
 
+#define SAY_AGAIN_NS 1000000000
+
 struct ctl_wait {
 	struct abi_channel *ch;
 	uint32_t seq;
@@ -92,6 +94,18 @@ static unsigned int choose_worker(const struct wsock *ws)
 	return session.workers > 1 ? (t->tid + t->next_worker++) % session.workers : 0;
 }
 
+/* The daemon's log names what was used up; not each time. */
+static int exhausted(int err, const char *what)
+{
+	static int64_t said_ns;
+
+	if (said_ns == 0 || now_ns() - said_ns > SAY_AGAIN_NS) {
+		said_ns = now_ns();
+		session_note(what);
+	}
+	return err;
+}
+
 static int call_locked(struct wsock *ws, struct ctl_args *args)
 {
 	bool create = ws->shm == NULL;
@@ -99,10 +113,13 @@ static int call_locked(struct wsock *ws, struct ctl_args *args)
 	int err;
 
 	if (create && atomic_load(&session.arena->socks_free) == 0)
-		return -ENFILE;
+		return exhausted(-ENFILE, "it has all the sockets that it can have: ENFILE");
 	ch = thread_channel(choose_worker(ws));
 	if (!ch)
-		return session_is_dead() ? -ENETDOWN : -ENOBUFS;
+		return session_is_dead()
+			       ? -ENETDOWN
+			       : exhausted(-ENOBUFS, "it has as many threads that use sockets as "
+						     "it can have, or no descriptors: ENOBUFS");
 	if (args->in_len > ABI_CTL_DATA_BYTES)
 		return -EINVAL;
 	if (args->out_len > ABI_CTL_DATA_BYTES)
@@ -124,6 +141,8 @@ static int call_locked(struct wsock *ws, struct ctl_args *args)
 		memcpy(args->out, ch->ctl.data, len);
 		args->out_len = len;
 	}
+	if (unlikely(ch->ctl.result == -ENOBUFS))
+		exhausted(-ENOBUFS, "its memory for the buffers of sockets is used up: ENOBUFS");
 	return ch->ctl.result <= 0 ? ch->ctl.result : -EPROTO;
 }
 

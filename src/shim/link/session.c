@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The process's session with the daemon: made at the first socket(), one for the whole process.
- * Once the daemon is gone (HUP on the control connection) the session stays dead: every socket of
- * it answers ECONNRESET (streams) or ENETDOWN, and so does socket().
+ * Once the daemon is gone (HUP on the control connection) the session stays dead: dead.c.
  */
 #include "shim/shim.h"
 
@@ -16,6 +15,7 @@
 #define ANSWER_FDS_MAX (2 + ABI_MAX_WORKERS)
 #define SEND_FDS_MAX 2
 #define ANSWER_TIMEOUT_MS 10000
+#define ATTACH_AGAIN_NS 500000000
 
 struct session session = { .fd = -1 };
 
@@ -44,17 +44,9 @@ void session_keep_names(void)
 		snprintf(instance, sizeof(instance), "%s", name);
 }
 
-void session_died(void)
+int session_path(char *path, size_t room)
 {
-	atomic_store(&session.dead, true);
-}
-
-void session_check(void)
-{
-	struct pollfd p = { .fd = session.fd, .events = POLLRDHUP };
-
-	if (session.fd >= 0 && R(poll)(&p, 1, 0) > 0)
-		session_died();
+	return snprintf(path, room, "%s/%s/app.sock", rundir, instance);
 }
 
 static int message_send_fds(int fd, const struct abi_msg *msg, const int *fds, unsigned int n_fds)
@@ -104,6 +96,7 @@ static int message_receive(int fd, struct abi_msg *msg, size_t room, int *fds)
 			    .msg_controllen = sizeof(control.bytes) };
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct cmsghdr *c;
+	unsigned int reset = 0;
 	ssize_t n;
 	int r;
 
@@ -112,9 +105,10 @@ static int message_receive(int fd, struct abi_msg *msg, size_t room, int *fds)
 	while (r < 0 && errno == EINTR);
 	if (r == 0)
 		return -ETIMEDOUT;
+	/* A daemon that refuses says why and closes: first the error is heard, then the words. */
 	do
 		n = R(recvmsg)(fd, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset++)));
 	if (n < (ssize_t)sizeof(*msg) ||
 	    msg->word_count > ((size_t)n - sizeof(*msg)) / sizeof(uint32_t))
 		return -ENETDOWN;
@@ -229,7 +223,7 @@ static int handshake(int fd, struct abi_msg *msg)
 	msg->pid = (uint32_t)getpid();
 	program_name(msg->text, sizeof(msg->text));
 	err = message_send(fd, msg, -1);
-	if (!err)
+	if (!err || err == -EPIPE || err == -ECONNRESET)
 		err = message_receive(fd, msg, sizeof(*msg), fds);
 	if (!err)
 		err = map_answer(msg, fds);
@@ -242,47 +236,85 @@ static int handshake(int fd, struct abi_msg *msg)
 	return 0;
 }
 
+/* What is wrong, and what can be done. error: of connect() or the handshake; said: the daemon's
+ * words, or none. */
+static void say_no_network(const char *path, int error, const char *said)
+{
+	char text[SESSION_PATH_BYTES + 400];
+	const char *why, *what;
+
+	if (said[0]) {
+		why = "refuses this program";
+		what = said;
+	} else if (error == -ENOENT || error == -ECONNREFUSED) {
+		why = "does not run";
+		what = "start it, or name another with weir --instance NAME or --rundir DIR";
+	} else if (error == -EACCES || error == -EPERM) {
+		why = "is out of this user's reach";
+		what = "the folders and the socket have to let the user in; --rundir DIR of weird "
+		       "chooses another place, and its --allow-users lets any user attach";
+	} else if (error == -ETIMEDOUT) {
+		why = "does not answer";
+		what = "is it stopped? weir stat asks it as well";
+	} else {
+		why = "cannot be attached to";
+		what = strerror(-error);
+	}
+	snprintf(text, sizeof(text),
+		 "weir: weird (%s) %s: %s. %s (process %d, user %d) has no network.\n", path, why,
+		 what, program_invocation_short_name, (int)getpid(), (int)geteuid());
+	session_say(text);
+}
+
 static int attach(bool quiet)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct abi_msg msg = { .type = ABI_MSG_HELLO };
-	int fd, n, err;
+	int fd, err;
 
-	n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s/app.sock", rundir, instance);
-	if (n >= (int)sizeof(sun.sun_path))
+	if (session_path(sun.sun_path, sizeof(sun.sun_path)) >= (int)sizeof(sun.sun_path))
 		return -ENAMETOOLONG;
 	fd = R(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	err = R(connect)(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 ? 0 : -errno;
-	if (!err)
+	if (!err) {
 		err = handshake(fd, &msg);
+		msg.text[sizeof(msg.text) - 1] = '\0';
+		/* What came is the daemon's word only if it is an answer. */
+		if (err && msg.error != err)
+			msg.text[0] = '\0';
+	} else {
+		msg.text[0] = '\0';
+	}
 	if (err) {
 		R(close)(fd);
 		if (quiet)
 			return err;
-		dprintf(STDERR_FILENO,
-			"weir: no answer from weird at %s (%s): is it running? "
-			"This program has no network.\n",
-			sun.sun_path, strerror(-err));
+		say_no_network(sun.sun_path, err, msg.text);
 	}
 	return err ? -ENETDOWN : 0;
 }
 
+/* Tried again from time to time, told once: a daemon that is started later is found. */
 int session_attach(void)
 {
-	static bool failed;
+	static int64_t again_ns;
+	static bool told;
 	int err = 0;
 
 	if (likely(atomic_load(&session.attached)))
 		return session_is_dead() ? -ENETDOWN : 0;
 	lock_take(&attach_lock);
-	if (!atomic_load(&session.attached) && !failed)
-		err = attach(false);
-	if (err)
-		failed = true;
+	if (!atomic_load(&session.attached)) {
+		err = now_ns() < again_ns ? -ENETDOWN : attach(told);
+		if (err && now_ns() >= again_ns) {
+			told = true;
+			again_ns = now_ns() + ATTACH_AGAIN_NS;
+		}
+	}
 	lock_drop(&attach_lock);
-	return failed ? -ENETDOWN : 0;
+	return err ? -ENETDOWN : 0;
 }
 
 void session_attach_early(void)

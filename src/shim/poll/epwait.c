@@ -189,6 +189,20 @@ static int wait_long(struct ep_wait *ew, int64_t deadline_ns, const sigset_t *ma
 	return n;
 }
 
+/* Sockets of a dead session are always ready: before they are told again and again it waits for
+ * what is the kernel's. */
+static int dead_wait(struct ep_wait *ew, int64_t timeout_ns, const sigset_t *mask)
+{
+	int64_t wait = dead_toll_ns(timeout_ns);
+	struct timespec ts = { wait / 1000000000, wait % 1000000000 };
+	int n;
+
+	if (wait == 0)
+		return 0;
+	n = kernel_wait(ew->ep->fd, ew->events, ew->max, &ts, mask);
+	return n < 0 ? -errno : epset_kernel_strip(ew->events, n);
+}
+
 int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t timeout_ns,
 	       const sigset_t *mask)
 {
@@ -198,6 +212,9 @@ int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t ti
 	if (max <= 0 || (size_t)max > INT32_MAX / sizeof(*events))
 		return -EINVAL;
 	if (likely(atomic_load_explicit(&ep->sh->has_socks, memory_order_acquire))) {
+		n = session_is_dead() ? dead_wait(&ew, timeout_ns, mask) : 0;
+		if (n)
+			return n;
 		if (gather(&ew, false) || (timeout_ns == 0 && gather(&ew, true)))
 			return ew.n;
 		if (timeout_ns == 0) {

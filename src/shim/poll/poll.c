@@ -134,6 +134,22 @@ static int poll_run(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mas
 	return p->found;
 }
 
+/* Sockets of a dead session are always ready: before they are told again and again it waits for
+ * what is the kernel's. 0 or -EINTR. */
+static int dead_wait(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
+{
+	int64_t wait = dead_toll_ns(timeout_ns);
+	struct timespec ts = { wait / 1000000000, wait % 1000000000 };
+
+	if (wait == 0)
+		return 0;
+	if (R(ppoll)(p->kernel + 2, p->kernel_count, &ts, mask) < 0 && errno == EINTR)
+		return -EINTR;
+	scan_socks(p);
+	scan_kernel(p);
+	return 0;
+}
+
 static int poll_with(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
 {
 	nfds_t k = 2;
@@ -154,6 +170,8 @@ static int poll_with(struct poll_wait *p, int64_t timeout_ns, const sigset_t *ma
 		scan_kernel(p);
 	if (p->found == 0 && timeout_ns == 0)
 		asked_in_vain();
+	if (p->found && session_is_dead() && dead_wait(p, timeout_ns, mask))
+		return -EINTR;
 	if (p->found || timeout_ns == 0)
 		return p->found;
 	return poll_run(p, timeout_ns, mask);

@@ -106,6 +106,13 @@ static void parent(void)
 	lock_drop(&fork_lock);
 }
 
+static void no_room_for_child(void)
+{
+	atomic_store(&session.dead, true);
+	session_say("weir: weird has no room for another process (its log says why): this one, "
+		    "which was just forked, has no network.\n");
+}
+
 static void child(void)
 {
 	locks(false);
@@ -115,8 +122,8 @@ static void child(void)
 	if (atomic_load(&session.attached)) {
 		fdtab_close_private(session.fd);
 		session.fd = child_fd;
-		if (child_fd < 0)
-			session_died();
+		if (child_fd < 0 && !session_is_dead())
+			no_room_for_child();
 		owners_after_fork();
 		channels_after_fork();
 	}

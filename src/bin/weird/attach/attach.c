@@ -231,9 +231,11 @@ static const char *refusal(int fd, struct peer *peer, int *error)
 	if (peer_of(fd, peer))
 		return "weird cannot see who you are";
 	if (!peer_allowed(peer, any_user))
-		return "weird serves its own user and root; see its option --allow-users";
+		return "it serves its own user and root; start it with --allow-users for all "
+		       "users, or as this user";
 	*error = -EAGAIN;
-	return connection_count >= CONNECTIONS_MAX ? "too many programs are attached" : NULL;
+	return connection_count >= CONNECTIONS_MAX ? "4096 programs are attached, no more can be"
+						   : NULL;
 }
 
 static void on_connection(struct control_watch *watch, uint32_t events)

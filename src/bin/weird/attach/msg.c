@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bin/weird/attach/msg.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static bool takes_pairs(uint32_t type)
@@ -10,10 +11,12 @@ static bool takes_pairs(uint32_t type)
 
 static const char *judge_shape(const struct abi_msg *msg, size_t len)
 {
+	/* Another version's header may have another length. */
+	if (len >= offsetof(struct abi_msg, version) + sizeof(msg->version) &&
+	    msg->version != ABI_VERSION)
+		return "it is of another build: use the weir that came with the weird that runs";
 	if (len < sizeof(*msg))
 		return "a message shorter than its header";
-	if (msg->version != ABI_VERSION)
-		return "another version of the protocol: this weird is of another build";
 	if (msg->type == 0 || msg->type >= ABI_MSG_MAX)
 		return "a message of an unknown type";
 	if (msg->word_count > ABI_MSG_WORDS_MAX ||
