@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "dev/wire.h"
@@ -137,8 +138,11 @@ static int add_routes(struct weir *weir, const struct weir_config *config, char 
 
 static int open_session(struct weir *weir, const struct weir_config *config, char *error)
 {
+	const uint32_t group = getegid();
 	struct family_params params = {
 		.net_raw = true,
+		.groups = &group,
+		.group_count = 1,
 		.name = "direct",
 		.arena_bytes = config->memory_bytes,
 		.socks = config->sockets,

@@ -30,6 +30,10 @@ struct icmp_limit {
 	struct icmp_bucket peer[ICMP_LIMIT_PEERS];
 };
 
+/* To ourselves, about a packet of ours (l3 set) that did not get out: it comes by the loopback, as
+ * any other. False: it is none that may be answered, or there is no buffer. Does not take p. */
+bool icmp_send_self(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code);
+
 void icmp_limit_init(struct icmp_limit *limit, uint64_t now_ns);
 
 #endif

@@ -138,14 +138,22 @@ static enum icmp_told error_tell(struct worker *w, const struct icmp_error *i)
 	uint16_t mtu = (uint16_t)(i->mtu_bytes > IP4_MAX_BYTES ? IP4_MAX_BYTES : i->mtu_bytes);
 	const struct net_error *e = &i->e;
 
-	switch (i->proto) {
-	case IP_PROTO_TCP:
-		return tcp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, mtu == 0, mtu);
-	case IP_PROTO_UDP:
-		return udp_icmp_error(w, e) ? ICMP_BELIEVED : ICMP_NOBODY;
-	default:
-		return ICMP_NOBODY;
-	}
+	bool raw = raw_icmp_error(w, e, i->proto);
+	enum icmp_told told = ICMP_NOBODY;
+
+	if (i->proto == IP_PROTO_TCP)
+		told = tcp_icmp_error(w, &e->local, &e->remote, e->l4, e->error, mtu == 0, mtu);
+	else if (i->proto == IP_PROTO_UDP && udp_icmp_error(w, e))
+		told = ICMP_BELIEVED;
+	return told == ICMP_NOBODY && raw ? ICMP_BELIEVED : told;
+}
+
+/* Is there somebody to be told, who would not learn the path's MTU by himself? */
+static bool error_known(struct worker *w, const struct icmp_error *i)
+{
+	if (i->proto == IP_PROTO_TCP)
+		return false;
+	return (i->proto == IP_PROTO_UDP && udp_knows(w, &i->e)) || raw_knows(w, &i->e, i->proto);
 }
 
 static void icmp_error_input(struct worker *w, struct pkt *p)
@@ -168,7 +176,7 @@ static void icmp_error_input(struct worker *w, struct pkt *p)
 	}
 	/* Before anybody is told: who is told may ask for the path's MTU. TCP does it itself,
 	 * where it believes it. */
-	if (i.mtu_bytes && i.proto == IP_PROTO_UDP && udp_knows(w, &i.e))
+	if (i.mtu_bytes && error_known(w, &i))
 		pmtu_report(w, &i.e.local, &i.e.remote, i.mtu_bytes);
 	told = error_tell(w, &i);
 	if (told == ICMP_NOBODY) {
@@ -181,6 +189,17 @@ static void icmp_error_input(struct worker *w, struct pkt *p)
 		return;
 	}
 	pkt_consume(w, p, FATE_ABSORBED);
+}
+
+/* A ping of ours was answered. */
+static void echo_answered(struct worker *w, struct pkt *p)
+{
+	unsigned int reason = ping_input(w, p);
+
+	if (reason == 0 || p->flags & PKT_F_RAW)
+		pkt_consume(w, p, FATE_DELIVERED);
+	else
+		pkt_drop(w, p, reason);
 }
 
 static void icmp_input_one(struct worker *w, struct pkt *p)
@@ -209,10 +228,7 @@ static void icmp_input_one(struct worker *w, struct pkt *p)
 		icmp_error_input(w, p);
 		return;
 	case ICMP_TYPE_ECHO_REPLY:
-		if (p->flags & PKT_F_RAW)
-			pkt_consume(w, p, FATE_DELIVERED);
-		else
-			pkt_drop(w, p, DROP_ICMP_NO_SOCKET);
+		echo_answered(w, p);
 		return;
 	default:
 		break;

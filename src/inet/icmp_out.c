@@ -50,12 +50,22 @@ static bool limit_allows(struct worker *w, uint32_t dst_be, bool frag_needed)
 	return true;
 }
 
+/* Nothing is said about errors. */
+static bool is_icmp_error(const struct pkt *p, const struct ip4_hdr *h)
+{
+	const uint8_t *type;
+
+	if (h->proto != IP_PROTO_ICMP)
+		return false;
+	type = pkt_header(p, (uint16_t)(p->l3 + ip4_hdr_bytes(h)), 1);
+	return !type || icmp_type_is_error(*type);
+}
+
 /* May p be answered with an error at all (RFC 1122 section 3.2.2)? */
 static bool may_answer(struct worker *w, const struct pkt *p, const struct ip4_hdr *h)
 {
 	unsigned int dst_kinds = inet_addr_kinds(w->inet, h->dst_be);
 	unsigned int src_kinds = inet_addr_kinds(w->inet, h->src_be);
-	const uint8_t *type;
 
 	if (p->flags & (PKT_F_BROADCAST | PKT_F_MULTICAST) ||
 	    dst_kinds & (ADDR_BROADCAST | ADDR_MULTICAST) ||
@@ -63,12 +73,7 @@ static bool may_answer(struct worker *w, const struct pkt *p, const struct ip4_h
 		return false;
 	if (!(p->flags & PKT_F_LOOPBACK) && src_kinds & (ADDR_LOCAL | ADDR_LOOPBACK))
 		return false;
-	if (ip4_frag_offset(h) != 0)
-		return false;
-	if (h->proto != IP_PROTO_ICMP)
-		return true;
-	type = pkt_header(p, (uint16_t)(p->l3 + ip4_hdr_bytes(h)), 1);
-	return type && !icmp_type_is_error(*type);
+	return ip4_frag_offset(h) == 0 && !is_icmp_error(p, h);
 }
 
 /* ICMP header and quote of p, to be sent along flow; NULL when out of buffers. */
@@ -124,4 +129,20 @@ void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_
 	if (inet_addr_kinds(w->inet, h->dst_be) & ADDR_LOCAL)
 		flow.src = ipaddr_from_ip4(h->dst_be);
 	(void)ip_output(w, e, &flow);
+}
+
+bool icmp_send_self(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code)
+{
+	const struct ip4_hdr *h = pkt_header(p, p->l3, sizeof(*h));
+	struct ip_flow flow = { .proto = IP_PROTO_ICMP, .tos = 0xc0 };
+	struct pkt *e;
+
+	if (!(inet_addr_kinds(w->inet, h->src_be) & ADDR_LOCAL) || is_icmp_error(p, h))
+		return false;
+	e = error_make(w, p, type, code, 0);
+	if (!e)
+		return false;
+	stage_enter_one(w, STAGE_ICMP_OUTPUT, e);
+	flow.src = flow.dst = ipaddr_from_ip4(h->src_be);
+	return ip_output(w, e, &flow) == 0;
 }

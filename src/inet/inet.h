@@ -87,9 +87,11 @@ struct inet_upcalls {
 	/* To be told at once: it is hard and pcb connected, or pcb wants to hear of all
 	 * (pcb->recverr). */
 	void (*udp_error)(struct worker *w, struct udp_pcb *pcb, const struct net_error *e);
-	/* Raw sockets: copy the packet (l3 is its first byte). False: it was not wanted, or no
-	 * room. The packet is not taken. */
-	bool (*raw_deliver)(struct worker *w, struct raw_pcb *pcb, const struct pkt *p);
+	/* Raw sockets: copy the packet (l3 is its first byte; a ping's: l4). 0, or why not:
+	 * DROP_SOCKET_FILTER, DROP_SOCKET_RCVBUFF. The packet is not taken. */
+	unsigned int (*raw_deliver)(struct worker *w, struct raw_pcb *pcb, const struct pkt *p);
+	/* As udp_error. e->l4 and what is behind it (data_at) is what pcb sent. */
+	void (*raw_error)(struct worker *w, struct raw_pcb *pcb, const struct net_error *e);
 	/* Several workers; these may be NULL, and are where there is one worker. */
 	/* An ARP answer for us, or an announcement to all, came to this worker's queue: hand it to
 	 * inet_neigh_learn() of each other worker, on its own thread. It may be lost: the question

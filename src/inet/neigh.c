@@ -67,8 +67,9 @@ static struct pkt *queue_take(struct worker *w, struct neigh *n)
 	return head;
 }
 
-/* Tell whoever sent p that its next hop does not answer. UDP hears it as from our own host, and as
- * of something that may pass, as in Linux. */
+/* Tell whoever sent p that its next hop does not answer. Who sent it hears it as from our own host,
+ * and as of something that may pass, as in Linux; where raw sockets might want to see the message
+ * itself, it is made, and comes back by the loopback. */
 static void tell_unreachable(struct worker *w, const struct pkt *p)
 {
 	const struct ip4_hdr *h = pkt_header(p, p->l3, sizeof(*h));
@@ -86,12 +87,16 @@ static void tell_unreachable(struct worker *w, const struct pkt *p)
 	}
 	if (!h || !e.l4 || ip4_frag_offset(h) != 0)
 		return;
+	if (w->inet->raws && icmp_send_self(w, p, ICMP_TYPE_UNREACHABLE, ICMP_CODE_HOST))
+		return;
 	e.local = e.offender = ipaddr_from_ip4(h->src_be);
 	e.remote = ipaddr_from_ip4(h->dst_be);
 	if (h->proto == IP_PROTO_TCP)
 		tcp_icmp_error(w, &e.local, &e.remote, e.l4, EHOSTUNREACH, true, 0);
 	else if (h->proto == IP_PROTO_UDP)
 		udp_icmp_error(w, &e);
+	else
+		raw_icmp_error(w, &e, h->proto);
 }
 
 /*

@@ -5,6 +5,9 @@
 
 #include "inet/ip4.h"
 #include "inet/state.h"
+#include "inet/udp.h"
+#include "wire/csum.h"
+#include "wire/icmp.h"
 
 #define RAW_MAX_BYTES 65515u /* behind a header without options */
 
@@ -49,17 +52,129 @@ void raw_input(struct worker *w, struct pkt *p)
 		return;
 	p->flags &= (uint16_t)~PKT_F_RAW;
 	for (struct raw_pcb *pcb = w->inet->raws; pcb; pcb = pcb->next) {
-		if (raw_wants(pcb, p, h) && w->inet->up.raw_deliver(w, pcb, p))
+		if (raw_wants(pcb, p, h) && w->inet->up.raw_deliver(w, pcb, p) == 0)
 			p->flags |= PKT_F_RAW;
 	}
 }
 
-int raw_output(struct worker *w, struct ip_flow *flow, const void *const run[2],
-	       const uint32_t len[2])
-{
-	int err = len[0] + len[1] > RAW_MAX_BYTES ? -EMSGSIZE : ip_flow_route(w, flow);
-	struct pkt *p;
+/* ---- errors ---- */
 
+static bool raw_may_have_sent(const struct raw_pcb *pcb, const struct net_error *e, uint8_t proto)
+{
+	return pcb->proto == proto &&
+	       (ipaddr_is_any(&pcb->local) || ipaddr_equal(&pcb->local, &e->local)) &&
+	       (ipaddr_is_any(&pcb->remote) || ipaddr_equal(&pcb->remote, &e->remote));
+}
+
+bool raw_knows(struct worker *w, const struct net_error *e, uint8_t proto)
+{
+	const struct raw_pcb *pcb = w->inet->raws;
+
+	while (pcb && !raw_may_have_sent(pcb, e, proto))
+		pcb = pcb->next;
+	return pcb || (proto == IP_PROTO_ICMP && ping_of_error(w, e));
+}
+
+/* As of UDP: of what may pass by itself hears who set IP_RECVERR, of the rest who is connected,
+ * too. */
+static void error_tell(struct worker *w, struct raw_pcb *pcb, const struct net_error *e)
+{
+	bool too_large = e->error == EMSGSIZE;
+
+	if (too_large && pcb->pmtudisc == UDP_PMTU_DONT && !pcb->recverr)
+		return;
+	if (pcb->recverr || ((e->hard || too_large) && !ipaddr_is_any(&pcb->remote)))
+		w->inet->up.raw_error(w, pcb, e);
+}
+
+bool raw_icmp_error(struct worker *w, const struct net_error *e, uint8_t proto)
+{
+	struct raw_pcb *ping = proto == IP_PROTO_ICMP ? ping_of_error(w, e) : NULL;
+	bool told = ping != NULL;
+
+	if (ping)
+		error_tell(w, ping, e);
+	for (struct raw_pcb *pcb = w->inet->raws; pcb; pcb = pcb->next) {
+		if (!raw_may_have_sent(pcb, e, proto))
+			continue;
+		error_tell(w, pcb, e);
+		told = true;
+	}
+	return told;
+}
+
+/* ---- sending ---- */
+
+static uint8_t byte_at(const void *const run[2], const uint32_t len[2], uint32_t i)
+{
+	return i < len[0] ? ((const uint8_t *)run[0])[i] : ((const uint8_t *)run[1])[i - len[0]];
+}
+
+static bool is_echo_request(const void *const run[2], const uint32_t len[2])
+{
+	return len[0] + len[1] >= ICMP_HDR_BYTES && byte_at(run, len, 0) == ICMP_TYPE_ECHO &&
+	       byte_at(run, len, 1) == 0;
+}
+
+/* What is not the program's to choose. */
+static void ping_finish(const struct raw_pcb *pcb, struct pkt *p)
+{
+	struct icmp_hdr *icmp = pkt_header(p, p->l4, sizeof(*icmp));
+	uint16_t csum;
+
+	icmp->echo.id_be = pcb->ident_be;
+	icmp->csum_be = 0;
+	csum = csum_finish(pkt_csum(p, p->l4, pkt_len_from(p, p->l4), 0));
+	icmp->csum_be = csum;
+}
+
+/* It may not be fragmented here, and would have to be. */
+static int too_large(struct worker *w, struct raw_pcb *pcb, const struct ip_flow *flow)
+{
+	static const uint8_t none[8];
+	struct net_error e = { .error = EMSGSIZE,
+			       .from = NET_ERROR_LOCAL,
+			       .info = flow->mtu_bytes,
+			       .local = flow->src,
+			       .remote = flow->dst,
+			       .l4 = none };
+
+	if (pcb->recverr)
+		w->inet->up.raw_error(w, pcb, &e);
+	return -EMSGSIZE;
+}
+
+/* The way; and whether routers may fragment what goes it. */
+static int flow_ready(struct worker *w, struct raw_pcb *pcb, struct ip_flow *flow, uint32_t len)
+{
+	const uint8_t how = pcb->pmtudisc;
+	bool fits;
+	int err;
+
+	if (len > RAW_MAX_BYTES)
+		return -EMSGSIZE;
+	flow->own_mtu = how >= UDP_PMTU_PROBE;
+	err = ip_flow_route(w, flow);
+	if (err)
+		return err;
+	fits = len + IP4_HDR_BYTES <= flow->mtu_bytes;
+	flow->df = how == UDP_PMTU_WANT ? fits : how == UDP_PMTU_DO || how == UDP_PMTU_PROBE;
+	if (how == UDP_PMTU_DO || how == UDP_PMTU_PROBE)
+		flow->fragment = false;
+	if (!fits && how >= UDP_PMTU_DO && how <= UDP_PMTU_INTERFACE)
+		return too_large(w, pcb, flow);
+	return 0;
+}
+
+int raw_output(struct worker *w, struct raw_pcb *pcb, struct ip_flow *flow,
+	       const void *const run[2], const uint32_t len[2])
+{
+	struct pkt *p;
+	int err;
+
+	if (pcb->ping && !is_echo_request(run, len))
+		return -EINVAL;
+	err = flow_ready(w, pcb, flow, len[0] + len[1]);
 	if (err)
 		return err;
 	p = pkt_alloc(w);
@@ -72,5 +187,7 @@ int raw_output(struct worker *w, struct ip_flow *flow, const void *const run[2],
 	}
 	p->l4 = p->mbuf.data_off;
 	p->l7 = p->l4;
+	if (pcb->ping)
+		ping_finish(pcb, p);
 	return ip_output(w, p, flow);
 }

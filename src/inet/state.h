@@ -14,6 +14,7 @@
 #include "inet/inet.h"
 #include "inet/neigh.h"
 #include "inet/pmtu.h"
+#include "inet/raw.h"
 #include "inet/route.h"
 #include "inet/udp_table.h"
 
@@ -76,7 +77,8 @@ struct inet {
 	struct icmp_limit icmp_limit;
 	struct mcast_table mcast;
 	struct udp_table udp;
-	struct raw_pcb *raws; /* raw sockets (raw.h) */
+	struct raw_pcb *raws;		     /* raw sockets (raw.h) */
+	struct raw_pcb *pings[PING_BUCKETS]; /* ICMP datagram sockets, by identifier */
 	uint16_t ip_id[INET_IP_IDS];
 	struct ip_flow
 		forward[INET_FORWARD_CACHE]; /* ways out of what we forward, by destination */

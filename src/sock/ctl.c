@@ -68,6 +68,8 @@ static int ctl_shutdown(struct sock *s, uint32_t how)
 		return -EOPNOTSUPP;
 	if (how > SHUT_RDWR)
 		return -EINVAL;
+	if (s->use == SLOT_RAW)
+		return raw_shutdown(s, (int)how);
 	return s->use == SLOT_STREAM ? stream_shutdown(s, (int)how) : dgram_shutdown(s, (int)how);
 }
 
@@ -102,7 +104,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			break;
 		}
 		if (s->use == SLOT_RAW) {
-			ret = raw_bind(s, &at.addr);
+			ret = raw_bind(s, &at);
 			break;
 		}
 		ret = ctl_bind(s, &at);
@@ -116,7 +118,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		if (s->use == SLOT_PACKET)
 			return -EOPNOTSUPP;
 		if (s->use == SLOT_RAW) {
-			ret = raw_connect(s, &at.addr);
+			ret = raw_connect(s, &at);
 			break;
 		}
 		ret = ctl_connect(s, &at, ctl->flags);
@@ -180,7 +182,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		ret = shard_request(s, ch, SHARD_BELOW, &at);
 	/* Packets of all workers are such a socket's. */
 	if (ret == 0 && s->use >= SLOT_RAW && shard_below_wanted(s) &&
-	    ctl->op != ABI_CTL_GETSOCKOPT && ctl->op != ABI_CTL_SEND)
+	    ctl->op != ABI_CTL_GETSOCKOPT && ctl->op != ABI_CTL_SEND && ctl->op != ABI_CTL_ERRQUEUE)
 		ret = shard_request(s, ch, SHARD_BELOW, &at);
 	return ret;
 }

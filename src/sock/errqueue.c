@@ -111,7 +111,8 @@ void errqueue_net_error(struct sock *s, const struct net_error *net)
 	};
 	uint8_t payload[ERRQUEUE_PAYLOAD];
 
-	memcpy(&e.port_be, net->l4 + 2, sizeof(e.port_be));
+	if (s->use != SLOT_RAW) /* which has no ports */
+		memcpy(&e.port_be, net->l4 + 2, sizeof(e.port_be));
 	if (net->p != NULL) {
 		of_icmp(net->p, &e);
 		e.wire_bytes = pkt_len_from(net->p, net->data_at);

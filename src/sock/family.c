@@ -122,6 +122,7 @@ int family_create(const struct family_params *params, struct family **family)
 		return -ENOMEM;
 	strncpy(f->name, params->name != NULL ? params->name : "?", sizeof(f->name) - 1);
 	f->net_raw = params->net_raw;
+	f->group_count = params->group_count;
 	f->arena_fd = -1;
 	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++)
 		f->worker_bell[i] = -1;
@@ -130,7 +131,10 @@ int family_create(const struct family_params *params, struct family **family)
 	f->id = atomic_fetch_add(&families, 1);
 	f->sock_count = params->socks != 0 ? params->socks : SOCKS_DEFAULT;
 	f->sock_count = (f->sock_count + round - 1) / round * round;
-	ret = arena_map(f, params->memfd);
+	f->groups = calloc(f->group_count + 1, sizeof(*f->groups));
+	ret = f->groups != NULL ? arena_map(f, params->memfd) : -ENOMEM;
+	if (ret == 0 && f->group_count != 0)
+		memcpy(f->groups, params->groups, f->group_count * sizeof(*f->groups));
 	if (ret == 0)
 		ret = parts_create(f, params);
 	if (ret != 0) {
@@ -162,6 +166,7 @@ void family_free(struct family *f)
 		arena_heap_free(&f->part[i]->heap);
 		free(f->part[i]);
 	}
+	free(f->groups);
 	if (f->socks != NULL)
 		munmap(f->socks, socks_bytes(f));
 	if (f->base != NULL)

@@ -55,6 +55,7 @@ void sock_upcalls(struct inet_upcalls *upcalls)
 	upcalls->udp_deliver = dgram_deliver;
 	upcalls->udp_error = dgram_error;
 	upcalls->raw_deliver = raw_deliver;
+	upcalls->raw_error = raw_error;
 }
 
 /* ---- weir stat ---- */
@@ -123,10 +124,11 @@ static void info_dgram(struct sock *s, struct sock_info *info)
 
 static void info_raw(struct sock *s, struct sock_info *info)
 {
-	info->proto = "raw";
+	info->proto = s->raw->pcb.ping ? "ping" : "raw";
 	info->state = s->state & ABI_S_CONNECTED ? "ESTAB" : "UNCONN";
 	info_queues(s, &s->rx, &s->tx, info);
 	info->local.addr = s->raw->pcb.local;
+	info->local.port_be = s->raw->pcb.ident_be;
 	info->remote.addr = s->raw->pcb.remote;
 	info->drops = s->raw->drops;
 }

@@ -147,6 +147,8 @@ void options_apply(struct sock *s)
 	}
 	if (s->use == SLOT_DGRAM)
 		dgram_apply(s, o);
+	else if (s->use == SLOT_RAW)
+		raw_apply(s);
 }
 
 /* An option is another: the pcb knows it, and what waited because of it (Nagle, cork, keepalive's
@@ -262,6 +264,8 @@ int option_get(struct sock *s, uint32_t level, uint32_t name, void *data, uint32
 		return -EINVAL;
 	if (level == SOL_PACKET && s->use == SLOT_PACKET)
 		return packet_option_get(s, name, data, len);
+	if (level == SOL_RAW && s->use == SLOT_RAW)
+		return raw_option_get(s, name, data, len);
 	if (level == SOL_SOCKET)
 		ret = socket_option_get(s, name, data, len);
 	else if (level == IPPROTO_TCP && s->use == SLOT_STREAM)

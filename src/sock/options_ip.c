@@ -5,10 +5,11 @@
 #include <linux/tcp.h>
 
 #include "sock/options.h"
+#include "sock/packet.h"
 
 static int give_mtu(struct sock *s, void *data, uint32_t *len)
 {
-	int mtu = udp_mtu(s->part->w, s->udp);
+	int mtu = s->use == SLOT_RAW ? raw_mtu(s) : udp_mtu(s->part->w, s->udp);
 
 	return mtu < 0 ? mtu : give_int(data, len, mtu);
 }
@@ -28,7 +29,7 @@ int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		return NOT_MINE;
 	if (s->tcp == NULL || !(s->state & ABI_S_CONNECTED))
 		return -ENOTCONN;
-	if (s->use == SLOT_DGRAM)
+	if (s->use != SLOT_STREAM)
 		return give_mtu(s, data, len);
 	struct tcp_info info = { 0 };
 

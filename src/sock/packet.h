@@ -37,18 +37,27 @@ struct packet_sock {
 /* A raw socket's own part. */
 struct raw_sock {
 	struct raw_pcb pcb;
+	uint16_t peer_port_be; /* what connect() was given: it means nothing */
+	bool addr_locked;      /* bind() chose the address: it survives a dissolved connection */
 	uint64_t drops;
 };
 
 /* raw.c */
-int raw_open(struct sock *s, int protocol);
+int raw_open(struct sock *s, int protocol, bool ping);
 void raw_close(struct sock *s);
-int raw_bind(struct sock *s, const struct ipaddr *addr);
-int raw_connect(struct sock *s, const struct ipaddr *addr); /* any: undone */
-int raw_flush(struct sock *s);				    /* as packet_flush() */
+void raw_apply(struct sock *s); /* its options to the pcb */
+/* at->port_be: a ping's identifier, 0: any */
+int raw_bind(struct sock *s, const struct endpoint *at);
+void raw_unbind(struct sock *s);			    /* a ping, of its identifier */
+int raw_connect(struct sock *s, const struct endpoint *to); /* any: undone */
+int raw_mtu(struct sock *s); /* of the path of a connected one, or -errno */
+int raw_shutdown(struct sock *s, int how);
+int raw_flush(struct sock *s); /* as packet_flush() */
 int raw_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
-void raw_copy(struct sock *s, const struct sock *from);
-bool raw_deliver(struct worker *w, struct raw_pcb *pcb, const struct pkt *p);
+int raw_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
+int raw_copy(struct sock *s, const struct sock *from);
+unsigned int raw_deliver(struct worker *w, struct raw_pcb *pcb, const struct pkt *p);
+void raw_error(struct worker *w, struct raw_pcb *pcb, const struct net_error *e);
 
 /* record.c */
 int record_open(struct sock *s);

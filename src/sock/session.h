@@ -18,11 +18,13 @@ struct family;
 struct session;
 
 struct family_params {
-	const char *name;     /* the program's, for messages */
-	uint64_t arena_bytes; /* address space; memory comes with use. 0: the default (4 GiB) */
-	uint32_t socks;	      /* table size, 0: the default (65,536) */
-	bool memfd;	      /* daemon placement; else anonymous memory */
-	bool net_raw;	      /* may have raw and packet sockets [CAP_NET_RAW] */
+	const char *name;	/* the program's, for messages */
+	uint64_t arena_bytes;	/* address space; memory comes with use. 0: the default (4 GiB) */
+	uint32_t socks;		/* table size, 0: the default (65,536) */
+	bool memfd;		/* daemon placement; else anonymous memory */
+	bool net_raw;		/* may have raw and packet sockets [CAP_NET_RAW] */
+	const uint32_t *groups; /* of the program's user; copied */
+	unsigned int group_count;
 	struct worker **workers;
 	unsigned int worker_count;
 };

@@ -141,8 +141,9 @@ bool shard_below_wanted(const struct sock *s)
 
 static int below_make(struct sock *first, struct part *part, struct sock **sibling)
 {
-	int type = first->use == SLOT_RAW ? SOCK_RAW : first->packet->type;
-	int protocol = first->use == SLOT_RAW ? first->raw->pcb.proto : 0;
+	bool raw = first->use == SLOT_RAW;
+	int type = !raw ? first->packet->type : first->raw->pcb.ping ? SOCK_DGRAM : SOCK_RAW;
+	int protocol = raw ? first->raw->pcb.proto : 0;
 	int ret = sock_new(part, first->family, type, protocol, sibling);
 
 	if (ret != 0)
@@ -227,6 +228,15 @@ static int chain_make(struct sock *first)
 	return 0;
 }
 
+/* A ping's identifier is another's on another worker. */
+static void chain_unbind(struct sock *first)
+{
+	const struct family *f = first->part->family;
+
+	for (uint32_t i = first->index; i != ABI_SOCK_NONE; i = f->socks[i].shard_next)
+		raw_unbind(&f->socks[i]);
+}
+
 /* A raw or packet socket was made or set, or a datagram socket got a filter: its siblings are as it
  * is. */
 static int below_all(struct sock *first)
@@ -240,11 +250,14 @@ static int below_all(struct sock *first)
 		if (s->use == SLOT_PACKET)
 			packet_copy(s, first);
 		else if (s->use == SLOT_RAW)
-			raw_copy(s, first);
-		ret = filter_copy(s, first);
+			ret = raw_copy(s, first);
+		if (ret == 0)
+			ret = filter_copy(s, first);
 		sock_publish(s);
 		i = s->shard_next;
 	}
+	if (ret == -EADDRINUSE)
+		chain_unbind(first);
 	return ret;
 }
 

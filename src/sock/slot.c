@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "inet/tcp/params.h"
 #include "sock/packet.h"
 
 static struct abi_sock *abi_sock_at(const struct family *f, uint32_t index)
@@ -120,13 +121,39 @@ static int packet_check(const struct family *f, int type)
 /* IPPROTO_RAW, whose packets bring their header along, there is not. */
 static int raw_check(const struct family *f, int family, int protocol)
 {
-	if (family != AF_INET || protocol <= 0 || protocol >= IPPROTO_RAW)
+	if (protocol < 0 || protocol > IPPROTO_RAW)
+		return -EINVAL;
+	if (family != AF_INET || protocol == 0)
 		return -EPROTONOSUPPORT;
-	return f->net_raw ? 0 : -EPERM;
+	if (!f->net_raw)
+		return -EPERM;
+	return protocol == IPPROTO_RAW ? -EPROTONOSUPPORT : 0;
 }
 
-static int type_check(const struct family *f, int family, int type, int protocol)
+/* A ping: who has one of the groups, and who may have anything. */
+static int ping_check(const struct part *part)
 {
+	const int32_t *range = tcp_params(part->w)->ping_group_range;
+	const struct family *f = part->family;
+
+	for (unsigned int i = 0; i < f->group_count; i++) {
+		if (f->groups[i] >= (uint32_t)range[0] && f->groups[i] <= (uint32_t)range[1])
+			return 0;
+	}
+	return -EACCES;
+}
+
+static bool is_ping(int family, int type, int protocol)
+{
+	return family == AF_INET && type == SOCK_DGRAM && protocol == IPPROTO_ICMP;
+}
+
+static int type_check(const struct part *part, int family, int type, int protocol)
+{
+	const struct family *f = part->family;
+
+	if (is_ping(family, type, protocol))
+		return ping_check(part);
 	if (family == AF_PACKET)
 		return packet_check(f, type);
 	if (family != AF_INET && family != AF_INET6)
@@ -140,11 +167,11 @@ static int type_check(const struct family *f, int family, int type, int protocol
 	return 0;
 }
 
-static uint8_t slot_use(int family, int type)
+static uint8_t slot_use(int family, int type, int protocol)
 {
 	if (family == AF_PACKET)
 		return SLOT_PACKET;
-	if (type == SOCK_RAW)
+	if (type == SOCK_RAW || is_ping(family, type, protocol))
 		return SLOT_RAW;
 	return type == SOCK_STREAM ? SLOT_STREAM : SLOT_DGRAM;
 }
@@ -155,7 +182,7 @@ static int slot_open(struct sock *s, int type, int protocol)
 	case SLOT_STREAM:
 		return stream_open(s);
 	case SLOT_RAW:
-		return raw_open(s, protocol);
+		return raw_open(s, protocol, type == SOCK_DGRAM);
 	case SLOT_PACKET:
 		return packet_open(s, type, protocol);
 	default:
@@ -183,13 +210,13 @@ int sock_new(struct part *part, int family, int type, int protocol, struct sock 
 	int ret;
 
 	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-	ret = type_check(part->family, family, type, protocol);
+	ret = type_check(part, family, type, protocol);
 	if (ret != 0)
 		return ret;
 	ret = sock_slot_take(part, &s);
 	if (ret != 0)
 		return ret;
-	s->use = slot_use(family, type);
+	s->use = slot_use(family, type, protocol);
 	s->family = (uint8_t)family;
 	s->abi->family = (uint8_t)family;
 	s->abi->protocol = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;

@@ -103,7 +103,7 @@ struct sock_options {
 	int32_t defer_accept, fastopen, fastopen_connect, fastopen_no_cookie, syncnt, linger2,
 		notsent_lowat, window_clamp, thin_linear, thin_dupack;
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
-		freebind, select_errq, timestamping, no_check, gro;
+		freebind, recv_ipopts, ret_ipopts, select_errq, timestamping, no_check, gro;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo, v6_recv_hoplimit,
 		v6_recv_tclass, v6_mtu_discover, v6_mcast_hops, v6_mcast_loop;
@@ -205,6 +205,8 @@ struct family {
 	_Atomic(const char *) broken;
 	_Atomic uint32_t live_parts;
 	bool net_raw; /* may have raw and packet sockets [CAP_NET_RAW] */
+	unsigned int group_count;
+	uint32_t *groups; /* of whoever began it, the effective one first */
 	unsigned int parts;
 	struct part *part[ABI_MAX_WORKERS];
 	int worker_bell[ABI_MAX_WORKERS]; /* -1 */

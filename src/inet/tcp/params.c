@@ -13,20 +13,25 @@ struct param {
 	size_t offset;
 	unsigned int n; /* numbers; 0: the name of a controller, or all of them */
 	int32_t initial[3], min, max;
+	bool any_order; /* numbers need not rise */
 };
 
 #define AVAILABLE "tcp_available_congestion_control"
 
 static const struct param params_table[] = {
 #define TCP_PARAM(name, initial, min, max, text)                                                   \
-	{ #name, text, offsetof(struct tcp_params, name), 1, { initial, 0, 0 }, min, max },
+	{ #name, text, offsetof(struct tcp_params, name), 1, { initial, 0, 0 }, min, max, false },
 #define TCP_PARAM_2(name, first, last, min, max, text)                                             \
-	{ #name, text, offsetof(struct tcp_params, name), 2, { first, last, 0 }, min, max },
+	{ #name, text, offsetof(struct tcp_params, name), 2, { first, last, 0 }, min, max, false },
+#define TCP_PARAM_PAIR(name, first, last, min, max, text)                                          \
+	{ #name, text, offsetof(struct tcp_params, name), 2, { first, last, 0 }, min, max, true },
 #define TCP_PARAM_3(name, low, initial, high, text)                                                \
-	{ #name, text, offsetof(struct tcp_params, name), 3, { low, initial, high }, 1, INT32_MAX },
+	{ #name,     text, offsetof(struct tcp_params, name), 3, { low, initial, high }, 1,        \
+	  INT32_MAX, false },
 #include "inet/tcp/params.def"
 #undef TCP_PARAM
 #undef TCP_PARAM_2
+#undef TCP_PARAM_PAIR
 #undef TCP_PARAM_3
 	{ "tcp_congestion_control",
 	  "the congestion controller of new sockets",
@@ -34,8 +39,16 @@ static const struct param params_table[] = {
 	  0,
 	  { 0, 0, 0 },
 	  0,
-	  0 },
-	{ AVAILABLE, "the congestion controllers there are (read only)", 0, 0, { 0, 0, 0 }, 0, 0 },
+	  0,
+	  false },
+	{ AVAILABLE,
+	  "the congestion controllers there are (read only)",
+	  0,
+	  0,
+	  { 0, 0, 0 },
+	  0,
+	  0,
+	  false },
 };
 
 #define PARAMS (sizeof(params_table) / sizeof(params_table[0]))
@@ -108,7 +121,7 @@ int tcp_params_set(struct tcp_params *params, const char *name, const char *valu
 	}
 	if (value[strspn(value, " \t")])
 		return -EINVAL;
-	for (unsigned int i = 1; i < p->n; i++)
+	for (unsigned int i = 1; i < p->n && !p->any_order; i++)
 		if (fresh[i - 1] > fresh[i])
 			return -ERANGE;
 	memcpy(numbers(params, p), fresh, p->n * sizeof(int32_t));

@@ -16,10 +16,12 @@
 struct tcp_params {
 #define TCP_PARAM(name, initial, min, max, text) int32_t name;
 #define TCP_PARAM_2(name, first, last, min, max, text) int32_t name[2];
+#define TCP_PARAM_PAIR TCP_PARAM_2
 #define TCP_PARAM_3(name, low, initial, high, text) int32_t name[3];
 #include "inet/tcp/params.def"
 #undef TCP_PARAM
 #undef TCP_PARAM_2
+#undef TCP_PARAM_PAIR
 #undef TCP_PARAM_3
 	char tcp_congestion_control[16]; /* always the name of a controller there is */
 };

@@ -61,7 +61,7 @@ ssize_t msg_send(struct wsock *ws, const struct msghdr *msg, int flags)
 	if (ws->type == SOCK_STREAM)
 		return stream_send(ws, msg->msg_iov, (int)msg->msg_iovlen, flags);
 	return ws->family == AF_PACKET ? packet_send(ws, msg, flags)
-	       : ws->type == SOCK_RAW  ? raw_send(ws, msg, flags)
+	       : wsock_is_raw(ws)      ? raw_send(ws, msg, flags)
 				       : dgram_send(ws, msg, flags);
 }
 
@@ -143,7 +143,7 @@ ssize_t buf_send(struct wsock *ws, const void *buf, size_t len, int flags,
 			      .msg_iovlen = 1 };
 
 	return ws->family == AF_PACKET ? packet_send(ws, &msg, flags)
-	       : ws->type == SOCK_RAW  ? raw_send(ws, &msg, flags)
+	       : wsock_is_raw(ws)      ? raw_send(ws, &msg, flags)
 				       : dgram_send(ws, &msg, flags);
 }
 

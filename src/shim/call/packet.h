@@ -3,6 +3,8 @@
 #ifndef WEIR_SHIM_CALL_PACKET_H
 #define WEIR_SHIM_CALL_PACKET_H
 
+#include <netinet/in.h>
+
 #include "shim/shim.h"
 #include "wire/app_packet.h"
 
@@ -17,7 +19,11 @@ size_t record_iov_bytes(const struct iovec *iov, size_t iovcnt);
 /* SO_ATTACH_FILTER */
 int filter_attach(struct wsock *ws, const void *value, socklen_t len);
 
-/* raw.c */
+/* raw.c: raw sockets, and ICMP datagram sockets, which are like them */
+static inline bool wsock_is_raw(const struct wsock *ws)
+{
+	return ws->type == SOCK_RAW || ws->protocol == IPPROTO_ICMP;
+}
 ssize_t raw_send(struct wsock *ws, const struct msghdr *msg, int flags);
 
 /* packet.c */

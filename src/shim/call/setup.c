@@ -23,6 +23,8 @@ bool call_socket_ours(int domain, int type, int protocol, int *error)
 		return true;
 	if (kind == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))
 		return true;
+	if (kind == SOCK_DGRAM && domain == AF_INET && protocol == IPPROTO_ICMP)
+		return true; /* the engine judges who may */
 	if (kind == SOCK_RAW && domain == AF_INET && protocol >= 0 && protocol <= IPPROTO_RAW)
 		return true; /* the engine judges the protocol, and who may */
 	if (kind == SOCK_RAW)
@@ -55,11 +57,11 @@ int call_socket(int domain, int type, int protocol)
 	ws->family = (uint8_t)domain;
 	ws->type = (uint8_t)(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC));
 	ws->protocol = ws->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
-	if (domain == AF_PACKET || ws->type == SOCK_RAW)
+	if (domain == AF_PACKET || ws->type == SOCK_RAW || protocol == IPPROTO_ICMP)
 		ws->protocol = (uint16_t)protocol;
 	atomic_store(&ws->file_flags, O_RDWR | (type & SOCK_NONBLOCK ? O_NONBLOCK : 0));
 	/* It hears what comes from now on. */
-	err = domain == AF_PACKET || ws->type == SOCK_RAW ? ctl_create(ws) : 0;
+	err = domain == AF_PACKET || wsock_is_raw(ws) ? ctl_create(ws) : 0;
 	fd = err ? err : fdtab_placeholder(ws, type);
 	if (fd < 0)
 		obj_put(&ws->obj);

@@ -290,6 +290,7 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 static bool level_is_there(const struct wsock *ws, int level)
 {
 	return level == SOL_SOCKET || level == IPPROTO_IP || level == ws->protocol ||
+	       (level == SOL_RAW && ws->type == SOCK_RAW) ||
 	       (level == IPPROTO_IPV6 && ws->family == AF_INET6);
 }
 

@@ -505,10 +505,29 @@ void raw_del(struct raw_pcb *pcb)
 {
 }
 
-int raw_output(struct worker *w, struct ip_flow *flow, const void *const run[2],
-	       const uint32_t len[2])
+int raw_output(struct worker *w, struct raw_pcb *pcb, struct ip_flow *flow,
+	       const void *const run[2], const uint32_t len[2])
 {
 	return -ENETUNREACH;
+}
+
+int ping_bind(struct worker *w, struct raw_pcb *pcb, uint16_t ident_be)
+{
+	return -EADDRINUSE;
+}
+
+void ping_unbind(struct raw_pcb *pcb)
+{
+}
+
+int ip_flow_route(struct worker *w, struct ip_flow *flow)
+{
+	return -ENETUNREACH;
+}
+
+bool inet_addr_is_broadcast(struct worker *w, const struct ipaddr *addr)
+{
+	return false;
 }
 
 bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr)

@@ -77,9 +77,15 @@ static int family_begin(struct engine *engine, struct attach *a, const char *nam
 		.workers = engine->worker,
 		.worker_count = engine->worker_count,
 	};
-	int err;
+	uint32_t *groups = NULL;
+	int err = peer_groups(a->watch.fd, &a->peer, &groups);
 
+	if (err < 0)
+		return err;
+	params.groups = groups;
+	params.group_count = (unsigned int)err;
 	err = session_create(&params, a->peer.pid, &a->session);
+	free(groups);
 	for (unsigned int i = 0; i < engine->worker_count && !err; i++) {
 		int fd = engine_bell_make(engine, i);
 
