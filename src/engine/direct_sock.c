@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,8 +274,11 @@ int weir_getsockopt(struct weir *weir, int fd, int level, int name, void *value,
 		return direct_fail(EINVAL);
 	if (ctl.len > ABI_CTL_DATA_BYTES)
 		ctl.len = ABI_CTL_DATA_BYTES;
-	if (call(weir, d, &ctl) != 0)
+	if (call(weir, d, &ctl) != 0) {
+		if (level == IPPROTO_TCP && name == TCP_SAVED_SYN && errno == EINVAL)
+			*len = ctl.len; /* how much room it needs */
 		return -1;
+	}
 	*len = ctl.len;
 	memcpy(value, ctl.data, ctl.len);
 	return 0;

@@ -96,6 +96,9 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	pub->pmtudisc = (uint8_t)o->mtu_discover;
 	pub->fastopen = (uint16_t)tcp_backlog_limit(s->part->w, (uint32_t)o->fastopen);
 	pub->fastopen_no_cookie = o->fastopen_no_cookie;
+	pub->save_syn = (uint8_t)o->save_syn & 3;
+	if (pub->state == TCP_LISTEN)
+		tcp_fastopen_keys_set(s->tcp, o->fastopen_keys, o->fastopen_keys_bytes);
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
 	if (o->congestion[0] != '\0')

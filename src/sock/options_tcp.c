@@ -35,6 +35,31 @@ static int congestion_set(struct sock *s, const void *data, uint32_t len)
 	return ret;
 }
 
+/* Of a socket that may become a listener; two keys: the second is what the first was before. */
+static int fastopen_key_set(struct sock *s, const void *data, uint32_t len)
+{
+	struct sock_options *o;
+
+	if (len != TCP_FASTOPEN_KEY_BYTES && len != 2 * TCP_FASTOPEN_KEY_BYTES)
+		return -EINVAL;
+	o = options_own(s);
+	if (o == NULL)
+		return -ENOBUFS;
+	memcpy(o->fastopen_keys, data, len);
+	o->fastopen_keys_bytes = len;
+	options_apply(s);
+	return 0;
+}
+
+static int saved_syn_get(struct sock *s, void *data, uint32_t *len)
+{
+	if (s->tcp == NULL || s->state & ABI_S_LISTEN) {
+		*len = 0;
+		return 0;
+	}
+	return tcp_saved_syn_take(s->part->w, s->tcp, data, len);
+}
+
 static int congestion_get(struct sock *s, void *data, uint32_t *len)
 {
 	char name[TCP_CONGESTION_NAME_BYTES] = "";
@@ -134,6 +159,8 @@ int tcp_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len
 
 	if (name == TCP_CONGESTION)
 		return congestion_set(s, data, len);
+	if (name == TCP_FASTOPEN_KEY)
+		return fastopen_key_set(s, data, len);
 	if (name == TCP_ULP) /* upper layers, as "tls": none is there */
 		return len < 1 ? -EINVAL : -ENOENT;
 	if (len < sizeof(value))
@@ -242,6 +269,10 @@ int tcp_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	case TCP_ULP:
 		*len = 0;
 		return 0;
+	case TCP_SAVED_SYN:
+		return saved_syn_get(s, data, len);
+	case TCP_FASTOPEN_KEY:
+		return give(data, len, s->opt->fastopen_keys, s->opt->fastopen_keys_bytes);
 	case TCP_REPAIR:
 		return give_int(data, len, 0);
 	case TCP_REPAIR_QUEUE:

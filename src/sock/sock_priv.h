@@ -101,7 +101,7 @@ struct sock_options {
 		incoming_cpu;
 	int32_t nodelay, cork, keep_idle, keep_interval, keep_count, user_timeout, max_seg;
 	int32_t defer_accept, fastopen, fastopen_connect, fastopen_no_cookie, syncnt, linger2,
-		notsent_lowat, window_clamp, thin_linear, thin_dupack;
+		notsent_lowat, window_clamp, thin_linear, thin_dupack, save_syn;
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
 		freebind, recv_ipopts, ret_ipopts, select_errq, timestamping, no_check, gro;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
@@ -110,6 +110,8 @@ struct sock_options {
 	int64_t rcvtimeo[2], sndtimeo[2];
 	uint64_t max_pacing_rate; /* SO_MAX_PACING_RATE, bytes a second; ~0: no limit */
 	char congestion[TCP_CONGESTION_NAME_BYTES]; /* TCP_CONGESTION; "": the default */
+	uint32_t fastopen_keys_bytes;		    /* TCP_FASTOPEN_KEY; 0: none */
+	uint8_t fastopen_keys[2 * TCP_FASTOPEN_KEY_BYTES];
 };
 
 enum slot_use { SLOT_FREE = 0, SLOT_STREAM, SLOT_DGRAM, SLOT_RAW, SLOT_PACKET };

@@ -313,6 +313,7 @@ int stream_listen(struct sock *s, uint32_t backlog)
 	}
 	s->backlog = backlog;
 	s->state |= ABI_S_LISTEN;
+	options_apply(s); /* some are a listener's only */
 	accept_open(s);
 	sock_set_addrs(s);
 	sock_publish_rx_ring(s, &s->rx);

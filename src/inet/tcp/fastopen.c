@@ -82,13 +82,41 @@ void tcp_fo_end(struct worker *w, struct tcp_pcb *pcb)
 
 /* ---- server ---- */
 
-static void cookie_make(const struct worker *w, const struct tcp_seg *seg,
+void tcp_fastopen_keys_set(struct tcp_pcb *listener, const void *keys, uint32_t bytes)
+{
+	struct tcp_listener *l = listener->listen;
+
+	l->fo_keys = (uint8_t)(bytes / TCP_FASTOPEN_KEY_BYTES);
+	memcpy(l->fo_key, keys, l->fo_keys * TCP_FASTOPEN_KEY_BYTES);
+}
+
+static void cookie_make(const uint8_t *secret, const struct tcp_seg *seg,
 			uint8_t cookie[FO_COOKIE_BYTES])
 {
 	const struct ipaddr key[2] = { seg->remote.addr, seg->local.addr };
-	uint64_t hash = secret_hash(w->tcp->fo_key, key, sizeof(key));
+	uint64_t hash = secret_hash(secret, key, sizeof(key));
 
 	memcpy(cookie, &hash, FO_COOKIE_BYTES);
+}
+
+/* Is the segment's cookie ours? `give` becomes the one to give who has none. One by the second key
+ * is good as long as there is that key: the SYN,ACK of an open connection brings no newer one. */
+static bool cookie_judge(struct worker *w, const struct tcp_listener *l, const struct tcp_seg *seg,
+			 uint8_t give[FO_COOKIE_BYTES])
+{
+	bool whole = seg->fo_len == FO_COOKIE_BYTES;
+	uint8_t old[FO_COOKIE_BYTES];
+
+	cookie_make(l->fo_keys ? l->fo_key[0] : w->tcp->fo_key, seg, give);
+	if (whole && memcmp(seg->fo, give, FO_COOKIE_BYTES) == 0)
+		return true;
+	if (!whole || l->fo_keys < 2)
+		return false;
+	cookie_make(l->fo_key[1], seg, old);
+	if (memcmp(seg->fo, old, FO_COOKIE_BYTES) != 0)
+		return false;
+	tcp_mib(w, TCPFastOpenPassiveAltKey);
+	return true;
 }
 
 static uint32_t queue_max(const struct worker *w, const struct tcp_pcb *listener)
@@ -148,7 +176,7 @@ bool tcp_fo_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *chil
 		struct tcp_seg *seg)
 {
 	uint8_t cookie[FO_COOKIE_BYTES];
-	bool good;
+	bool good, known;
 
 	if (likely(!seg->has_fo && seg->len == 0))
 		return false;
@@ -160,9 +188,9 @@ bool tcp_fo_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *chil
 	good = no_cookie_needed(w, listener);
 	if (!good && !seg->has_fo)
 		return false;
-	cookie_make(w, seg, cookie);
+	known = cookie_judge(w, listener->listen, seg, cookie);
 	if (!good && seg->fo_len) {
-		good = seg->fo_len == FO_COOKIE_BYTES && !memcmp(seg->fo, cookie, FO_COOKIE_BYTES);
+		good = known;
 		if (!good)
 			tcp_mib(w, TCPFastOpenPassiveFail);
 	}

@@ -194,6 +194,7 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 		tcp_listen_drop(w, seg, DROP_IP_OUTNOROUTES);
 		return;
 	}
+	tcp_syn_save(w, child, seg);
 	tcp_child_syn(w, child, seg, iss ? iss : tcp_isn(w, &seg->local, &seg->remote));
 	if (tcp_fo_syn(w, listener, child, seg))
 		return;

@@ -132,6 +132,7 @@ void tcp_free(struct worker *w)
 	tcp_slab_free(&s->ranges);
 	tcp_slab_free(&s->ranges_many);
 	tcp_fo_free(w);
+	tcp_saved_syns_free(w);
 	tcp_slab_free(&s->rcvqs);
 	tcp_slab_free(&s->mtu_probes);
 	free(s);
@@ -306,6 +307,7 @@ void tcp_pcb_free(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->flags & F_DEAD)
 		return;
+	tcp_syn_forget(w, pcb);
 	if (pcb->pub.state == TCP_LISTEN)
 		tcp_listen_stop(w, pcb);
 	tcp_pcb_end(w, pcb);

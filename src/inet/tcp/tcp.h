@@ -40,6 +40,7 @@ enum tcp_urg { TCP_URG_NONE, TCP_URG_ANNOUNCED, TCP_URG_HERE };
 
 struct tcp_public {
 	enum tcp_state state;
+	uint32_t saved_syn; /* tcp_saved_syn_take(): what there is; 0: nothing */
 	struct endpoint local, remote;
 	struct byte_ring snd; /* tail moved by the socket: tcp_push() after it */
 	struct byte_ring rcv; /* head moved by the socket: tcp_consumed() after it */
@@ -70,6 +71,7 @@ struct tcp_public {
 	bool rx_eof : 1;	     /* no option: the peer's FIN was reached */
 	bool fastopen_connect : 1;   /* tcp_connect() may wait for data to send in the SYN */
 	bool fastopen_no_cookie : 1; /* TCP_FASTOPEN_NO_COOKIE */
+	uint8_t save_syn : 2;	     /* TCP_SAVE_SYN: 1, or 2: with the link's header */
 	bool syn_waits : 1; /* no option: it does: the SYN goes with the first tcp_push() */
 	/* urgent data: see urgent.c. Positions are the rings'. */
 	uint8_t urg_hole_bytes : 6;
@@ -179,6 +181,16 @@ uint32_t tcp_timestamp(const struct worker *w, const struct tcp_pcb *pcb);
 
 /* Fast Open cookies (RFC 7413) of `from` are good for this worker, too. */
 void tcp_fastopen_share(struct worker *w, const struct worker *from);
+
+/* TCP_SAVED_SYN: the headers of the SYN that made this child of a listener with save_syn, once. 0
+ * and *len (0: there are none); -EINVAL and how many bytes they are: there is no room for them. */
+int tcp_saved_syn_take(struct worker *w, struct tcp_pcb *pcb, void *data, uint32_t *len);
+
+/* TCP_FASTOPEN_KEY: bytes of keys (none, one or two of TCP_FASTOPEN_KEY_BYTES) by which a listener
+ * makes the cookies it gives (the first) and knows those that come back (both). None: the worker's.
+ */
+#define TCP_FASTOPEN_KEY_BYTES 16u
+void tcp_fastopen_keys_set(struct tcp_pcb *listener, const void *keys, uint32_t bytes);
 
 /* The parameters of this worker's TCP: see params.h. */
 const struct tcp_params *tcp_params(const struct worker *w);

@@ -43,7 +43,8 @@ struct tcp_stack {
 	uint16_t explicit_n[65536]; /* pcbs that tcp_bind() put on each port */
 	/* memory */
 	struct tcp_slab pcbs, tws, ranges, ranges_many, rcvqs, sent, mtu_probes;
-	struct timer spare_timer; /* makes more blocks for sent.c and ranges.c */
+	struct timer spare_timer;	   /* makes more blocks for sent.c and ranges.c */
+	struct tcp_saved_syns *saved_syns; /* saved_syn.c; NULL: nobody asked yet */
 	/* Fast Open (fastopen.c) */
 	struct tcp_slab fos;
 	struct tcp_fo_peer *fo_peer;
@@ -157,6 +158,11 @@ void tcp_half_open_remove(struct tcp_pcb *child);
 void tcp_syn_ack_timer(struct worker *w, struct tcp_pcb *pcb); /* SYN_RECEIVED: rtx_ns is over */
 /* The last ACK of a handshake, which was found good. Takes the packet. */
 void tcp_last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg);
+
+/* saved_syn.c */
+void tcp_syn_save(struct worker *w, struct tcp_pcb *child, const struct tcp_seg *seg);
+void tcp_syn_forget(struct worker *w, struct tcp_pcb *pcb);
+void tcp_saved_syns_free(struct worker *w);
 
 /* fastopen.c */
 int tcp_fo_init(struct worker *w); /* 0, -ENOMEM */

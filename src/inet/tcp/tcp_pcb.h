@@ -367,6 +367,8 @@ struct tcp_listener {
 	struct tcp_pcb *fo_open;   /* children in use whose SYN,ACK is not acknowledged yet */
 	uint32_t fo_n, fo_reset_n; /* of them; of those that a RST ended in the last minute */
 	uint64_t fo_reset_ns;
+	uint8_t fo_keys; /* TCP_FASTOPEN_KEY: how many; 0: the worker's */
+	uint8_t fo_key[2][TCP_FASTOPEN_KEY_BYTES];
 	struct timer notice; /* tells people, once, that a flood has begun */
 	uint16_t port_be;
 	bool flood_told;

@@ -339,7 +339,7 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 	if (!err && level == IPPROTO_TCP && name == TCP_INFO && args.out_len &&
 	    *(uint8_t *)value == TCP_TIME_WAIT)
 		*(uint8_t *)value = TCP_CLOSE;
-	if (!err)
+	if (!err || (err == -EINVAL && level == IPPROTO_TCP && name == TCP_SAVED_SYN))
 		*len = args.out_len;
 	if (err == -EOPNOTSUPP)
 		session_notef("getsockopt(level %d, option %d): weir has no such option", level,

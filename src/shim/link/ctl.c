@@ -143,6 +143,9 @@ static int call_locked(struct wsock *ws, struct ctl_args *args)
 	}
 	if (unlikely(ch->ctl.result == -ENOBUFS))
 		exhausted(-ENOBUFS, "its memory for the buffers of sockets is used up: ENOBUFS");
+	/* How much room there should have been. */
+	if (args->out && ch->ctl.result == -EINVAL)
+		args->out_len = ch->ctl.len;
 	return ch->ctl.result <= 0 ? ch->ctl.result : -EPROTO;
 }
 

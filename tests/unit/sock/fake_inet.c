@@ -281,6 +281,16 @@ uint32_t tcp_timestamp(const struct worker *w, const struct tcp_pcb *pcb)
 	return 1;
 }
 
+int tcp_saved_syn_take(struct worker *w, struct tcp_pcb *pcb, void *data, uint32_t *len)
+{
+	*len = 0;
+	return 0;
+}
+
+void tcp_fastopen_keys_set(struct tcp_pcb *listener, const void *keys, uint32_t bytes)
+{
+}
+
 const struct tcp_params *tcp_params(const struct worker *w)
 {
 	static const struct tcp_params params = {
