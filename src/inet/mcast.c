@@ -344,8 +344,11 @@ int mcast_filter_set(struct worker *w, struct mcast_member **list, const struct 
 		return -ENODEV;
 	if (count > MCAST_SOURCES_MAX)
 		return -ENOBUFS;
-	if (!exclude && count == 0)
-		return mcast_leave(w, list, r);
+	if (!exclude && count == 0) { /* whichever way it was joined */
+		struct mcast_request leave = { .group_be = r->group_be, .ifindex = netif->ifindex };
+
+		return mcast_leave(w, list, &leave);
+	}
 	m = member_find(*list, netif, r->group_be);
 	if (!m)
 		return -EINVAL;
@@ -354,6 +357,20 @@ int mcast_filter_set(struct worker *w, struct mcast_member **list, const struct 
 	memcpy(m->source_be, source_be, count * sizeof(*source_be));
 	group_changed(w, m->group);
 	return 0;
+}
+
+int mcast_filter_get(struct worker *w, struct mcast_member *list, const struct mcast_request *r,
+		     const struct mcast_member **member)
+{
+	const struct netif *netif;
+
+	if (!ip4_is_multicast(r->group_be))
+		return -EINVAL;
+	netif = mcast_netif(w, r);
+	if (!netif)
+		return -ENODEV;
+	*member = member_find(list, netif, r->group_be);
+	return *member ? 0 : -EADDRNOTAVAIL;
 }
 
 int mcast_copy(struct worker *w, struct mcast_member **to, const struct mcast_member *from)

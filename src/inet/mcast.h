@@ -94,6 +94,10 @@ int mcast_source(struct worker *w, struct mcast_member **list, const struct mcas
 int mcast_filter_set(struct worker *w, struct mcast_member **list, const struct mcast_request *r,
 		     bool exclude, const uint32_t *source_be, unsigned int count);
 
+/* The member that a request is about, as it is. */
+int mcast_filter_get(struct worker *w, struct mcast_member *list, const struct mcast_request *r,
+		     const struct mcast_member **member);
+
 /* The same memberships for another socket of this or another worker: a shard. 0 or -errno. */
 int mcast_copy(struct worker *w, struct mcast_member **to, const struct mcast_member *from);
 

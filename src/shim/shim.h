@@ -423,6 +423,9 @@ int recvopt_peek_off(struct wsock *ws, int value);
 /* udpopt.c: the level IPPROTO_UDP. get: the value, or -errno */
 int udpopt_set(struct wsock *ws, int name, const void *data, socklen_t len);
 int udpopt_get(const struct wsock *ws, int name);
+/* mcastopt.c: MCAST_MSFILTER; IP_MSFILTER and it */
+int mcastopt_set_filter(struct wsock *ws, const void *value, socklen_t len);
+int mcastopt_get_filter(struct wsock *ws, int name, void *value, socklen_t *len);
 int call_setsockopt(struct wsock *ws, int level, int name, const void *value, socklen_t len);
 int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_t *len);
 int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg);

@@ -151,6 +151,27 @@ static int msfilter(struct sock *s, const void *data, uint32_t len)
 				list, head.imsf_numsrc);
 }
 
+/* MCAST_MSFILTER, as the shim has brought it. */
+static int group_filter(struct sock *s, const void *data, uint32_t len)
+{
+	struct abi_mcast_filter head;
+	uint32_t list[MCAST_SOURCES_MAX];
+	struct mcast_request r;
+
+	if (len < sizeof(head))
+		return -EINVAL;
+	memcpy(&head, data, sizeof(head));
+	if (head.count > MCAST_SOURCES_MAX)
+		return -ENOBUFS;
+	if (len < sizeof(head) + head.count * sizeof(list[0]) ||
+	    (head.mode != MCAST_INCLUDE && head.mode != MCAST_EXCLUDE))
+		return -EINVAL;
+	memcpy(list, (const uint8_t *)data + sizeof(head), head.count * sizeof(list[0]));
+	r = (struct mcast_request){ .group_be = head.group_be, .ifindex = head.ifindex };
+	return mcast_filter_set(s->part->w, &s->udp->mcast, &r, head.mode == MCAST_EXCLUDE, list,
+				head.count);
+}
+
 /* An address, or an interface with the source to use; neither: as the route says. */
 static int multicast_if(struct sock *s, const void *data, uint32_t len)
 {
@@ -175,10 +196,27 @@ static int multicast_if(struct sock *s, const void *data, uint32_t len)
 	return 0;
 }
 
+/* A stream is in no group, so most make no sense there. (Linux lets it join by some of the names,
+ * and it hears nothing.) */
+static int not_dgram(uint32_t name)
+{
+	switch (name) {
+	case IP_ADD_MEMBERSHIP:
+	case IP_DROP_MEMBERSHIP:
+	case IP_ADD_SOURCE_MEMBERSHIP:
+	case MCAST_JOIN_GROUP:
+	case MCAST_LEAVE_GROUP:
+	case MCAST_JOIN_SOURCE_GROUP:
+		return -EPROTO;
+	default:
+		return -EINVAL;
+	}
+}
+
 int mcast_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len)
 {
 	if (s->use != SLOT_DGRAM)
-		return name == IP_MULTICAST_IF ? -ENOPROTOOPT : -EPROTO; /* as Linux's TCP */
+		return not_dgram(name);
 	switch (name) {
 	case IP_MULTICAST_IF:
 		return multicast_if(s, data, len);
@@ -200,17 +238,85 @@ int mcast_option_set(struct sock *s, uint32_t name, const void *data, uint32_t l
 	case MCAST_JOIN_SOURCE_GROUP:
 	case MCAST_LEAVE_SOURCE_GROUP:
 		return group_source(s, name, data, len);
+	case MCAST_MSFILTER:
+		return group_filter(s, data, len);
 	default:
 		return NOT_MINE;
 	}
+}
+
+/* How many sources of the member there is room for behind `head` bytes of an answer of *len. */
+static uint32_t give_sources(const struct mcast_member *m, uint8_t *data, uint32_t head,
+			     uint32_t *len, uint32_t wanted)
+{
+	uint32_t n = (*len - head) / (uint32_t)sizeof(m->source_be[0]);
+
+	n = n < m->count ? n : m->count;
+	n = n < wanted ? n : wanted;
+	memcpy(data + head, m->source_be, n * sizeof(m->source_be[0]));
+	*len = head + n * (uint32_t)sizeof(m->source_be[0]);
+	return n;
+}
+
+static int msfilter_get(const struct sock *s, void *data, uint32_t *len)
+{
+	const struct mcast_member *m = NULL;
+	struct ip_msfilter head;
+	struct mcast_request r;
+	int ret;
+
+	if (*len < MSFILTER_HEAD_BYTES)
+		return -EINVAL;
+	memcpy(&head, data, MSFILTER_HEAD_BYTES);
+	r = (struct mcast_request){ .group_be = head.imsf_multiaddr.s_addr,
+				    .address_be = head.imsf_interface.s_addr };
+	ret = mcast_filter_get(s->part->w, s->udp->mcast, &r, &m);
+	if (ret != 0)
+		return ret;
+	give_sources(m, data, MSFILTER_HEAD_BYTES, len, head.imsf_numsrc);
+	head.imsf_fmode = m->exclude ? MCAST_EXCLUDE : MCAST_INCLUDE;
+	head.imsf_numsrc = m->count;
+	memcpy(data, &head, MSFILTER_HEAD_BYTES);
+	return 0;
+}
+
+static int group_filter_get(const struct sock *s, void *data, uint32_t *len)
+{
+	const struct mcast_member *m = NULL;
+	struct abi_mcast_filter head;
+	struct mcast_request r;
+	int ret;
+
+	if (*len < sizeof(head))
+		return -EINVAL;
+	memcpy(&head, data, sizeof(head));
+	r = (struct mcast_request){ .group_be = head.group_be, .ifindex = head.ifindex };
+	/* Here a number that no interface has is a group that the socket is not in. */
+	ret = mcast_filter_get(s->part->w, s->udp->mcast, &r, &m);
+	if (ret != 0)
+		return ret == -ENODEV ? -EADDRNOTAVAIL : ret;
+	give_sources(m, data, sizeof(head), len, head.count);
+	head.mode = m->exclude ? MCAST_EXCLUDE : MCAST_INCLUDE;
+	head.count = m->count;
+	memcpy(data, &head, sizeof(head));
+	return 0;
 }
 
 int mcast_option_get(const struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	uint32_t addr_be;
 
-	if (name != IP_MULTICAST_IF || s->use != SLOT_DGRAM)
+	if (s->use != SLOT_DGRAM)
+		return name == IP_MSFILTER || name == MCAST_MSFILTER ? -EADDRNOTAVAIL : NOT_MINE;
+	switch (name) {
+	case IP_MULTICAST_IF:
+		addr_be = ipaddr_is_any(&s->udp->mcast_addr) ? 0 : ipaddr_ip4(&s->udp->mcast_addr);
+		return give(data, len, &addr_be, sizeof(addr_be));
+	case IP_MSFILTER:
+		return msfilter_get(s, data, len);
+	case MCAST_MSFILTER:
+		return group_filter_get(s, data, len);
+	default:
 		return NOT_MINE;
-	addr_be = ipaddr_is_any(&s->udp->mcast_addr) ? 0 : ipaddr_ip4(&s->udp->mcast_addr);
-	return give(data, len, &addr_be, sizeof(addr_be));
+	}
 }

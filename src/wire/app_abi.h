@@ -329,6 +329,16 @@ struct abi_dgram {
  * much of it as was sent is there */
 #define ABI_DGRAM_SPEC_DST 0x4u
 
+/* The value of MCAST_MSFILTER, with `count` sources behind it; when asked for: room for so many,
+ * and how many there are. */
+struct abi_mcast_filter {
+	uint32_t group_be;
+	uint32_t ifindex;
+	uint32_t mode; /* MCAST_INCLUDE, MCAST_EXCLUDE */
+	uint32_t count;
+};
+#define ABI_MCAST_SOURCES 10u /* of a socket in a group [igmp_max_msf] */
+
 /*
  * An entry of the error queue (IP_RECVERR): struct sock_extended_err's fields, and what recvmsg()
  * says beside it.

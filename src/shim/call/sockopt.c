@@ -159,6 +159,8 @@ int call_setsockopt(struct wsock *ws, int level, int name, const void *value, so
 	known_forget(ws);
 	if (level == IPPROTO_UDP)
 		return udpopt_set(ws, name, value, len);
+	if (level == IPPROTO_IP && name == MCAST_MSFILTER)
+		return mcastopt_set_filter(ws, value, len);
 	err = set_without_asking(ws, level, name, value, len);
 	if (err <= 0)
 		return err;
@@ -321,6 +323,8 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 		err = udpopt_get(ws, name);
 		return err < 0 ? err : give_int(value, len, err);
 	}
+	if (level == IPPROTO_IP && (name == IP_MSFILTER || name == MCAST_MSFILTER))
+		return mcastopt_get_filter(ws, name, value, len);
 	if (recvopt_is(level, name))
 		return give_known(level, value, len, recvopt_get(ws, level, name));
 	if (level == IPPROTO_TCP && ws->type != SOCK_STREAM)

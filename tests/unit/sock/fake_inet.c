@@ -575,6 +575,12 @@ int mcast_filter_set(struct worker *w, struct mcast_member **list, const struct 
 	return -EINVAL;
 }
 
+int mcast_filter_get(struct worker *w, struct mcast_member *list, const struct mcast_request *r,
+		     const struct mcast_member **member)
+{
+	return -EADDRNOTAVAIL;
+}
+
 int mcast_copy(struct worker *w, struct mcast_member **to, const struct mcast_member *from)
 {
 	return 0;
