@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -15,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "bin/weir/cli.h"
@@ -163,34 +163,22 @@ static int refuse(const char *path, const char *why)
 	return EXIT_CANNOT;
 }
 
-/* Privileges that the image gains: then the loader drops preloads. */
-static int judge_privileges(const char *path)
-{
-	struct stat st;
-
-	if (geteuid() == 0)
-		return 0;
-	if (stat(path, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)))
-		return refuse(path, "it is set-user-ID or set-group-ID, and the loader gives such "
-				    "programs no preloads; run it as root");
-	if (getxattr(path, "security.capability", NULL, 0) > 0)
-		return refuse(path,
-			      "it has file capabilities, and the loader gives such programs no "
-			      "preloads; run it as root");
-	return 0;
-}
-
 static int judge(const char *path, struct program *p)
 {
-	int err = program_judge(path, p);
+	struct program_at at = { AT_FDCWD, path, 0, AT_FDCWD, path };
+	struct program_caller caller = program_caller();
+	int err = program_judge(&at, p);
+	const char *why;
 
 	if (err)
-		return refuse(p->path, err == -EACCES ? "it cannot be read, so it cannot be seen "
-							"which kind of program it is"
-						      : strerror(-err));
+		return refuse(p->path, strerror(-err));
+	if (p->kind == PROGRAM_HIDDEN)
+		return refuse(p->path, "it cannot be read, so it cannot be seen which kind of "
+				       "program it is");
 	if (p->kind == PROGRAM_NOT_OURS)
 		return refuse(p->path, "it is not a program for 64-bit x86");
-	return judge_privileges(p->path);
+	why = program_secure(&p->file, &caller);
+	return why ? refuse(p->path, why) : 0;
 }
 
 /* ---- running it ---- */

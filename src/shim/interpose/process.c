@@ -3,8 +3,10 @@
 #include "shim/foreign/foreign.h"
 #include "shim/interpose/names.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "shim/process/process.h"
@@ -31,24 +33,21 @@ EXPORT pid_t _Fork(void)
 	return R(fork)();
 }
 
-/*
- * exec for a file whose name is path: what the judge said, then the way that the kind needs. how is
- * called where the file is to be executed as it is.
- */
+/* exec for a file: what the judge said, then the way that the kind needs. how is called where the
+ * file is to be executed as it is. */
 struct exec_call {
 	void (*how)(const struct exec_call *c, char *const envp[]);
-	const char *file;
-	int fd, flags;
+	struct program_at at;
 	char *const *argv;
 };
 
-static int exec_by(const struct exec_call *c, int err, const char *path, char *const envp[])
+static int exec_by(const struct exec_call *c, char *const envp[])
 {
+	struct program_caller caller = program_caller();
 	struct exec_image im;
 	struct exec_env env;
+	int err = exec_image(&c->at, &caller, c->argv, envp, &im);
 
-	if (!err)
-		err = exec_image(path, c->argv, envp, &im);
 	if (err)
 		return (int)answer(err);
 	err = exec_env_make(im.envp, &env);
@@ -67,58 +66,99 @@ static int exec_by(const struct exec_call *c, int err, const char *path, char *c
 
 static void by_path(const struct exec_call *c, char *const envp[])
 {
-	R(execve)(c->file, c->argv, envp);
-}
-
-static void by_search(const struct exec_call *c, char *const envp[])
-{
-	R(execvpe)(c->file, c->argv, envp);
+	R(execve)(c->at.path, c->argv, envp);
 }
 
 static void by_fd(const struct exec_call *c, char *const envp[])
 {
-	R(fexecve)(c->fd, c->argv, envp);
+	R(fexecve)(c->at.dir, c->argv, envp);
 }
 
 static void by_folder(const struct exec_call *c, char *const envp[])
 {
-	R(execveat)(c->fd, c->file, c->argv, envp, c->flags);
+	R(execveat)(c->at.dir, c->at.path, c->argv, envp, c->at.flags);
 }
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	struct exec_call c = { .how = by_path, .file = path, .argv = argv };
+	struct exec_call c = { .how = by_path, .argv = argv };
 
-	return exec_by(&c, exec_judge(path), path, envp);
-}
-
-EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
-{
-	struct exec_call c = { .how = by_search, .file = file, .argv = argv };
-	char found[PATH_MAX];
-	const char *path = exec_find(file, found, sizeof(found));
-
-	return exec_by(&c, exec_judge(path), path, envp);
+	c.at = (struct program_at){ AT_FDCWD, path, 0, AT_FDCWD, path };
+	return exec_by(&c, envp);
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	struct exec_call c = { .how = by_fd, .fd = fd, .argv = argv };
+	struct exec_call c = { .how = by_fd, .argv = argv };
 	char path[PATH_MAX];
 
-	return exec_by(&c, exec_judge_fd(fd, argv && argv[0] ? argv[0] : "a program"),
-		       exec_fd_name(fd, path, sizeof(path)), envp);
+	c.at = (struct program_at){ fd, "", AT_EMPTY_PATH, AT_FDCWD,
+				    exec_fd_name(fd, path, sizeof(path)) };
+	return exec_by(&c, envp);
 }
 
 EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	struct exec_call c = {
-		.how = by_folder, .file = path, .fd = fd, .flags = flags, .argv = argv
-	};
+	struct exec_call c = { .how = by_folder, .argv = argv };
 	char full[PATH_MAX];
 
-	return exec_by(&c, exec_judge_at(fd, path, flags),
-		       exec_at_name(fd, path, full, sizeof(full)), envp);
+	if (!path)
+		return (int)answer(-EFAULT);
+	c.at = (struct program_at){ fd, path, flags, AT_FDCWD,
+				    exec_at_name(fd, path, full, sizeof(full)) };
+	return c.at.name ? exec_by(&c, envp) : -1;
+}
+
+/* What is neither a program nor a script is the shell's. [execvp(3)] */
+static int exec_or_shell(const char *path, char *const argv[], char *const envp[])
+{
+	size_t n = 0;
+	char **args;
+
+	execve(path, argv, envp);
+	if (errno != ENOEXEC)
+		return -1;
+	while (argv && argv[n])
+		n++;
+	args = __builtin_alloca((n + 3) * sizeof(*args));
+	args[0] = (char *)(uintptr_t) "/bin/sh";
+	args[1] = (char *)(uintptr_t)path;
+	args[2] = NULL;
+	for (size_t i = 1; i < n; i++) {
+		args[i + 1] = argv[i];
+		args[i + 2] = NULL;
+	}
+	return execve(args[0], args, envp);
+}
+
+static bool goes_on(int err)
+{
+	return err == EACCES || err == ENOENT || err == ESTALE || err == ENOTDIR || err == ENODEV ||
+	       err == ETIMEDOUT || err == ENAMETOOLONG;
+}
+
+/* Each file is judged as it is tried: the search is ours, not the C library's. */
+EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	const char *list = getenv("PATH"), *at, *end;
+	bool denied = false;
+	char path[PATH_MAX];
+
+	if (!file || !*file || strlen(file) > NAME_MAX || strchr(file, '/'))
+		return exec_or_shell(file, argv, envp);
+	for (at = list ? list : "/bin:/usr/bin";; at = end + 1) {
+		end = strchrnul(at, ':');
+		if (snprintf(path, sizeof(path), "%.*s%s%s", (int)(end - at), at,
+			     end > at ? "/" : "", file) < (int)sizeof(path)) {
+			exec_or_shell(path, argv, envp);
+			if (!goes_on(errno))
+				return -1;
+			denied |= errno == EACCES;
+		}
+		if (!*end)
+			break;
+	}
+	return (int)answer(denied ? -EACCES : -ENOENT);
 }
 
 EXPORT int execv(const char *path, char *const argv[])

@@ -73,7 +73,6 @@
 	  (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))             \
 	X(pid_t, fork, (void))                                                                     \
 	X(int, execve, (const char *, char *const *, char *const *))                               \
-	X(int, execvpe, (const char *, char *const *, char *const *))                              \
 	X(int, fexecve, (int, char *const *, char *const *))                                       \
 	X(int, execveat, (int, const char *, char *const *, char *const *, int))                   \
 	X(int, posix_spawn,                                                                        \
@@ -81,6 +80,12 @@
 	   char *const *, char *const *))                                                          \
 	X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))         \
 	X(int, posix_spawn_file_actions_addclosefrom_np, (posix_spawn_file_actions_t *, int))      \
+	X(int, posix_spawn_file_actions_addopen,                                                   \
+	  (posix_spawn_file_actions_t *, int, const char *, int, mode_t))                          \
+	X(int, posix_spawn_file_actions_addchdir_np, (posix_spawn_file_actions_t *, const char *)) \
+	X(int, posix_spawn_file_actions_addfchdir_np, (posix_spawn_file_actions_t *, int))         \
+	X(int, posix_spawn_file_actions_init, (posix_spawn_file_actions_t *))                      \
+	X(int, posix_spawn_file_actions_destroy, (posix_spawn_file_actions_t *))                   \
 	X(int, system, (const char *))                                                             \
 	X(int, pclose, (FILE *))                                                                   \
 	X(int, chroot, (const char *))                                                             \

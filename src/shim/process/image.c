@@ -5,9 +5,7 @@
  * program's path in WEIR_LAUNCH. What can be on weir by no way is refused with words.
  */
 #include "shim/process/process.h"
-#include "wire/program.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -60,29 +58,22 @@ static void put_all(struct exec_image *im, struct launch *l, char *const argv[],
 	*at = NULL;
 }
 
-int exec_image(const char *path, char *const argv[], char *const envp[], struct exec_image *im)
+int exec_image(const struct program_at *at, const struct program_caller *caller, char *const argv[],
+	       char *const envp[], struct exec_image *im)
 {
 	struct launch *l;
 	int err;
 
-	*im = (struct exec_image){ .path = path, .argv = argv, .envp = envp };
-	/* What cannot be executed, execve() says. */
-	if (!path || access(path, X_OK) < 0)
-		return 0;
+	*im = (struct exec_image){ .path = at->path, .argv = argv, .envp = envp };
+	if (!at->path || !at->name)
+		return -EFAULT;
 	im->bytes =
 		sizeof(*l) + (count(argv) + count(envp) + 2 * PROGRAM_SCRIPTS + 5) * sizeof(char *);
 	l = mmap(NULL, im->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (l == MAP_FAILED)
 		return -ENOMEM;
 	im->memory = l;
-	err = program_judge(path, &l->program);
-	if (err == -EACCES)
-		err = exec_refuse(l->program.path, "it cannot be read, so it cannot be seen which "
-						   "kind of program it is");
-	else if (l->program.kind == PROGRAM_NOT_OURS)
-		err = exec_refuse(l->program.path, "it is not a program for 64-bit x86");
-	else
-		err = 0;
+	err = exec_judge(at, caller, &l->program);
 	if (!err && l->program.kind == PROGRAM_FOREIGN)
 		put_all(im, l, argv, envp);
 	else
@@ -98,33 +89,4 @@ void exec_image_free(struct exec_image *im)
 		munmap(im->memory, im->bytes);
 	im->memory = NULL;
 	errno = saved;
-}
-
-/* A name by which the new image finds the file, too. */
-const char *exec_fd_name(int fd, char *path, size_t room)
-{
-	char own[32];
-	ssize_t n;
-
-	snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
-	n = readlink(own, path, room - 1);
-	path[n > 0 ? n : 0] = '\0';
-	/* One without a name (memfd_create) is found by the descriptor, where it stays open. */
-	if (n <= 0 || access(path, X_OK) < 0)
-		snprintf(path, room, "%s", own);
-	return path;
-}
-
-const char *exec_at_name(int dir, const char *path, char *full, size_t room)
-{
-	int fd;
-
-	if (path && path[0] == '\0')
-		return exec_fd_name(dir, full, room);
-	fd = path ? openat(dir, path, O_PATH | O_CLOEXEC) : -1;
-	if (fd < 0)
-		return path;
-	exec_fd_name(fd, full, room);
-	R(close)(fd);
-	return full;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Can a new image be on weir? Where the loader would drop the preload (privileges that the image
- * gains, a process whose real and effective user differ) or could not find it (behind chroot()),
- * the image would run on the host's network and nobody would know. It is refused with words.
+ * Can a new image be on weir? Where the loader would drop the preload (wire/program.c) or could not
+ * find it (behind chroot()), and where nobody can see what kind of program it is, the image would
+ * run on the host's network and nobody would know. It is refused with words.
  */
 #include "shim/process/process.h"
 
@@ -11,10 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-int exec_refuse(const char *name, const char *why)
+static void say(const char *name, const char *why)
 {
 	char text[PATH_MAX + 256];
 	int n = snprintf(text, sizeof(text), "weir: %s cannot run on weir: %s\n", name, why);
@@ -23,71 +22,87 @@ int exec_refuse(const char *name, const char *why)
 		(void)!R(write)(STDERR_FILENO, text,
 				(size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 	session_notef("exec of %.60s refused: it could not be on weir", name);
+}
+
+int exec_refuse(const char *name, const char *why)
+{
+	say(name, why);
 	return -EPERM;
 }
 
-static int judge(const char *name, const struct stat *st, bool capable)
+/* What execve() answers as well needs no words of ours. */
+static bool is_common(int err)
 {
-	if ((st->st_mode & S_ISUID) && st->st_uid != getuid())
-		return exec_refuse(name, "it is set-user-ID, and the loader gives such programs no "
-					 "preloads; run it as that user");
-	/* Without group execute it is no set-group-ID program, but an old kind of lock. */
-	if ((st->st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && st->st_gid != getgid())
-		return exec_refuse(name,
-				   "it is set-group-ID, and the loader gives such programs no "
-				   "preloads; run it with that group");
-	if (capable && geteuid() != 0)
-		return exec_refuse(name,
-				   "it has file capabilities, and the loader gives such programs "
-				   "no preloads; run it as root");
-	if (getuid() != geteuid() || getgid() != getegid())
-		return exec_refuse(name,
-				   "the real and the effective user of the process differ, and "
-				   "the loader gives programs no preloads then");
+	return err == -ENOENT || err == -ENOTDIR || err == -EACCES || err == -ELOOP ||
+	       err == -ENAMETOOLONG || err == -EBADF;
+}
+
+int exec_judge(const struct program_at *at, const struct program_caller *caller, struct program *p)
+{
+	int err = program_judge(at, p);
+	const char *why;
+
+	if (err) {
+		if (!is_common(err))
+			say(p->path, "it cannot be seen which kind of program it is (no descriptor "
+				     "or memory left?)");
+		return err;
+	}
+	if (p->kind == PROGRAM_HIDDEN)
+		return exec_refuse(p->path, "it cannot be read, so it cannot be seen which kind of "
+					    "program it is");
+	why = program_secure(&p->file, caller);
+	if (why)
+		return exec_refuse(p->path, why);
 	if (!exec_shim_in_reach())
-		return exec_refuse(name,
-				   "weir's library is not in reach (a chroot?); bind-mount it "
-				   "there");
+		return exec_refuse(p->path, "weir's library is not in reach (a chroot?); "
+					    "bind-mount it there");
+	if (p->kind == PROGRAM_NOT_OURS)
+		return exec_refuse(p->path, "it is not a program for 64-bit x86");
 	return 0;
 }
 
-int exec_judge(const char *path)
-{
-	struct stat st;
+/* ---- names ---- */
 
-	/* What is not there, execve() says. */
-	if (!path || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return 0;
-	return judge(path, &st, getxattr(path, "security.capability", NULL, 0) > 0);
+const char *exec_fd_name(int fd, char *path, size_t room)
+{
+	char own[32];
+	ssize_t n;
+
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+	n = readlink(own, path, room - 1);
+	path[n > 0 ? n : 0] = '\0';
+	/* One without a name (memfd_create) is found by the descriptor, where it stays open. */
+	if (n <= 0 || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+		snprintf(path, room, "%s", own);
+	return path;
 }
 
-int exec_judge_fd(int fd, const char *name)
+const char *exec_at_name(int dir, const char *path, char *full, size_t room)
 {
-	char path[32];
-	struct stat st;
+	int fd;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return 0;
-	/* The descriptor may be one that only names the file (O_PATH). */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return judge(name, &st, getxattr(path, "security.capability", NULL, 0) > 0);
-}
-
-int exec_judge_at(int dir, const char *path, int flags)
-{
-	int fd, err;
-
-	if (path && path[0] == '\0' && (flags & AT_EMPTY_PATH))
-		return exec_judge_fd(dir, "a program");
-	fd = path ? openat(dir, path, O_PATH | O_CLOEXEC) : -1;
+	if (path[0] == '\0')
+		return exec_fd_name(dir, full, room);
+	if (path[0] == '/' || dir == AT_FDCWD)
+		return path;
+	fd = openat(dir, path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
-		return 0;
-	err = exec_judge_fd(fd, path);
+		return NULL;
+	exec_fd_name(fd, full, room);
 	R(close)(fd);
-	return err;
+	return full;
 }
 
-const char *exec_find(const char *file, char *path, size_t room)
+static bool executable(int dir, const char *path)
+{
+	struct stat st;
+
+	return fstatat(dir, path, &st, 0) == 0 && S_ISREG(st.st_mode) &&
+	       faccessat(dir, path, X_OK, 0) == 0;
+}
+
+const char *exec_find(int dir, const char *file, char *path, size_t room)
 {
 	const char *list = getenv("PATH");
 	const char *at, *end;
@@ -98,7 +113,7 @@ const char *exec_find(const char *file, char *path, size_t room)
 		end = strchrnul(at, ':');
 		snprintf(path, room, "%.*s/%s", end > at ? (int)(end - at) : 1, end > at ? at : ".",
 			 file);
-		if (access(path, X_OK) == 0)
+		if (executable(dir, path))
 			return path;
 	}
 	return file;

@@ -8,6 +8,7 @@
 
 #include "shim/process/handed.h"
 #include "shim/shim.h"
+#include "wire/program.h"
 
 int call_system(const char *command);
 FILE *call_popen(const char *command, const char *mode);
@@ -46,8 +47,8 @@ struct exec_env {
 int exec_env_make(char *const *envp, struct exec_env *env);
 void exec_env_undo(struct exec_env *env);
 
-/* spawn.c; a positive errno as posix_spawn() answers it. */
-int call_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+/* spawn.c; a positive errno as posix_spawn() answers it. search: look for it in PATH. */
+int call_spawn(pid_t *pid, const char *file, bool search, const posix_spawn_file_actions_t *actions,
 	       const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
 
 /* env.c */
@@ -66,12 +67,18 @@ int session_for_child(const uint32_t *words, uint32_t word_count);
  * The kernel's answer as the C library gives it. */
 long call_clone(long number, const long *args);
 
-/* judge.c: 0, or -EPERM (and a line on stderr) where the image could not be on weir. */
-int exec_judge(const char *path);
-int exec_judge_fd(int fd, const char *name);
-int exec_judge_at(int dir, const char *path, int flags);
+/* judge.c: 0, or -errno (with words on stderr where exec() would not have it) where the image could
+ * not be on weir. p is what program_judge() found. */
+int exec_judge(const struct program_at *at, const struct program_caller *caller, struct program *p);
 /* Say why, on stderr and in the daemon's log; -EPERM. */
 int exec_refuse(const char *name, const char *why);
+/* Names of files that are given by descriptors, as the new image finds them too; NULL with errno.
+ */
+const char *exec_fd_name(int fd, char *path, size_t room);
+const char *exec_at_name(int dir, const char *path, char *full, size_t room);
+/* As posix_spawnp() finds it in PATH, for a child in the folder dir; the name itself where it does
+ * not. */
+const char *exec_find(int dir, const char *file, char *path, size_t room);
 
 /* image.c: what to give execve() for a program that is to be on weir. */
 struct exec_image {
@@ -80,14 +87,17 @@ struct exec_image {
 	void *memory; /* NULL: the three are the caller's own, it is exec()ed as it is */
 	size_t bytes;
 };
-/* 0, -ENOMEM, or -EPERM (with words). Undone by exec_image_free() where exec fails. */
-int exec_image(const char *path, char *const argv[], char *const envp[], struct exec_image *im);
+/* 0 or -errno as exec_judge() has it. Undone by exec_image_free() where exec fails. */
+int exec_image(const struct program_at *at, const struct program_caller *caller, char *const argv[],
+	       char *const envp[], struct exec_image *im);
 void exec_image_free(struct exec_image *im);
-/* Names of files that are given by descriptors; path or full. */
-const char *exec_fd_name(int fd, char *path, size_t room);
-const char *exec_at_name(int dir, const char *path, char *full, size_t room);
 
-/* As execvp() finds it; the name itself where it does not. */
-const char *exec_find(const char *file, char *path, size_t room);
+/* chdir.c: the folder that a child of posix_spawn() will be in, by its file actions. */
+void spawn_chdir_note(const posix_spawn_file_actions_t *actions, const char *path, int fd);
+void spawn_opens_note(const posix_spawn_file_actions_t *actions, int fd);
+void spawn_chdir_forget(const posix_spawn_file_actions_t *actions);
+/* AT_FDCWD: none is named; a descriptor that only names it, the caller's; -errno: it cannot be
+ * seen, -ENOTSUP where only the child will know. */
+int spawn_chdir_open(const posix_spawn_file_actions_t *actions);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,29 +52,64 @@ static int prepare(struct handover *h, char *const envp[], struct exec_env *env)
 	return err;
 }
 
-int call_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-	       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+static struct program_caller child_ids(const posix_spawnattr_t *attr)
+{
+	struct program_caller ids = program_caller();
+	short flags = 0;
+
+	if (attr)
+		posix_spawnattr_getflags(attr, &flags);
+	if (flags & POSIX_SPAWN_RESETIDS) {
+		ids.euid = ids.uid;
+		ids.egid = ids.gid;
+	}
+	return ids;
+}
+
+static int spawn_image(pid_t *pid, const posix_spawn_file_actions_t *actions,
+		       const posix_spawnattr_t *attr, const struct exec_image *im)
 {
 	struct exec_env env = { .memory = NULL };
 	struct handover *h = &env.handed;
-	struct exec_image im;
-	int err = exec_judge(path);
+	int err;
 
-	if (!err)
-		err = exec_image(path, argv, envp, &im);
-	if (err)
-		return -err;
 	lock_take(&exec_lock);
-	err = prepare(h, (char **)im.envp, &env);
+	err = prepare(h, (char **)im->envp, &env);
 	if (!err) {
 		handover_inheritable(h, true);
-		err = -R(posix_spawn)(pid, im.path, actions, attr, im.argv, env.envp);
+		err = -R(posix_spawn)(pid, im->path, actions, attr, im->argv, env.envp);
 		env_free(&env);
 	}
 	/* The child has its copies, or there is none: then this ends the session. */
 	fdtab_close_private(h->connection_fd);
 	handover_free(h);
 	lock_drop(&exec_lock);
+	return err;
+}
+
+int call_spawn(pid_t *pid, const char *file, bool search, const posix_spawn_file_actions_t *actions,
+	       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+	struct program_caller ids = child_ids(attr);
+	struct program_at at = { .dir = spawn_chdir_open(actions) };
+	struct exec_image im;
+	char found[PATH_MAX];
+	int err;
+
+	if (at.dir < 0 && at.dir != AT_FDCWD)
+		return at.dir == -ENOTSUP
+			       ? -exec_refuse(file, "nobody can say in which folder it would be "
+						    "looked for; name it by its whole path")
+			       : -at.dir;
+	at.path = search ? exec_find(at.dir, file, found, sizeof(found)) : file;
+	at.name = at.path;
+	at.cwd = at.dir;
+	err = exec_image(&at, &ids, argv, envp, &im);
+	if (at.dir >= 0)
+		R(close)(at.dir);
+	if (err)
+		return -err;
+	err = spawn_image(pid, actions, attr, &im);
 	exec_image_free(&im);
 	return -err;
 }
@@ -166,7 +202,7 @@ int call_system(const char *command)
 
 	signals_off(&w.mask);
 	attr_make(&attr, &w.mask);
-	err = call_spawn(&w.pid, "/bin/sh", NULL, &attr, argv, environ);
+	err = call_spawn(&w.pid, "/bin/sh", false, NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	status = err ? W_EXITCODE(127, 0) : wait_for(&w);
 	signals_on(&w.mask);
@@ -207,7 +243,7 @@ static int spawn_shell(struct opened *o, const char *command, int theirs, int ta
 	int err;
 
 	actions_make(&actions, theirs, target);
-	err = call_spawn(&o->pid, "/bin/sh", &actions, NULL, argv, environ);
+	err = call_spawn(&o->pid, "/bin/sh", false, &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	return err;
 }
