@@ -206,6 +206,9 @@ int64_t dead_toll_ns(int64_t most_ns);
 /* What a call on a socket of a dead session answers: -ENETDOWN, or -EINTR. One that blocks does so
  * for a while, if the thread comes again and again. */
 int dead_answer(bool nonblock);
+/* What one on a socket answers that was passed to another program: -ENETDOWN, and the daemon's log
+ * says so, once a process. */
+int dead_moved(void);
 
 /* ---- link/channel.c: the calling thread's channels ---- */
 

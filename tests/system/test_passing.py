@@ -444,3 +444,29 @@ conn.close()
 assert client.recv(1) == b""
 """, path).done(30)
     assert receiver.done(30) == "b''\nEPIPE\n"
+
+
+def test_copy_of_what_moved(weir):
+    """The sender's copies are told so by errno, and the log says it once."""
+    out = weir.script(PASSING + """
+import errno
+def name(call, *args):
+    try:
+        return call(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+a, b = unix()
+client, conn = pair()
+child = other(b, "conn, = take(u); print('got', flush=True); conn.recv(1)", stdout=-1)
+give(a, conn)
+child.stdout.readline()
+p = select.poll()
+p.register(conn)
+print(p.poll(10000)[0][1] & (select.POLLERR | select.POLLHUP) != 0)
+print(name(conn.send, b"x"), name(conn.recv, 1), name(conn.recv, 1))
+client.close()
+print(child.wait())
+""").done(60)
+    assert out == "True\nENETDOWN ENETDOWN ENETDOWN\n0\n"
+    log = weir.daemon.log()
+    assert log.count("its copy of a socket that another program got: ENETDOWN") == 1, log

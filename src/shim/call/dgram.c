@@ -189,8 +189,10 @@ static int send_errors(struct wsock *ws)
 	uint32_t state = atomic_load(&ws->shm->state);
 	int err;
 
-	if (session_is_dead() || (state & ABI_S_DEAD))
+	if (session_is_dead())
 		return -ENETDOWN;
+	if (state & ABI_S_DEAD)
+		return dead_moved();
 	err = wsock_take_error(ws);
 	if (err)
 		return -err;
@@ -362,7 +364,7 @@ static ssize_t take(struct wsock *ws, struct msghdr *msg, int flags)
 	if (n != -EAGAIN)
 		return n;
 	if (atomic_load(&ws->shm->state) & ABI_S_DEAD)
-		return -ENETDOWN;
+		return dead_moved();
 	/* Only who would wait is told that nothing will come. */
 	return atomic_load(&ws->shm->state) & ABI_S_RX_EOF && !(flags & MSG_DONTWAIT) ? 0 : -EAGAIN;
 }

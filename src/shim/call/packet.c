@@ -249,7 +249,7 @@ static ssize_t recv_once(struct wsock *ws, struct taken *t)
 	err = wsock_take_error(ws);
 	if (err)
 		return -err;
-	return atomic_load(&ws->shm->state) & ABI_S_DEAD ? -ENETDOWN : -EAGAIN;
+	return atomic_load(&ws->shm->state) & ABI_S_DEAD ? dead_moved() : -EAGAIN;
 }
 
 ssize_t packet_recv(struct wsock *ws, struct msghdr *msg, int flags)

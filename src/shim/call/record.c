@@ -42,8 +42,10 @@ ssize_t record_send(struct wsock *ws, const void *header, const struct iovec *io
 	uint32_t len = *(const uint32_t *)header;
 	int err;
 
-	if (session_is_dead() || (atomic_load(&ws->shm->state) & ABI_S_DEAD))
+	if (session_is_dead())
 		return -ENETDOWN;
+	if (atomic_load(&ws->shm->state) & ABI_S_DEAD)
+		return dead_moved();
 	err = wsock_take_error(ws);
 	if (err)
 		return -err;

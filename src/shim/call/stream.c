@@ -67,7 +67,7 @@ ssize_t stream_send_ready(struct wsock *ws, int flags)
 	if (err)
 		return -err;
 	if (state & ABI_S_DEAD)
-		return -ENETDOWN;
+		return dead_moved();
 	if (state & (ABI_S_TX_SHUT | ABI_S_RESET))
 		return epipe(ws, flags);
 	if (likely(state & (ABI_S_CONNECTED | ABI_S_SYN_WAITS)))
@@ -218,7 +218,7 @@ static ssize_t empty(struct wsock *ws, uint32_t state)
 	if (err)
 		return -err;
 	if (state & ABI_S_DEAD)
-		return -ENETDOWN;
+		return dead_moved();
 	if (state & (ABI_S_RX_EOF | ABI_S_RESET))
 		return 0;
 	if (!(state & (ABI_S_CONNECTED | ABI_S_CONNECTING)))

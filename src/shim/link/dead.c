@@ -132,3 +132,12 @@ int dead_answer(bool nonblock)
 		return -EINTR;
 	return -ENETDOWN;
 }
+
+int dead_moved(void)
+{
+	static _Atomic bool told;
+
+	if (!atomic_exchange(&told, true))
+		session_note("it uses its copy of a socket that another program got: ENETDOWN");
+	return -ENETDOWN;
+}
