@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The shim's start: little, since calls may come before it. */
+#include "shim/call/names.h"
 #include "shim/foreign/foreign.h"
 #include "shim/rewrite/rewrite.h"
 #include "shim/shim.h"
@@ -15,4 +16,5 @@ __attribute__((constructor)) static void shim_start(void)
 	exec_adopt();
 	foreign_adopt_self();
 	rewrite_start();
+	names_start();
 }

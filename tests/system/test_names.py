@@ -2,6 +2,7 @@
 """Names: the C library's resolver on weir. Its questions go over weir to a name server on the other
 side of the TAP, as /etc/resolv.conf, nsswitch.conf and hosts (of a mount namespace) say; the host's
 network, where the same address is also the server's own, sees none of them."""
+import contextlib
 import os
 import socket
 import subprocess
@@ -32,12 +33,12 @@ RECORDS = {
 }
 
 
-def make_files(folder, servers, options=""):
+def make_files(folder, servers, options="", hosts="files dns"):
     files = {
         "resolv.conf": "".join(f"nameserver {s}\n" for s in servers) +
                        f"search sub.test\noptions timeout:1 attempts:2 {options}\n",
         "hosts": "127.0.0.1 localhost\n192.0.2.9 hosts.test nick\n",
-        "nsswitch.conf": "passwd: files\nhosts: files dns\nservices: files\n",
+        "nsswitch.conf": f"passwd: files\nhosts: {hosts}\nservices: files\n",
     }
     for name, text in files.items():
         with open(os.path.join(folder, name), "w", encoding="ascii") as f:
@@ -56,9 +57,11 @@ class Names:
         self.servers.append(server)
         return server
 
-    def run(self, *argv, servers=(KERNEL_ADDR,), options="", timeout=30, env=None):
-        files = make_files(self.weir.tmp, servers, options)
-        mounts = " && ".join(f"mount --bind {self.weir.tmp}/{f} /etc/{f}" for f in files)
+    def run(self, *argv, servers=(KERNEL_ADDR,), options="", hosts="files dns", timeout=30,
+            env=None, before="true"):
+        files = make_files(self.weir.tmp, servers, options, hosts)
+        mounts = before + " && " + " && ".join(f"mount --bind {self.weir.tmp}/{f} /etc/{f}"
+                                               for f in files)
         wrap = ("unshare", "-m", "sh", "-c", mounts + ' && exec "$@"', "sh")
         return self.weir.on_weir(*argv, wrap=wrap, env=env).done(timeout)
 
@@ -220,3 +223,120 @@ def test_without_rewriting_the_host_is_asked(names):
     out = names.ask("addrinfo", "one.test", str(INET), "0", env={"WEIR_REWRITE": "0"})
     assert out == "-: 10.1.1.1\n"
     assert {q.source for q in server.queries} == {KERNEL_ADDR}
+
+
+FAKE_MODULE = r"""
+#include <errno.h>
+#include <netdb.h>
+#include <nss.h>
+#include <string.h>
+#include <sys/socket.h>
+/* Every name is 192.0.2.66. */
+enum nss_status _nss_resolve_gethostbyname_r(const char *name, struct hostent *host, char *buf,
+					     size_t room, int *err, int *herr)
+{
+	static char *none[1], addr[] = { (char)192, 0, 2, 66 }, *addrs[] = { addr, 0 };
+	*host = (struct hostent){ (char *)name, none, AF_INET, 4, addrs };
+	return NSS_STATUS_SUCCESS;
+}
+enum nss_status _nss_resolve_gethostbyname2_r(const char *name, int family, struct hostent *host,
+					      char *buf, size_t room, int *err, int *herr)
+{
+	return family == AF_INET ? _nss_resolve_gethostbyname_r(name, host, buf, room, err, herr)
+				 : NSS_STATUS_NOTFOUND;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory):
+    """A module for hosts, under systemd-resolved's name, that answers for every name."""
+    folder = tmp_path_factory.mktemp("module")
+    os.chmod(folder, 0o755)
+    with open(folder / "module.c", "w", encoding="ascii") as f:
+        f.write(FAKE_MODULE)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(folder / "libnss_resolve.so.2"),
+                    str(folder / "module.c")], check=True, timeout=60)
+    return str(folder)
+
+
+def test_modules_of_the_host_are_left_out(names, module):
+    """What would ask a process of the host's is not asked, and the log says so; the kernel's
+    program, to compare, takes the module's word."""
+    names.serve()
+    hosts = "files resolve [!UNAVAIL=return] dns"
+    env = {"LD_LIBRARY_PATH": module}
+    out = names.ask("addrinfo", "one.test", str(INET), "0", hosts=hosts, env=env)
+    assert out == "-: 10.1.1.1\n"
+    assert names.ask("host", "one.test", hosts=hosts, env=env) == "one.test: 10.1.1.1\n" * 3
+    asked, _ = names.check_sources()
+    assert {q.name for q in asked} == {"one.test"}
+    assert "names: resolve of /etc/nsswitch.conf would ask the host's network: not asked" in \
+        names.weir.daemon.log()
+    wrap = ("unshare", "-m", "sh", "-c", f"mount --bind {names.weir.tmp}/nsswitch.conf "
+            '/etc/nsswitch.conf && exec "$@"', "sh")
+    kernel = names.weir.on_kernel(*wrap, names.program, "addrinfo", "one.test", str(INET), "0",
+                                  env=env).done()
+    assert kernel == "-: 192.0.2.66\n"
+
+
+@contextlib.contextmanager
+def fake_nscd(path):
+    """A socket where nscd would answer; counts who calls, and hangs up."""
+    calls = []
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    os.chmod(path, 0o666)
+    server.listen(8)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                conn, _ = server.accept()
+                calls.append(conn.recv(1000))
+                conn.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield calls
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join(5)
+
+
+def test_cache_of_hosts_is_not_asked(names):
+    """nscd's cache of hosts is the host's; who a user is, it may still be asked."""
+    names.serve()
+    folder = os.path.join(names.weir.tmp, "nscd")
+    os.mkdir(folder)
+    there = "mkdir -p /run/nscd && mount -t tmpfs none /run && mkdir /run/nscd && " \
+            f"mount --bind {folder} /run/nscd"
+    code = "import socket; print(socket.gethostbyname('one.test'), " \
+           "socket.gethostbyaddr('10.1.1.1')[0])"
+    with fake_nscd(os.path.join(folder, "socket")) as calls:
+        assert names.run(weirtest.PYTHON, "-c", code, before=there) == "10.1.1.1 one.test\n"
+        assert not calls
+        assert names.run("getent", "passwd", "root", before=there).startswith("root:")
+        assert calls
+    names.check_sources()
+
+
+def test_stub_of_the_host(names):
+    """A name server on the host's loopback: on weir nobody is there, which is said once with what
+    to do; and that helps."""
+    out = names.ask("addrinfo", "one.test", str(INET), "0", servers=("127.0.0.53",),
+                    options="attempts:1")
+    assert "Temporary failure in name resolution" in out
+    assert out.count("weir: /etc/resolv.conf names 127.0.0.53") == 1, out
+    assert "weir run --kernel 127.0.0.53 -- shim_names" in out, out
+    assert "no name server listens on weir's 127.0.0.53" in names.weir.daemon.log()
+    stub = names.serve("127.0.0.53")
+    out = names.ask("addrinfo", "one.test", str(INET), "0", servers=("127.0.0.53",),
+                    env={"WEIR_KERNEL": "127.0.0.53"})
+    assert out == "-: 10.1.1.1\n" and stub.queries
+
+
+def test_own_name(names):
+    """The module for the host's own name tells weir's addresses."""
+    out = names.run("getent", "ahostsv4", socket.gethostname(), hosts="myhostname")
+    assert out.split()[0] == WEIR_ADDR and KERNEL_ADDR not in out, out

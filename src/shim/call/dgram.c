@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Datagrams: whole records between the program and the two rings, with their ancillary data. */
-#include "shim/shim.h"
+#include "shim/call/names.h"
 
 #include <netinet/in.h>
 
@@ -184,6 +184,15 @@ static bool corked(const struct wsock *ws)
 	return ws->shm && atomic_load_explicit(&ws->shm->tx_corked, memory_order_relaxed);
 }
 
+static int take_error(struct wsock *ws)
+{
+	int err = wsock_take_error(ws);
+
+	if (unlikely(err))
+		names_refused(ws->shm, err);
+	return err;
+}
+
 static int send_errors(struct wsock *ws)
 {
 	uint32_t state = atomic_load(&ws->shm->state);
@@ -193,7 +202,7 @@ static int send_errors(struct wsock *ws)
 		return -ENETDOWN;
 	if (state & ABI_S_DEAD)
 		return dead_moved();
-	err = wsock_take_error(ws);
+	err = take_error(ws);
 	if (err)
 		return -err;
 	return (state & ABI_S_TX_SHUT) && !corked(ws) ? -EPIPE : 0;
@@ -350,7 +359,7 @@ static ssize_t take(struct wsock *ws, struct msghdr *msg, int flags)
 	if (session_is_dead())
 		return -ENETDOWN;
 	/* As Linux: before any data [__skb_recv_udp]. */
-	err = wsock_take_error(ws);
+	err = take_error(ws);
 	if (err)
 		return -err;
 	for (unsigned int i = 0; shm && n == -EAGAIN; i++) {

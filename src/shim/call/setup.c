@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* socket, bind, connect, listen, accept, shutdown. */
+#include "shim/call/names.h"
 #include "shim/call/packet.h"
 
 #include <fcntl.h>
@@ -186,6 +187,8 @@ static int connect_to(struct wsock *ws, const struct sockaddr *sa, socklen_t len
 	err = addr_in(ws, sa, len, &args.addr, &args.port_be);
 	if (err)
 		return err;
+	if (ws->type == SOCK_DGRAM)
+		names_asked(args.port_be);
 	if (ipaddr_is_any(&args.addr))
 		args.addr = ipaddr_from_ip4(htonl(INADDR_LOOPBACK));
 	if (!ipaddr_is_ip4(&args.addr) || (atomic_load(&ws->opts) & WS_QUIET))

@@ -3,7 +3,7 @@
  * close, dup and fcntl. The shim's own descriptors are not there for the program: closing one is
  * EBADF, ranges go round them.
  */
-#include "shim/shim.h"
+#include "shim/call/names.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -25,8 +25,13 @@ static void linger(struct wsock *ws)
 /* A descriptor's reference goes, after the descriptor. */
 static void put_descriptor(struct obj *o)
 {
-	if (o->kind == OBJ_SOCK && atomic_load(&((struct wsock *)(void *)o)->linger_s) > 0)
-		linger((struct wsock *)(void *)o);
+	struct wsock *ws = o->kind == OBJ_SOCK ? (struct wsock *)(void *)o : NULL;
+
+	if (ws && atomic_load(&ws->linger_s) > 0)
+		linger(ws);
+	/* The C library's resolver sees a refusal in poll(), and closes without fetching it. */
+	if (ws && ws->shm && ws->type == SOCK_DGRAM)
+		names_refused(ws->shm, app_sock_error(ws->shm));
 	obj_put(o);
 }
 
