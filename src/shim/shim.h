@@ -172,6 +172,8 @@ int session_path(char *path, size_t room);
 int session_request(struct abi_msg *msg, int send_fd);
 /* Likewise, with n descriptors, and room bytes for an answer that has words. */
 int session_request_words(struct abi_msg *msg, size_t room, const int *fds, unsigned int n);
+/* Likewise; *fd: the descriptor that came with the answer (close-on-exec, the caller's), or -1. */
+int session_request_fd(struct abi_msg *msg, int *fd);
 void session_note(const char *text);
 void session_notef(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A channel with a worker. *channel comes as NULL, and *bell becomes the descriptor to wait on, of
@@ -498,6 +500,9 @@ int netif_by_name(const char *name, struct abi_netif *netif); /* 0, -ENODEV, -er
 int netif_by_index(uint32_t ifindex, struct abi_netif *netif);
 /* call/netif.c: SIOCGIF* on a socket. -ENOTTY: not one of these requests. */
 int netif_ioctl(unsigned long request, void *arg);
+/* call/procnet.c: open() of a file of /proc/net. False: it is none, and the kernel's to open.
+ * *result as open()'s, with errno. */
+bool procnet_open(const char *path, int flags, long *result);
 
 /* ---- interpose/syscall.c ---- */
 

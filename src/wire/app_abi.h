@@ -451,6 +451,9 @@ enum abi_msg_type {
 	/* With the other end of the pair of UNIX sockets (SOCK_SEQPACKET) that is to be a netlink
 	 * socket of the family NETLINK_ROUTE. arg[0] = its port id. */
 	ABI_MSG_NETLINK,
+	/* text = the name of a file of /proc/net. Answer: a descriptor that reads as weir has it;
+	 * -ENOENT: weir has none of that name. */
+	ABI_MSG_PROCNET,
 	ABI_MSG_MAX
 };
 

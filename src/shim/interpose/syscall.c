@@ -107,6 +107,10 @@ static bool by_number_fd(long number, const long *a, long *r)
 	case SYS_ioctl:
 		*r = ioctl((int)a[0], (unsigned long)a[1], a[2]);
 		return true;
+	case SYS_open:
+		return procnet_open(PTR(0), (int)a[1], r);
+	case SYS_openat:
+		return procnet_open(PTR(1), (int)a[2], r);
 	case SYS_execve:
 		*r = execve(PTR(0), PTR(1), PTR(2));
 		return true;

@@ -151,6 +151,11 @@ int session_request(struct abi_msg *msg, int send_fd)
 	return request(msg, sizeof(*msg), &send_fd, send_fd >= 0, NULL);
 }
 
+int session_request_fd(struct abi_msg *msg, int *fd)
+{
+	return request(msg, sizeof(*msg), NULL, 0, fd);
+}
+
 void session_note(const char *text)
 {
 	struct abi_msg msg = { .type = ABI_MSG_NOTE, .version = ABI_VERSION };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which system calls can concern a socket or an epoll set. */
+/* Which system calls can concern a socket, an epoll set, or a file that tells of the network. */
 #include "shim/rewrite/rewrite.h"
 
 #include <sys/syscall.h>
@@ -26,6 +26,7 @@ static const uint8_t classes[] = {
 	[SYS_poll] = REWRITE_ANY,	  [SYS_ppoll] = REWRITE_ANY,
 	[SYS_select] = REWRITE_ANY,	  [SYS_pselect6] = REWRITE_ANY,
 	[SYS_epoll_create] = REWRITE_ANY, [SYS_epoll_create1] = REWRITE_ANY,
+	[SYS_open] = REWRITE_ANY,	  [SYS_openat] = REWRITE_ANY,
 };
 
 enum rewrite_class rewrite_class(long number)

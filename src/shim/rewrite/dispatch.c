@@ -27,6 +27,8 @@ static bool borrowed(long number)
 	case SYS_dup2:
 	case SYS_dup3:
 	case SYS_fcntl:
+	case SYS_open:
+	case SYS_openat:
 	case SYS_socket:
 		return own_pid != raw_syscall0(SYS_getpid);
 	default:

@@ -74,11 +74,29 @@ static bool fd_wants(long number, int fd)
 	}
 }
 
+/* The rest is call/procnet.c's to know. */
+static bool path_wants(const char *path)
+{
+	static const char prefix[] = "/proc/";
+
+	if (bad_pointer(path))
+		return false;
+	for (unsigned int i = 0; prefix[i]; i++) {
+		if (path[i] != prefix[i])
+			return false;
+	}
+	return true;
+}
+
 static bool any_wants(long number, const long *a)
 {
 	switch (number) {
 	case SYS_socket:
 		return a[0] != AF_UNIX;
+	case SYS_open:
+		return path_wants((const char *)a[0]);
+	case SYS_openat:
+		return path_wants((const char *)a[1]);
 	case SYS_dup2:
 	case SYS_dup3:
 		return fd_obj((int)a[0]) || fd_obj((int)a[1]);

@@ -45,6 +45,8 @@ static void test_good_messages(void **state)
 	assert_null(attach_msg_judge(&m, sizeof(m), 1, &known));
 	m = message(ABI_MSG_NOTE);
 	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
+	m = message(ABI_MSG_PROCNET);
+	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	m = message(ABI_MSG_RESUME);
 	m.word_count = 4;
 	assert_null(attach_msg_judge(&m, sizeof(m) + 16, 0, &known));

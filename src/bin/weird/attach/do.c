@@ -14,6 +14,7 @@
 #include "bin/weird/attach/msg.h"
 #include "bin/weird/netif.h"
 #include "bin/weird/netlink.h"
+#include "bin/weird/procnet.h"
 #include "core/log.h"
 
 /* ---- answers ---- */
@@ -250,6 +251,19 @@ static bool do_netif(struct engine *engine, struct attach *a, const struct abi_m
 	return attach_answer(a, &reply.msg, NULL, 0);
 }
 
+static bool do_procnet(struct engine *engine, const struct attach *a, const struct abi_msg *msg)
+{
+	struct abi_msg reply = attach_answer_to(msg->type, 0);
+	int fd = weird_procnet_open(engine, msg->text);
+	bool ok;
+
+	reply.error = fd < 0 ? fd : 0;
+	ok = attach_answer(a, &reply, &fd, fd < 0 ? 0 : 1);
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg,
 		      const int *fds)
 {
@@ -292,6 +306,9 @@ const char *attach_do(struct engine *engine, struct attach *a, const struct abi_
 		break;
 	case ABI_MSG_NETLINK:
 		ok = do_netlink(engine, a, msg, fds[0]);
+		break;
+	case ABI_MSG_PROCNET:
+		ok = do_procnet(engine, a, msg);
 		break;
 	}
 	return ok ? NULL : "it does not read its answers, or sent a descriptor of the wrong kind";
