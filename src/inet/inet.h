@@ -154,6 +154,7 @@ struct ip_flow {
 	bool df;	   /* don't fragment */
 	bool broadcast_ok; /* SO_BROADCAST */
 	uint8_t oif;	   /* the interface to leave by; 0: as the route says */
+	bool any_src;	   /* IP_TRANSPARENT: src need not be an address of ours */
 	bool own_mtu;	   /* what was learnt of the path does not count, only the port's MTU */
 	/* cache, ip_flow_route()'s own */
 	uint8_t ifindex;
@@ -166,8 +167,8 @@ struct ip_flow {
 	struct neigh *neigh;
 };
 
-/* Find the route and source address. 0, -ENETUNREACH, -EACCES (broadcast without leave),
- * -EADDRNOTAVAIL (src is not ours). */
+/* Find the route and source address. 0, -ENETUNREACH (or src is not ours), -EACCES (broadcast
+ * without leave), -EADDRNOTAVAIL (there is no address to send from). */
 int ip_flow_route(struct worker *w, struct ip_flow *flow);
 
 /*

@@ -141,8 +141,8 @@ int ip_flow_route(struct worker *w, struct ip_flow *flow)
 		return -ENETUNREACH;
 	kinds = inet_addr_kinds(inet, ipaddr_ip4(&flow->dst));
 	flow->hops = flow->ttl ? flow->ttl : (kinds & ADDR_MULTICAST ? 1 : INET_DEFAULT_TTL);
-	if (!ipaddr_is_any(&flow->src) && !inet_addr_is_local(w, &flow->src))
-		return -EADDRNOTAVAIL;
+	if (!ipaddr_is_any(&flow->src) && !flow->any_src && !inet_addr_is_local(w, &flow->src))
+		return -ENETUNREACH;
 	if (kinds & ADDR_LOCAL)
 		return flow_to_self(inet, flow);
 	/* In Linux's order: a broadcast that has no way is that first. */

@@ -77,9 +77,9 @@ static int ephemeral_port(struct worker *w, const struct udp_pcb *pcb, struct en
 }
 
 /* May a socket be bound to addr? Ours, any, or a group or broadcast address to receive from. */
-static bool addr_bindable(struct worker *w, const struct ipaddr *addr)
+static bool addr_bindable(struct worker *w, const struct udp_pcb *pcb, const struct ipaddr *addr)
 {
-	if (ipaddr_is_any(addr))
+	if (ipaddr_is_any(addr) || pcb->freebind || pcb->transparent)
 		return true;
 	return ipaddr_is_ip4(addr) && inet_addr_kinds(w->inet, ipaddr_ip4(addr)) &
 					      (ADDR_LOCAL | ADDR_BROADCAST | ADDR_MULTICAST);
@@ -92,7 +92,7 @@ int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local
 
 	if (pcb->local.port_be)
 		return -EINVAL;
-	if (!addr_bindable(w, &to.addr))
+	if (!addr_bindable(w, pcb, &to.addr))
 		return -EADDRNOTAVAIL;
 	if (ipaddr_is_any(&to.addr))
 		to.addr = ipaddr_any(); /* one form */

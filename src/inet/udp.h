@@ -25,9 +25,11 @@ struct udp_pcb {
 	bool reuse_addr;
 	bool reuse_port;
 	bool broadcast;
-	uint32_t drops; /* datagrams for which it had no room */
-	bool recverr;	/* IP_RECVERR: upcall udp_error tells of everything */
-	bool no_check;	/* SO_NO_CHECK: sent without checksum */
+	bool freebind;	  /* IP_FREEBIND: bound to any address, also one that is not ours (yet) */
+	bool transparent; /* IP_TRANSPARENT: that, and sends from there */
+	uint32_t drops;	  /* datagrams for which it had no room */
+	bool recverr;	  /* IP_RECVERR: upcall udp_error tells of everything */
+	bool no_check;	  /* SO_NO_CHECK: sent without checksum */
 	uint8_t ttl, tos;
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER, enum udp_pmtu */
 	/* UDP_GRO: of the socket layer, which joins datagrams */

@@ -14,7 +14,7 @@ struct way {
 	const struct ipaddr *dst;
 	struct ipaddr src; /* any: chosen */
 	uint8_t ttl, oif;
-	bool own_mtu;
+	bool own_mtu, any_src;
 };
 
 static void way_of(const struct udp_pcb *pcb, const struct udp_send *send, struct way *way)
@@ -24,6 +24,7 @@ static void way_of(const struct udp_pcb *pcb, const struct udp_send *send, struc
 	way->oif = send->ifindex;
 	way->ttl = pcb->ttl;
 	way->own_mtu = pcb->pmtudisc >= UDP_PMTU_PROBE;
+	way->any_src = pcb->transparent;
 	if (unlikely(ipaddr_is_ip4(way->dst) && ip4_is_multicast(ipaddr_ip4(way->dst)))) {
 		way->ttl = pcb->mcast_ttl;
 		if (!way->oif)
@@ -42,7 +43,7 @@ static bool flow_fits(const struct worker *w, const struct udp_pcb *pcb, const s
 
 	return flow->generation == w->inet->generation && ipaddr_equal(&flow->dst, way->dst) &&
 	       flow->ttl == way->ttl && flow->oif == way->oif && flow->own_mtu == way->own_mtu &&
-	       flow->broadcast_ok == pcb->broadcast &&
+	       flow->broadcast_ok == pcb->broadcast && flow->any_src == way->any_src &&
 	       (ipaddr_is_any(&way->src) || ipaddr_equal(&flow->src, &way->src));
 }
 
@@ -67,6 +68,7 @@ int udp_flow_to(struct worker *w, struct udp_pcb *pcb, const struct udp_send *se
 				  .ttl = way.ttl,
 				  .oif = way.oif,
 				  .own_mtu = way.own_mtu,
+				  .any_src = way.any_src,
 				  .broadcast_ok = pcb->broadcast };
 	err = ip_flow_route(w, flow);
 	/* Who will not have it fragmented is not overruled by a path with a tiny MTU. */

@@ -291,12 +291,11 @@ static inline void asked_with_success(void)
 int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns);
 /* As sock_wait, but until the send ring has room for bytes. */
 int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
-/* Till so many bytes can be read, or no more will come. More than one: give a deadline, for the
- * engine tells of the first only. */
+/* Till so many bytes can be read, or no more will come. */
 int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns);
-/* As these two with one byte, in a call that has moved some already: any signal ends it, also one
+/* As these two, in a call that has moved some already: any signal ends it, also one
  * whose handler has SA_RESTART. */
-int sock_wait_more_data(struct wsock *ws, int64_t deadline_ns);
+int sock_wait_more_data(struct wsock *ws, size_t bytes, int64_t deadline_ns);
 int sock_wait_more_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
 /* Until everything that was written is acknowledged, or can never be. */
 int sock_wait_sent(struct wsock *ws, int64_t deadline_ns);

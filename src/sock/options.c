@@ -62,7 +62,7 @@ struct sock_options *options_own(struct sock *s)
 	if (s->opt->refs != 1 && options_copy(s, s) != 0)
 		return NULL;
 	if (s->accepted)
-		s->opt->defer_accept = 0;
+		s->opt->defer_accept = s->opt->priority = 0;
 	s->accepted = false;
 	return s->opt;
 }
@@ -101,6 +101,8 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 		tcp_fastopen_keys_set(s->tcp, o->fastopen_keys, o->fastopen_keys_bytes);
 	pub->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	pub->tos = (uint8_t)o->tos;
+	pub->freebind = o->freebind;
+	pub->transparent = o->transparent;
 	if (o->congestion[0] != '\0')
 		tcp_congestion_set(s->part->w, s->tcp, o->congestion, sizeof(o->congestion));
 }
@@ -112,6 +114,8 @@ static void dgram_apply(struct sock *s, const struct sock_options *o)
 	s->udp->broadcast = o->broadcast;
 	s->udp->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	s->udp->tos = (uint8_t)o->tos;
+	s->udp->freebind = o->freebind;
+	s->udp->transparent = o->transparent;
 	s->udp->recverr = o->recverr;
 	s->udp->no_check = o->no_check;
 	s->udp->gro = o->gro;
@@ -242,6 +246,8 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 		return -EINVAL;
 	if (o->flags & OPT_BOOL)
 		value = value != 0;
+	if (level == IPPROTO_IP && name == IP_TRANSPARENT && value && !s->part->family->net_raw)
+		return -EPERM;
 	if (o->flags & OPT_NOT_STREAM && s->use == SLOT_STREAM)
 		return -EINVAL;
 	if (value < o->min || value > o->max || (o->flags & OPT_NOT_0 && value == 0))

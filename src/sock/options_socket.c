@@ -197,6 +197,8 @@ int socket_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		return give_int(data, len, sndbuf_of(s));
 	case SO_MEMINFO:
 		return meminfo_get(s, data, len);
+	case SO_PRIORITY:
+		return s->accepted ? give_int(data, len, 0) : NOT_MINE;
 	case SO_LOCK_FILTER:
 		return give_int(data, len, filter_is_locked(s));
 	case SO_MAX_PACING_RATE:

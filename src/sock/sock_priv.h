@@ -103,7 +103,8 @@ struct sock_options {
 	int32_t defer_accept, fastopen, fastopen_connect, fastopen_no_cookie, syncnt, linger2,
 		notsent_lowat, window_clamp, thin_linear, thin_dupack, save_syn;
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
-		freebind, recv_ipopts, ret_ipopts, select_errq, timestamping, no_check, gro;
+		freebind, transparent, recv_ipopts, ret_ipopts, select_errq, timestamping, no_check,
+		gro;
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo, v6_recv_hoplimit,
 		v6_recv_tclass, v6_mtu_discover, v6_mcast_hops, v6_mcast_loop;
@@ -148,7 +149,7 @@ struct sock {
 	bool tx_locked;	   /* SO_SNDBUF was set */
 	bool tx_smaller;   /* and is less than the ring's size still */
 	bool tx_lowat;	   /* TCP_NOTSENT_LOWAT holds: tx_sent is published */
-	bool accepted : 1; /* its opt is the listener's: but TCP_DEFER_ACCEPT is not inherited */
+	bool accepted : 1; /* its opt is the listener's, but TCP_DEFER_ACCEPT and SO_PRIORITY */
 	bool filter_locked : 1; /* stream: SO_LOCK_FILTER; others': filters */
 	/* stream: what bind() asked for, and a connection that ends leaves [SOCK_BIND*_LOCK] */
 	bool bound_addr : 1, bound_port : 1;

@@ -24,6 +24,12 @@ static void up_connected(struct worker *w, struct tcp_pcb *pcb)
 	sock_mark(s, ABI_EV_OUT);
 }
 
+static void inherit_word(_Atomic uint32_t *to, _Atomic uint32_t *from)
+{
+	atomic_store_explicit(to, atomic_load_explicit(from, memory_order_relaxed),
+			      memory_order_relaxed);
+}
+
 static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *pcb)
 {
 	struct sock *l = sock_of(listener), *s;
@@ -58,6 +64,8 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 	pub->user = s;
 	options_apply(s);
 	app_oob_inline_set(s->abi, s->opt->oobinline);
+	inherit_word(&s->abi->recv_opts, &l->abi->recv_opts);
+	inherit_word(&s->abi->peek_off, &l->abi->peek_off);
 	s->pub_rx_tail = 0;
 	s->pub_tx_head = 0;
 	sock_publish_tx_ring(s, &pub->snd);

@@ -292,7 +292,7 @@ struct abi_sock {
 					   * it */
 		_Atomic uint32_t tx_opts; /* datagram: ABI_T_* */
 	};
-	_Atomic uint32_t peek_off;  /* datagram: SO_PEEK_OFF, with ABI_R_PEEK_OFF */
+	_Atomic uint32_t peek_off;  /* SO_PEEK_OFF, with ABI_R_PEEK_OFF */
 	_Atomic uint32_t recv_opts; /* ABI_R_*: what recvmsg() adds, of every process */
 	union {
 		_Atomic uint32_t urg_seen; /* stream: the count in urg of the urgent byte that was

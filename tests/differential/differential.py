@@ -18,7 +18,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
 import weirtest  # noqa: E402
 
-SOURCES = ("main", "say", "sockets", "states", "life", "stream_io", "options", "fd", "signals")
+SOURCES = ("main", "say", "sockets", "states", "life", "stream_io", "options", "fd", "signals",
+           "waits")
 JUSTIFIED = os.path.join(HERE, "justified.txt")
 TIMEOUT = 300
 # What cases do on purpose.

@@ -358,3 +358,147 @@ CASE(options, saved_syn)
 	CALL(getsockopt(b, IPPROTO_TCP, TCP_SAVED_SYN, syn, &len));
 	say("  %d", (int)len);
 }
+
+static void peek(int s, int off)
+{
+	char buf[16];
+
+	say("at %d", off);
+	if (off != -2)
+		set_int(s, SOL_SOCKET, SO_PEEK_OFF, off);
+	for (int i = 0; i < 3; i++) {
+		int now = -7;
+		socklen_t len = sizeof(now);
+
+		GET(recv(s, buf, 4, MSG_PEEK | MSG_DONTWAIT), buf);
+		CALL(getsockopt(s, SOL_SOCKET, SO_PEEK_OFF, &now, &len));
+		say("  %d", now);
+	}
+}
+
+CASE(options, peek_off_stream)
+{
+	char buf[16];
+	int a, b, now;
+	socklen_t len = sizeof(now);
+
+	tcp_pair(&a, &b);
+	MUST(send(a, "0123456789", 10, 0));
+	until_bytes(b, 10);
+	peek(b, 0);
+	peek(b, 7);
+	peek(b, 10);
+	peek(b, 100);
+	peek(b, -1);
+	peek(b, 3);
+	GET(recv(b, buf, 2, 0), buf);
+	peek(b, -2);
+	GET(recv(b, buf, 5, 0), buf);
+	CALL(getsockopt(b, SOL_SOCKET, SO_PEEK_OFF, &now, &len));
+	say("  %d", now);
+	MUST(shutdown(a, SHUT_WR));
+	until(b, POLLRDHUP);
+	peek(b, -2);
+}
+
+/* What a listener passes on to what it accepts. */
+CASE(options, inherited)
+{
+	static const struct known of[] = {
+		KNOWN(SOL_SOCKET, SO_PEEK_OFF),	  KNOWN(SOL_SOCKET, SO_TIMESTAMP),
+		KNOWN(SOL_SOCKET, SO_RXQ_OVFL),	  KNOWN(IPPROTO_TCP, TCP_INQ),
+		KNOWN(IPPROTO_IP, IP_RECVTTL),	  KNOWN(IPPROTO_IP, IP_RECVTOS),
+		KNOWN(IPPROTO_IP, IP_PKTINFO),	  KNOWN(SOL_SOCKET, SO_LOCK_FILTER),
+		KNOWN(SOL_SOCKET, SO_KEEPALIVE),  KNOWN(SOL_SOCKET, SO_REUSEADDR),
+		KNOWN(SOL_SOCKET, SO_OOBINLINE),  KNOWN(SOL_SOCKET, SO_PRIORITY),
+		KNOWN(SOL_SOCKET, SO_MARK),	  KNOWN(SOL_SOCKET, SO_RCVLOWAT),
+		KNOWN(IPPROTO_TCP, TCP_NODELAY),  KNOWN(IPPROTO_TCP, TCP_CORK),
+		KNOWN(IPPROTO_TCP, TCP_SAVE_SYN), KNOWN(IPPROTO_TCP, TCP_LINGER2),
+		KNOWN(IPPROTO_TCP, TCP_KEEPIDLE), KNOWN(IPPROTO_TCP, TCP_DEFER_ACCEPT),
+		KNOWN(IPPROTO_IP, IP_TOS),	  KNOWN(IPPROTO_IP, IP_TTL),
+		KNOWN(IPPROTO_IP, IP_FREEBIND),	  KNOWN(IPPROTO_IP, IP_RECVERR),
+		KNOWN(IPPROTO_TCP, TCP_QUICKACK), KNOWN(IPPROTO_IP, IP_MTU_DISCOVER),
+	};
+	struct sockaddr_in addr;
+	int l = new_listener(1, &addr), a = new_tcp(), b;
+
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		if (of[i].option != TCP_DEFER_ACCEPT)
+			set_and_say(l, &of[i], 1);
+	}
+	MUST(connect(a, SA(&addr), SA_SIZE));
+	b = MUST(accept(l, NULL, NULL));
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+		say_option(b, &of[i]);
+}
+
+/* Addresses that are nobody's here. */
+static void bind_nowhere(int s, int option)
+{
+	struct sockaddr_in a = local_addr();
+	int v;
+
+	a.sin_addr.s_addr = htonl(0xcb007109); /* 203.0.113.9 */
+	CALL(bind(s, SA(&a), SA_SIZE));
+	set_int(s, IPPROTO_IP, option, 1);
+	CALL(bind(s, SA(&a), SA_SIZE));
+	v = getsockname(s, SA(&a), &(socklen_t){ SA_SIZE });
+	say("  %d %s", v, inet_ntoa(a.sin_addr));
+}
+
+static void nowhere(int option)
+{
+	struct sockaddr_in to, from = { 0 };
+	socklen_t len = SA_SIZE;
+	char buf[8];
+	int s = new_tcp(), l = new_listener(1, &to), u = new_udp(), heard = new_udp();
+	struct sockaddr_in at = local_addr();
+
+	bind_nowhere(s, option);
+	CALL(listen(s, 1));
+	s = new_tcp();
+	bind_nowhere(s, option);
+	nonblocking(s);
+	if (option == IP_FREEBIND)
+		CALL(connect(s, SA(&to), SA_SIZE));
+	MUST(bind(heard, SA(&at), SA_SIZE));
+	name_of(heard, &at);
+	bind_nowhere(u, option);
+	CALL(sendto(u, "hello", 5, 0, SA(&at), SA_SIZE));
+	CALL(connect(u, SA(&at), SA_SIZE));
+	settle();
+	GET(recvfrom(heard, buf, 8, MSG_DONTWAIT, SA(&from), &len), buf);
+	say("  from %s", inet_ntoa(from.sin_addr));
+	close(l);
+}
+
+CASE(options, freebind)
+{
+	nowhere(IP_FREEBIND);
+}
+
+CASE(options, transparent)
+{
+	nowhere(IP_TRANSPARENT);
+}
+
+CASE(options, pktinfo_nowhere)
+{
+	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(0xcb007109) };
+	char control[CMSG_SPACE(sizeof(info))] = "";
+	struct iovec iov = { "x", 1 };
+	struct sockaddr_in to = nobody();
+	struct msghdr m = { .msg_name = &to,
+			    .msg_namelen = SA_SIZE,
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = IPPROTO_IP;
+	c->cmsg_type = IP_PKTINFO;
+	c->cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(c), &info, sizeof(info));
+	CALL(sendmsg(new_udp(), &m, 0));
+}

@@ -10,7 +10,7 @@ import weirtest
 sys.path.insert(0, os.path.join(weirtest.TOP, "tests", "differential"))
 import differential  # noqa: E402
 
-GROUPS = ("life", "send", "recv", "flags", "fd", "signals")
+GROUPS = ("life", "send", "recv", "flags", "fd", "signals", "waits")
 
 
 @pytest.fixture(scope="module")

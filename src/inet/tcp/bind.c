@@ -197,7 +197,8 @@ int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local
 
 	if (pcb->pub.state != TCP_CLOSED || (pcb->flags & F_BOUND))
 		return -EINVAL;
-	if (!any && !inet_addr_is_local(w, &local->addr))
+	if (!any && !pcb->pub.freebind && !pcb->pub.transparent &&
+	    !inet_addr_is_local(w, &local->addr))
 		return -EADDRNOTAVAIL;
 	pcb->pub.local = *local;
 	if (local->port_be == 0) {

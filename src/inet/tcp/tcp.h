@@ -71,8 +71,10 @@ struct tcp_public {
 	bool rx_eof : 1;	     /* no option: the peer's FIN was reached */
 	bool fastopen_connect : 1;   /* tcp_connect() may wait for data to send in the SYN */
 	bool fastopen_no_cookie : 1; /* TCP_FASTOPEN_NO_COOKIE */
-	uint8_t save_syn : 2;	     /* TCP_SAVE_SYN: 1, or 2: with the link's header */
-	bool syn_waits : 1; /* no option: it does: the SYN goes with the first tcp_push() */
+	bool freebind : 1;    /* IP_FREEBIND: bound to any address, also one that is not ours */
+	bool transparent : 1; /* IP_TRANSPARENT: that, and sends from there */
+	uint8_t save_syn : 2; /* TCP_SAVE_SYN: 1, or 2: with the link's header */
+	bool syn_waits : 1;   /* no option: it does: the SYN goes with the first tcp_push() */
 	/* urgent data: see urgent.c. Positions are the rings'. */
 	uint8_t urg_hole_bytes : 6;
 	uint8_t urg : 2; /* enum tcp_urg; the socket sets NONE when rcv.head is past urg_pos */

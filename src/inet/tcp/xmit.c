@@ -25,6 +25,7 @@ int tcp_route(struct worker *w, struct tcp_pcb *pcb)
 	flow->dst = pcb->pub.remote.addr;
 	flow->ttl = pcb->pub.ttl;
 	flow->tos = pcb->pub.tos & (uint8_t)~IP_ECN_MASK;
+	flow->any_src = pcb->pub.transparent;
 	flow->df = pcb->pub.pmtudisc == IP_PMTUDISC_DO || pcb->pub.pmtudisc == IP_PMTUDISC_WANT;
 	err = ip_flow_route(w, flow);
 	if (pcb->pub.pmtudisc == IP_PMTUDISC_DO)

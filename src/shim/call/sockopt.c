@@ -99,7 +99,7 @@ static int set_without_asking(struct wsock *ws, int level, int name, const void 
 			      socklen_t len)
 {
 	const struct option *o = find(level, name);
-	bool peek = level == SOL_SOCKET && name == SO_PEEK_OFF && ws->type == SOCK_DGRAM;
+	bool peek = level == SOL_SOCKET && name == SO_PEEK_OFF && ws->family != AF_PACKET;
 	int on;
 	int err;
 
@@ -281,7 +281,7 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 		return give(value, len, &(struct ucred){ 0, (uid_t)-1, (gid_t)-1 },
 			    sizeof(struct ucred));
 	case SO_PEEK_OFF:
-		if (ws->type != SOCK_DGRAM)
+		if (ws->family == AF_PACKET)
 			return 1;
 		return give_int(value, len, peek_off(ws));
 	default:

@@ -10,8 +10,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define PEEK_AGAIN_NS 2000000
-
 /* Copy len bytes between a ring at pos and an iovec, of which the first `skip` bytes are done. */
 static void copy_iov(uint8_t *ring, uint32_t size, uint32_t pos, const struct iovec *iov,
 		     size_t skip, uint32_t len, bool to_ring)
@@ -226,8 +224,9 @@ static ssize_t empty(struct wsock *ws, uint32_t state)
 	return -EAGAIN;
 }
 
+/* From so many bytes behind the reader on (a peek). */
 static ssize_t take_locked(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len,
-			   int flags, bool *again)
+			   uint32_t from, int flags, bool *again)
 {
 	struct abi_sock *shm = ws->shm;
 	/* The state first: bytes that came before an EOF are then seen. */
@@ -244,6 +243,8 @@ static ssize_t take_locked(struct wsock *ws, const struct iovec *iov, size_t ski
 			return 0; /* what was read in this call ends here */
 		used = urgent_limit(ws, &head, used, flags);
 	}
+	head += from;
+	used = used > from ? used - from : 0;
 	if (used == 0 || !ring || (state & ABI_S_LISTEN)) {
 		ssize_t r = state & ABI_S_LISTEN ? -ENOTCONN : empty(ws, state);
 
@@ -259,8 +260,8 @@ static ssize_t take_locked(struct wsock *ws, const struct iovec *iov, size_t ski
 	return used;
 }
 
-static ssize_t take(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len, int flags,
-		    bool *again)
+static ssize_t take(struct wsock *ws, const struct iovec *iov, size_t skip, size_t len,
+		    uint32_t from, int flags, bool *again)
 {
 	ssize_t n;
 
@@ -272,7 +273,7 @@ static ssize_t take(struct wsock *ws, const struct iovec *iov, size_t skip, size
 	n = shared_lock(&ws->shm->rx_lock);
 	if (n)
 		return n;
-	n = take_locked(ws, iov, skip, len, flags, again);
+	n = take_locked(ws, iov, skip, len, from, flags, again);
 	shared_unlock(&ws->shm->rx_lock);
 	return n;
 }
@@ -294,13 +295,24 @@ static bool ended(const struct wsock *ws)
 		(ABI_S_RX_EOF | ABI_S_RESET | ABI_S_DEAD));
 }
 
-/* For a peek that wants more than there is. Nobody tells when it is there: look again and again. */
-static int wait_all(struct wsock *ws, size_t bytes, int64_t deadline)
+/* SO_PEEK_OFF: where a peek begins, behind the reader. */
+static uint32_t peek_from(const struct wsock *ws)
 {
-	int64_t soon = now_ns() + PEEK_AGAIN_NS;
-	int n = sock_wait_data(ws, bytes, soon < deadline ? soon : deadline);
+	if (likely(!ws->shm || !(atomic_load_explicit(&ws->shm->recv_opts, memory_order_relaxed) &
+				 ABI_R_PEEK_OFF)))
+		return 0;
+	return atomic_load_explicit(&ws->shm->peek_off, memory_order_relaxed);
+}
 
-	return n == -EAGAIN && soon < deadline ? 0 : n;
+/* A peek of n bytes moves that on, a read moves it back. */
+static void peek_moved(struct wsock *ws, bool peek, uint32_t n)
+{
+	uint32_t off = peek_from(ws);
+
+	if (unlikely(peek && n && (atomic_load(&ws->shm->recv_opts) & ABI_R_PEEK_OFF)))
+		atomic_store(&ws->shm->peek_off, off + n);
+	else if (unlikely(!peek && off))
+		atomic_store(&ws->shm->peek_off, off > n ? off - n : 0);
 }
 
 ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
@@ -309,7 +321,9 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 	bool nonblock = (flags & MSG_DONTWAIT) || wsock_nonblock(ws);
 	bool peek = flags & MSG_PEEK;
 	size_t done = 0, target = nonblock ? 1 : recv_target(ws, total, flags);
+	uint32_t from = peek ? peek_from(ws) : 0;
 	int64_t deadline = 0;
+	size_t more;
 	ssize_t n;
 	bool again;
 
@@ -320,7 +334,7 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 		 * there. */
 		if (peek)
 			done = 0;
-		n = take(ws, iov, done, total - done, flags, &again);
+		n = take(ws, iov, done, total - done, from, flags, &again);
 		if (n > 0)
 			done += (size_t)n;
 		if (n > 0 ? done >= target || (peek && ended(ws)) : !again || nonblock)
@@ -333,15 +347,16 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			deadline = deadline_after(ws->rcv_timeout_ns);
 		}
 		/* What is there is taken at once, but for a peek, which waits for all of it. */
-		n = peek && target > 1 ? wait_all(ws, target, deadline)
-		    : done	       ? sock_wait_more_data(ws, deadline)
-				       : sock_wait_data(ws, 1, deadline);
+		more = peek ? from + target : 1;
+		n = done ? sock_wait_more_data(ws, more, deadline)
+			 : sock_wait_data(ws, more, deadline);
 		if (n)
 			break;
 	}
 	if (deadline)
 		obj_put(&ws->obj);
 	if (done) {
+		peek_moved(ws, peek, (uint32_t)done);
 		asked_with_success();
 		return (ssize_t)done;
 	}

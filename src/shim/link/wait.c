@@ -296,6 +296,7 @@ struct sock_waiter {
 	uint32_t events;
 	uint32_t bytes;
 	bool partial; /* some are moved already: nothing is restarted */
+	bool watched; /* by sock_arm_lasting() */
 };
 
 static bool events_ready(void *arg)
@@ -312,6 +313,18 @@ static void sock_arm(void *arg)
 	wsock_watch(s->ws, thread_state()->channel, s->events | ABI_WATCH_ONCE);
 }
 
+/* A watch tells at once of what is there when it comes, so one for each sleep would end each sleep
+ * of who waits for more than that. */
+static void sock_arm_lasting(void *arg)
+{
+	struct sock_waiter *s = arg;
+
+	if (s->watched)
+		return;
+	s->watched = true;
+	wsock_watch(s->ws, thread_state()->channel, s->events);
+}
+
 static int run(struct sock_waiter *s, bool (*ready)(void *), void (*arm)(void *),
 	       int64_t deadline_ns)
 {
@@ -323,6 +336,8 @@ static int run(struct sock_waiter *s, bool (*ready)(void *), void (*arm)(void *)
 	w.deadline_ns = deadline_ns;
 	w.restartable = deadline_ns == NO_DEADLINE && !s->partial;
 	err = waiter_run(&w);
+	if (s->watched)
+		wsock_unwatch(s->ws, thread_state()->channel);
 	obj_put(&s->ws->obj);
 	return err == -ETIMEDOUT ? -EAGAIN : err;
 }
@@ -383,22 +398,24 @@ static bool data_ready(void *arg)
 		(ABI_S_RX_EOF | ABI_S_RESET | ABI_S_DEAD));
 }
 
-int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns)
+static int wait_data(struct wsock *ws, size_t bytes, bool partial, int64_t deadline_ns)
 {
 	struct sock_waiter s = { .ws = ws,
 				 .events = ABI_EV_IN | ABI_EV_RDHUP,
-				 .bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX };
+				 .bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX,
+				 .partial = partial };
 
-	return run(&s, data_ready, bytes > 1 ? NULL : sock_arm, deadline_ns);
+	return run(&s, data_ready, bytes > 1 ? sock_arm_lasting : sock_arm, deadline_ns);
 }
 
-int sock_wait_more_data(struct wsock *ws, int64_t deadline_ns)
+int sock_wait_data(struct wsock *ws, size_t bytes, int64_t deadline_ns)
 {
-	struct sock_waiter s = {
-		.ws = ws, .events = ABI_EV_IN | ABI_EV_RDHUP, .bytes = 1, .partial = true
-	};
+	return wait_data(ws, bytes, false, deadline_ns);
+}
 
-	return run(&s, data_ready, sock_arm, deadline_ns);
+int sock_wait_more_data(struct wsock *ws, size_t bytes, int64_t deadline_ns)
+{
+	return wait_data(ws, bytes, true, deadline_ns);
 }
 
 static bool all_sent(const struct abi_sock *shm)
