@@ -161,44 +161,104 @@ static void forks(void)
 	close(listener);
 }
 
-/* A socket of weir's over a UNIX socket. */
-static void passes(void)
-{
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .bytes = "" };
-	char byte = 'p', got[2] = "";
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-	struct sockaddr_in sin;
-	int listener = listening(&sin), client = connected(&sin), pair[2], status, fd;
-	pid_t pid;
+/* ---- a socket of weir's over a UNIX socket ---- */
 
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	pid = fork();
-	if (pid == 0) {
-		close(client);
-		CHECK(recvmsg(pair[1], &msg, 0) == 1 && (c = CMSG_FIRSTHDR(&msg)) != NULL);
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		CHECK(write(fd, "y", 1) == 1);
-		_exit(0);
-	}
-	fd = accept(listener, NULL, NULL);
-	c = CMSG_FIRSTHDR(&msg);
+union control {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static void carry(struct msghdr *msg, struct iovec *iov, union control *control, char *byte)
+{
+	*iov = (struct iovec){ byte, 1 };
+	*msg = (struct msghdr){ .msg_iov = iov,
+				.msg_iovlen = 1,
+				.msg_control = control,
+				.msg_controllen = sizeof(*control) };
+}
+
+static void put_fd(struct msghdr *msg, int fd)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	CHECK(sendmsg(pair[0], &msg, 0) == 1);
-	CHECK(recv(client, got, 1, 0) == 1 && got[0] == 'y');
+}
+
+static int got_fd(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fd;
+
+	CHECK(c != NULL && c->cmsg_type == SCM_RIGHTS);
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+/* The child: one answer on each connection that it is given, in one message or several at once. */
+static void takes(int u, int many)
+{
+	struct mmsghdr v[2];
+	union control control[2];
+	struct iovec iov[2];
+	char bytes[2];
+
+	for (int i = 0; i < 2; i++)
+		carry(&v[i].msg_hdr, &iov[i], &control[i], &bytes[i]);
+	if (many)
+		CHECK(recvmmsg(u, v, 2, 0, NULL) == 2);
+	for (int i = 0; i < 2; i++) {
+		if (!many)
+			CHECK(recvmsg(u, &v[i].msg_hdr, 0) == 1);
+		CHECK(write(got_fd(&v[i].msg_hdr), "y", 1) == 1);
+	}
+	_exit(0);
+}
+
+static void gives(int u, const int *fds, int many)
+{
+	struct mmsghdr v[2];
+	union control control[2] = { { .bytes = "" } };
+	struct iovec iov[2];
+	char bytes[2] = "pq";
+
+	for (int i = 0; i < 2; i++) {
+		carry(&v[i].msg_hdr, &iov[i], &control[i], &bytes[i]);
+		put_fd(&v[i].msg_hdr, fds[i]);
+		if (!many)
+			CHECK(sendmsg(u, &v[i].msg_hdr, 0) == 1);
+	}
+	if (many)
+		CHECK(sendmmsg(u, v, 2, 0) == 2);
+}
+
+static void passes(int many)
+{
+	struct sockaddr_in sin;
+	int listener = listening(&sin), clients[2], fds[2], pair[2], status;
+	char got[2] = "";
+	pid_t pid;
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+	for (int i = 0; i < 2; i++)
+		clients[i] = connected(&sin);
+	pid = fork();
+	if (pid == 0) {
+		close(clients[0]);
+		close(clients[1]);
+		takes(pair[1], many);
+	}
+	for (int i = 0; i < 2; i++)
+		fds[i] = accept(listener, NULL, NULL);
+	gives(pair[0], fds, many);
+	for (int i = 0; i < 2; i++) {
+		CHECK(recv(clients[i], got, 1, 0) == 1 && got[0] == 'y');
+		close(fds[i]);
+		close(clients[i]);
+	}
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-	close(fd);
-	close(client);
 	close(listener);
 	close(pair[0]);
 	close(pair[1]);
@@ -309,7 +369,8 @@ int main(int argc, char **argv)
 	interrupts(0);
 	interrupts(SA_RESTART);
 	forks();
-	passes();
+	passes(0);
+	passes(1);
 	programs();
 	threads();
 	many_threads();
