@@ -9,6 +9,7 @@
  * memory would change our tables.
  */
 #include "shim/foreign/foreign.h"
+#include "shim/rewrite/xsave.h"
 
 #include <linux/futex.h>
 #include <linux/sched.h>
@@ -42,7 +43,7 @@
 #endif
 
 bool foreign_active;
-uint32_t foreign_save_bytes = 832, foreign_save_mask = 3;
+uint32_t foreign_save_bytes, foreign_save_mask;
 static const uint8_t selector = 1; /* block: every call from outside of our region is told */
 static _Atomic bool threads_made;
 
@@ -93,18 +94,11 @@ static int block_use(struct foreign_thread *t)
 /* How much the vector registers need, and which there are (x87 is left alone). */
 static bool vector_size(void)
 {
-	uint32_t a = 13, b = 0, c = 1, d = 0, low, high;
+	struct xsave x = xsave_here();
 
-	__asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-	if (!(a & 2)) /* XSAVEC */
-		return false;
-	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	foreign_save_mask = low & 0xe6;
-	a = 13;
-	c = 0;
-	__asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-	foreign_save_bytes = (b + 127) & ~63u;
-	return true;
+	foreign_save_mask = x.mask;
+	foreign_save_bytes = x.bytes;
+	return x.how == XSAVE_COMPACT;
 }
 
 static bool stack_new(struct foreign_thread *t)

@@ -5,9 +5,9 @@
  */
 #include "shim/interpose/raw.h"
 #include "shim/rewrite/rewrite.h"
+#include "shim/rewrite/xsave.h"
 #include "shim/shim.h"
 
-#include <cpuid.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,8 +16,6 @@
 #define PAGE 4096ul
 #define FAR_JUMP_BYTES 16 /* jmp *0(%rip) and the address */
 #define REACH (INT32_MAX - (64 << 20))
-/* All but what the C code never touches: x87, MPX, PKRU, AMX. */
-#define VECTOR_STATE 0xe6u
 
 struct rewrite_slot rewrite_slots[REWRITE_SITES_MAX];
 uint32_t rewrite_save_bytes = 512 + 64;
@@ -30,20 +28,14 @@ static struct lock patch_lock;
 /* How the processor saves its vector registers. */
 static void choose_save(void)
 {
-	uint32_t a, b, c, d, low, high;
+	struct xsave x;
 
-	if (rewrite_save_mask || !__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+	if (rewrite_save_mask)
 		return;
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	rewrite_save_mask = low & VECTOR_STATE;
-	if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
-		return;
-	rewrite_save_bytes = b + 64;
-	rewrite_save_how = 1;
-	if (!__get_cpuid_count(0xd, 1, &a, &b, &c, &d) || !(a & bit_XSAVEC))
-		return;
-	rewrite_save_bytes = b + 64;
-	rewrite_save_how = 2;
+	x = xsave_here();
+	rewrite_save_mask = x.mask;
+	rewrite_save_bytes = x.bytes;
+	rewrite_save_how = x.how;
 }
 
 static bool in_reach(const uint8_t *from, const uint8_t *to)

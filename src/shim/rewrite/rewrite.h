@@ -104,7 +104,7 @@ void rewrite_enter_any_loaded(void);
 /* How the vector registers are saved: patch.c sets them before the first patch. */
 extern uint32_t rewrite_save_bytes; /* of the area, with 64 to spare */
 extern uint32_t rewrite_save_mask;
-extern uint32_t rewrite_save_how; /* 2: xsavec, 1: xsave, 0: fxsave */
+extern uint32_t rewrite_save_how; /* enum xsave_how */
 
 #endif
 #endif
