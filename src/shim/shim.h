@@ -512,7 +512,9 @@ bool procnet_open(const char *path, int flags, long *result);
 bool call_by_number(long number, const long *args, long *result);
 
 /* ---- call/netlink.c ---- */
-int netlink_socket(int type);
+/* Is a netlink socket of this protocol weir's to answer? */
+bool netlink_is_ours(int protocol);
+int netlink_socket(int type, int protocol);
 void netlink_free(struct nlsock *nl);
 void netlink_lock(bool take);
 int netlink_bind(struct nlsock *nl, int fd, const struct sockaddr *sa, socklen_t len);

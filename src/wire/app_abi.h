@@ -449,7 +449,7 @@ enum abi_msg_type {
 	 * now, in its arena; words[]: as in PASS. -ENOENT: it was not passed so; -EAGAIN: again. */
 	ABI_MSG_RECEIVE,
 	/* With the other end of the pair of UNIX sockets (SOCK_SEQPACKET) that is to be a netlink
-	 * socket of the family NETLINK_ROUTE. arg[0] = its port id. */
+	 * socket. arg[0] = its port id, arg[1] = NETLINK_ROUTE or NETLINK_SOCK_DIAG. */
 	ABI_MSG_NETLINK,
 	/* text = the name of a file of /proc/net. Answer: a descriptor that reads as weir has it;
 	 * -ENOENT: weir has none of that name. */

@@ -103,3 +103,15 @@ for _ in range(300):
 assert len(os.listdir("/proc/self/fd")) == before
 print("all")
 """).done()
+
+
+def test_ss(served):
+    """Its questions by netlink get no answer, as from a kernel that has no sock_diag, and so it
+    reads /proc/net: never the host's sockets."""
+    program = served.on_weir("ss", "-Htan")
+    assert sorted(tuple(words[:1] + words[3:5]) for words in lines_of(program)) == [
+        ("ESTAB", f"{WEIR_ADDR}:7000", f"{KERNEL_ADDR}:{served.peer}"),
+        ("LISTEN", "0.0.0.0:7000", "0.0.0.0:*")]
+    program = served.on_weir("ss", "-Huan")
+    assert [words[3] for words in lines_of(program)] == [f"{WEIR_ADDR}:7001"]
+    assert "7100" not in served.on_weir("ss", "-a").done()

@@ -2,6 +2,7 @@
 #include "bin/weird/netlink.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@ struct connection {
 	struct rtnl rtnl;
 	struct rtnl_dump dump;
 	uint32_t portid;
+	int protocol; /* NETLINK_ROUTE or NETLINK_SOCK_DIAG */
 	bool waiting; /* for room: the program does not read what it asked for */
 };
 
@@ -77,6 +79,12 @@ static bool go_on(struct connection *c)
 	return true;
 }
 
+/* As a kernel that is built without it: ss and its like read /proc/net instead. */
+static void no_sock_diag(const struct connection *c, const struct nlmsghdr *msg, struct nl_buf *b)
+{
+	nl_error(b, msg, c->portid, -ENOENT, "weir has no sock_diag; see /proc/net/tcp, udp, raw");
+}
+
 static void answer(struct connection *c, const struct nlmsghdr *msg)
 {
 	static struct nl_buf b;
@@ -85,9 +93,13 @@ static void answer(struct connection *c, const struct nlmsghdr *msg)
 		c->portid = msg->nlmsg_pid;
 		return;
 	}
-	control_park();
 	nl_init(&b);
-	rtnl_request(&c->rtnl, msg, c->portid, &b, &c->dump);
+	if (c->protocol == NETLINK_SOCK_DIAG) {
+		no_sock_diag(c, msg, &b);
+	} else {
+		control_park();
+		rtnl_request(&c->rtnl, msg, c->portid, &b, &c->dump);
+	}
 	/* Where there is no room the answer is lost, as it is with a full socket of the kernel's.
 	 */
 	send_buf(c, &b);
@@ -125,7 +137,7 @@ static void on_event(struct control_watch *watch, uint32_t events)
 		wait_for_room(c, !go_on(c));
 }
 
-int weird_netlink_open(struct engine *engine, int fd, uint32_t portid)
+int weird_netlink_open(struct engine *engine, int fd, uint32_t portid, int protocol)
 {
 	struct connection *c = NULL;
 	int err = connection_count < CONNECTIONS_MAX ? -ENOMEM : -EMFILE;
@@ -138,6 +150,7 @@ int weird_netlink_open(struct engine *engine, int fd, uint32_t portid)
 		c->rtnl.worker = engine->worker;
 		c->rtnl.worker_count = engine->worker_count;
 		c->portid = portid;
+		c->protocol = protocol;
 		err = control_watch_add(&c->watch, EPOLLIN);
 	}
 	if (err) {

@@ -12,8 +12,9 @@
 
 #include "engine/engine.h"
 
-/* Owns fd, also where it fails. portid: the socket's address. 0, -EMFILE (too many), -ENOMEM. */
-int weird_netlink_open(struct engine *engine, int fd, uint32_t portid);
+/* Owns fd, also where it fails. portid: the socket's address; protocol: NETLINK_ROUTE or
+ * NETLINK_SOCK_DIAG. 0, -EMFILE (too many), -ENOMEM. */
+int weird_netlink_open(struct engine *engine, int fd, uint32_t portid, int protocol);
 void weird_netlink_stop(void);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Netlink sockets of the family NETLINK_ROUTE. The descriptor is an end of a pair of UNIX sockets
- * whose other end weird has, which answers there as the kernel would, for weir's network. Waiting,
- * descriptors and processes are therefore the kernel's affair; here are only the addresses, which
- * look like netlink's. Other families (audit, netfilter, uevents, ...) stay the kernel's.
+ * Netlink sockets of the families NETLINK_ROUTE and NETLINK_SOCK_DIAG. The descriptor is an end of
+ * a pair of UNIX sockets whose other end weird has, which answers there as the kernel would, for
+ * weir's network. Waiting, descriptors and processes are therefore the kernel's affair; here are
+ * only the addresses, which look like netlink's. Other families (audit, netfilter, uevents, ...)
+ * stay the kernel's.
  *
  * Groups may be joined and stay silent: what they tell of, weir's network, does not change while
  * weird runs.
@@ -19,7 +20,7 @@ struct nlsock {
 	struct obj obj;
 	uint32_t portid;
 	uint32_t groups;
-	uint8_t type;
+	uint8_t type, protocol;
 	bool connected;
 };
 
@@ -70,14 +71,20 @@ static uint32_t choose_portid(void)
 	return n == 0 ? (uint32_t)getpid() : UINT32_MAX - 4096 - n;
 }
 
-static int open_pair(int flags, uint32_t portid, int *fd)
+bool netlink_is_ours(int protocol)
+{
+	return protocol == NETLINK_ROUTE || protocol == NETLINK_SOCK_DIAG;
+}
+
+static int open_pair(int flags, const struct nlsock *nl, int *fd)
 {
 	struct abi_msg msg = { .type = ABI_MSG_NETLINK, .version = ABI_VERSION };
 	int pair[2], err;
 
 	if (R(socketpair)(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair) < 0)
 		return -errno;
-	msg.arg[0] = portid;
+	msg.arg[0] = nl->portid;
+	msg.arg[1] = nl->protocol;
 	err = session_request(&msg, pair[1]);
 	R(close)(pair[1]);
 	if (err)
@@ -86,7 +93,7 @@ static int open_pair(int flags, uint32_t portid, int *fd)
 	return err;
 }
 
-int netlink_socket(int type)
+int netlink_socket(int type, int protocol)
 {
 	int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct nlsock *nl;
@@ -101,8 +108,9 @@ int netlink_socket(int type)
 	if (!nl)
 		return -ENOMEM;
 	nl->type = (uint8_t)kind;
+	nl->protocol = (uint8_t)protocol;
 	nl->portid = choose_portid();
-	err = open_pair(type & (SOCK_NONBLOCK | SOCK_CLOEXEC), nl->portid, &fd);
+	err = open_pair(type & (SOCK_NONBLOCK | SOCK_CLOEXEC), nl, &fd);
 	if (!err && (unsigned int)fd >= FD_MAX) {
 		R(close)(fd);
 		err = -EMFILE;
@@ -276,7 +284,7 @@ int netlink_getsockopt(const struct nlsock *nl, int fd, int level, int name, voi
 	else if (level == SOL_SOCKET && name == SO_TYPE)
 		answer = nl->type;
 	else if (level == SOL_SOCKET && name == SO_PROTOCOL)
-		answer = NETLINK_ROUTE;
+		answer = nl->protocol;
 	else if (level != SOL_NETLINK)
 		return (int)raw_syscall6(SYS_getsockopt, fd, level, name, (long)value, (long)len,
 					 0);

@@ -11,8 +11,8 @@ EXPORT int socket(int domain, int type, int protocol)
 {
 	int error;
 
-	if (domain == AF_NETLINK && protocol == NETLINK_ROUTE)
-		return (int)answer(netlink_socket(type));
+	if (domain == AF_NETLINK && netlink_is_ours(protocol))
+		return (int)answer(netlink_socket(type, protocol));
 	if (!call_socket_ours(domain, type, protocol, &error)) {
 		left_family(domain);
 		return R(socket)(domain, type, protocol);

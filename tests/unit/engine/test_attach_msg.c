@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <linux/netlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -43,6 +45,10 @@ static void test_good_messages(void **state)
 	assert_null(attach_msg_judge(&m, sizeof(m) + 8, 1, &known));
 	m = message(ABI_MSG_NETLINK);
 	assert_null(attach_msg_judge(&m, sizeof(m), 1, &known));
+	m.arg[1] = NETLINK_SOCK_DIAG;
+	assert_null(attach_msg_judge(&m, sizeof(m), 1, &known));
+	m.arg[1] = NETLINK_GENERIC;
+	assert_non_null(attach_msg_judge(&m, sizeof(m), 1, &known));
 	m = message(ABI_MSG_NOTE);
 	assert_null(attach_msg_judge(&m, sizeof(m), 0, &known));
 	m = message(ABI_MSG_PROCNET);

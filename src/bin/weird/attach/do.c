@@ -211,7 +211,7 @@ static bool do_netlink(struct engine *engine, const struct attach *a, const stru
 		close(fd);
 		return false;
 	}
-	reply.error = weird_netlink_open(engine, fd, (uint32_t)msg->arg[0]);
+	reply.error = weird_netlink_open(engine, fd, (uint32_t)msg->arg[0], (int)msg->arg[1]);
 	return attach_answer(a, &reply, NULL, 0);
 }
 

@@ -2,7 +2,9 @@
 #include "bin/weird/attach/msg.h"
 
 #include <stddef.h>
+#include <linux/netlink.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static bool takes_pairs(uint32_t type)
 {
@@ -72,6 +74,10 @@ const char *attach_msg_judge(const struct abi_msg *msg, size_t len, unsigned int
 	switch (msg->type) {
 	case ABI_MSG_HELLO:
 		return "HELLO twice";
+	case ABI_MSG_NETLINK:
+		return msg->arg[1] == NETLINK_ROUTE || msg->arg[1] == NETLINK_SOCK_DIAG
+			       ? NULL
+			       : "a netlink socket that weir has not";
 	case ABI_MSG_CHANNEL:
 		return judge_channel(msg, context->workers);
 	case ABI_MSG_CHANNEL_HOLD:
