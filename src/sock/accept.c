@@ -83,6 +83,10 @@ void accept_unlink(struct sock *s)
 
 void accept_claim(struct session *session, struct sock *s)
 {
+	/* Nobody accepted what a program opened, nor a sibling that is another socket's (shard.c).
+	 */
+	if (s->shared_ref)
+		return;
 	accept_unlink(s);
 	timer_cancel(&s->part->w->timers, &s->timer);
 	sock_ref(session, s);

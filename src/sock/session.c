@@ -144,7 +144,10 @@ int session_pass(struct session *from, uint32_t index, uint32_t gen, struct sess
 	struct sock *s = index < f->sock_count ? &f->socks[index] : NULL;
 
 	family_drain(f);
-	if (s == NULL || s->use == SLOT_FREE || s->gen != gen)
+	/* Without a reference of its own it could hold what others close: a connection that waits
+	 * to be accepted, a sibling on another worker. */
+	if (s == NULL || s->use == SLOT_FREE || s->gen != gen ||
+	    !(from->refs[index / 64] >> (index % 64) & 1))
 		return -EBADF;
 	*transit = session_new(f, 0);
 	if (*transit == NULL)

@@ -382,8 +382,8 @@ static void request_do(struct shard_request *r)
 	settle(f);
 	if (!there(r))
 		goto out;
-	if (r->what == SHARD_LISTEN)
-		ret = make(s);
+	if (r->what == SHARD_LISTEN) /* unless another thread has ended it meanwhile */
+		ret = s->state & ABI_S_LISTEN ? make(s) : -EINVAL;
 	else if (r->what == SHARD_BIND)
 		ret = bind_all(s, &r->at);
 	else if (r->what == SHARD_BELOW)

@@ -93,6 +93,29 @@ static void test_lives_on_the_way(void **state)
 	assert_true(atomic_load(&prog_sock(&p, c)->state) & ABI_S_RX_EOF);
 }
 
+/* What a process does not have it cannot pass: a connection that waits to be accepted belongs to
+ * its listener, which closes it. */
+static void test_only_what_it_has(void **state)
+{
+	struct psock l, c, first, waits;
+	struct session *transit;
+	const uint64_t *ring;
+	uint64_t entry;
+
+	prog_pair(&p, 80, &l, &c, &first);
+	assert_int_equal(prog_socket(&p, SOCK_STREAM, &c), 0);
+	assert_int_equal(prog_connect(&p, c, 80), -EINPROGRESS);
+	run();
+	ring = (const uint64_t *)((uint8_t *)p.arena + atomic_load(&prog_sock(&p, l)->rx_offset));
+	entry = ring[atomic_load(&prog_sock(&p, l)->rx_head)];
+	waits = (struct psock){ (uint32_t)entry, (uint32_t)(entry >> 32) };
+	assert_true(atomic_load(&prog_sock(&p, waits)->state) & ABI_S_CONNECTED);
+	assert_int_equal(session_pass(p.session, waits.index, waits.gen, &transit), -EBADF);
+	prog_release(&p, l);
+	run();
+	assert_int_equal(atomic_load(&prog_sock(&p, waits)->state), 0);
+}
+
 static void test_moves_with_what_waits(void **state)
 {
 	struct psock l, c, s, got;
@@ -265,11 +288,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_lives_on_the_way),
-		T(test_moves_with_what_waits),
-		T(test_not_while_the_sender_is_inside),
-		T(test_datagrams_move),
-		T(test_listener_is_shared),
+		T(test_lives_on_the_way),      T(test_only_what_it_has),
+		T(test_moves_with_what_waits), T(test_not_while_the_sender_is_inside),
+		T(test_datagrams_move),	       T(test_listener_is_shared),
 		T(test_listener_ring),
 	};
 

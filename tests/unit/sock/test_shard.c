@@ -156,6 +156,59 @@ static void test_datagram(void **state)
 			 htons(5353));
 }
 
+/* The siblings are the first socket's: who says that it accepted one does not get it, and cannot
+ * close it under the first one. */
+static void test_sibling_is_not_accepted(void **state)
+{
+	struct abi_ctl ctl = { .op = ABI_CTL_LISTEN, .optname = 8 };
+	struct psock l, second, other;
+
+	assert_int_equal(prog_socket(&p[0], SOCK_STREAM, &l), 0);
+	assert_int_equal(bind_to(&l, 80), 0);
+	assert_int_equal(deferred(&ctl, &l), 0);
+	second.index = prog_sock(&p[0], l)->shard_next;
+	second.gen = atomic_load(&prog_sock(&p[0], second)->gen);
+	prog_submit(&p[1], ABI_OP_ACCEPTED, second, 0, 0);
+	prog_release(&p[1], second);
+	prog_run(&p[1]);
+	assert_true(atomic_load(&prog_sock(&p[0], second)->state) & ABI_S_LISTEN);
+	assert_int_equal(
+		session_pass(session, second.index, second.gen, &(struct session *){ NULL }),
+		-EBADF);
+	prog_release(&p[0], l);
+	prog_run(&p[0]);
+	control();
+	assert_int_equal(atomic_load(&prog_sock(&p[0], second)->state), 0);
+	/* Its slot is free once, not twice. */
+	assert_int_equal(prog_socket(&p[1], SOCK_STREAM, &l), 0);
+	assert_int_equal(prog_socket(&p[1], SOCK_STREAM, &other), 0);
+	assert_int_not_equal(l.index, other.index);
+}
+
+/* Between listen() and the control thread, another thread of the program has made something else of
+ * the socket, and that has ended. */
+static void test_listener_gone_meanwhile(void **state)
+{
+	struct abi_ctl ctl = { .op = ABI_CTL_LISTEN, .optname = 8 };
+	struct prog thread = p[0];
+	struct psock l;
+	uint64_t offset;
+	uint32_t index;
+
+	assert_int_equal(session_channel(session, 0, -1, 64, &index, &offset), 0);
+	thread.thread = (struct abi_channel *)((uint8_t *)arena + offset);
+	assert_int_equal(prog_socket(&p[0], SOCK_STREAM, &l), 0);
+	assert_int_equal(bind_to(&l, 80), 0);
+	assert_int_equal(prog_ctl(&p[0], &ctl, &l), -ETIMEDOUT);
+	assert_int_equal(prog_shutdown(&thread, l, SHUT_RD), 0);
+	assert_int_equal(prog_connect(&thread, l, 99), -EINPROGRESS);
+	prog_run(&thread);
+	assert_true(atomic_load(&prog_sock(&thread, l)->state) & ABI_S_RESET);
+	control();
+	assert_int_equal(p[0].thread->ctl.result, -EINVAL);
+	assert_int_equal(prog_sock(&p[0], l)->shard_next, ABI_SOCK_NONE);
+}
+
 static void test_program_gone_meanwhile(void **state)
 {
 	struct abi_ctl ctl = { .op = ABI_CTL_LISTEN, .optname = 8 };
@@ -180,8 +233,13 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bind_conflict),		T(test_listener),	T(test_datagram),
-		T(test_program_gone_meanwhile), T(test_foreign_worker),
+		T(test_bind_conflict),
+		T(test_listener),
+		T(test_datagram),
+		T(test_program_gone_meanwhile),
+		T(test_foreign_worker),
+		T(test_sibling_is_not_accepted),
+		T(test_listener_gone_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, test_eal, NULL);
