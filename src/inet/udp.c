@@ -143,7 +143,7 @@ int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *re
 	struct ip_flow *flow;
 	int err;
 
-	if (remote->port_be == 0) {
+	if (remote->port_be == 0 && ipaddr_is_any(&remote->addr)) {
 		dissolve(pcb);
 		return 0;
 	}

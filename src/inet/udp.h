@@ -62,7 +62,8 @@ int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local
 /* Undo udp_bind() of a pcb that is not connected. */
 void udp_unbind(struct worker *w, struct udp_pcb *pcb);
 
-/* remote port 0 dissolves (AF_UNSPEC). Binds if need be. -ENETUNREACH, -EACCES... */
+/* No address and port 0 dissolves (AF_UNSPEC); port 0 of an address only chooses the source, as
+ * getaddrinfo() asks for it. Binds if need be. -ENETUNREACH, -EACCES... */
 int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote);
 
 /* How one datagram is sent; zero it to begin. */

@@ -201,3 +201,44 @@ f = b.makefile("rwb")
         pytest.skip("a kernel without PR_SET_MDWE")
     program.done()
     assert "the C library cannot be rewritten" in weir.daemon.log()
+
+
+OWN_NAME = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+
+/* As Erlang's machine has it: a name of the C library's, which goes on to its other name. */
+static int calls;
+int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	int (*next)(int, const struct sigaction *, struct sigaction *) =
+		dlsym(RTLD_NEXT, "__sigaction");
+
+	return calls++ ? -1 : next(sig, act, old);
+}
+
+static void handler(int sig)
+{
+	puts("handled");
+}
+
+int main(void)
+{
+	struct sigaction act = { .sa_handler = handler };
+
+	if (sigaction(SIGUSR1, &act, NULL))
+		return 1;
+	return raise(SIGUSR1);
+}
+"""
+
+
+def test_program_with_a_name_of_its_own(make_weir, tmp_path):
+    """A program that defines one of the names, and calls the next one's alias, gets it once."""
+    with open(tmp_path / "own.c", "w", encoding="ascii") as f:
+        f.write(OWN_NAME)
+    subprocess.run(["cc", "-rdynamic", "-o", str(tmp_path / "own"), str(tmp_path / "own.c")],
+                   check=True, timeout=60)
+    assert make_weir(ports=()).on_weir(str(tmp_path / "own")).done() == "handled\n"

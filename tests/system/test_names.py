@@ -340,3 +340,11 @@ def test_own_name(names):
     """The module for the host's own name tells weir's addresses."""
     out = names.run("getent", "ahostsv4", socket.gethostname(), hosts="myhostname")
     assert out.split()[0] == WEIR_ADDR and KERNEL_ADDR not in out, out
+
+
+def test_nobodys_name_and_port(names):
+    """What servers ask for that listen on every address: the C library connects to port 0."""
+    out = names.run(weirtest.PYTHON, "-c", "import socket\n"
+                    "print({a[4][:2] for a in socket.getaddrinfo(None, 0, 0, socket.SOCK_STREAM, "
+                    "0, socket.AI_PASSIVE)})")
+    assert "('0.0.0.0', 0)" in out, out

@@ -132,7 +132,7 @@ static void test_demux(void **state)
 	assert_ptr_equal(receiver(h, &s, 1000, 7), connected);
 	assert_ptr_equal(receiver(h, &s, 1001, 7), bound);
 	/* Dissolved: it is like the other any, and newer in its bucket. */
-	peer.port_be = 0;
+	peer = (struct endpoint){ .port_be = 0 };
 	assert_int_equal(udp_connect(h->w, connected, &peer), 0);
 	assert_ptr_equal(receiver(h, &s, 1000, 7), bound);
 	udp_close(h->w, bound);
@@ -362,6 +362,7 @@ static void test_connect(void **state)
 {
 	struct host *h = host_open(NULL);
 	struct endpoint peer = endpoint4(PEER, 9), none = { .port_be = 0 }, far = endpoint4(FAR, 9);
+	struct endpoint nowhere = endpoint4(PEER, 0);
 	struct ipaddr us = ipaddr_from_ip4(host_to_be32(US));
 	struct udp_pcb *pcb;
 
@@ -381,6 +382,12 @@ static void test_connect(void **state)
 	assert_int_equal(h->info.data[0], 'x');
 	assert_true(host_take(h, ETH_TYPE_IP4));
 	assert_int_equal(h->info.data[0], 'z');
+	assert_int_equal(udp_connect(h->w, pcb, &none), 0);
+	assert_int_equal(pcb->local.port_be, 0);
+	/* Port 0 of an address: a way there, and so a source, as getaddrinfo() asks for it. */
+	assert_int_equal(udp_connect(h->w, pcb, &nowhere), 0);
+	assert_true(ipaddr_equal(&pcb->local.addr, &us));
+	assert_int_not_equal(pcb->local.port_be, 0);
 	assert_int_equal(udp_connect(h->w, pcb, &none), 0);
 	assert_int_equal(pcb->local.port_be, 0);
 	assert_true(ipaddr_is_any(&pcb->local.addr));
