@@ -202,7 +202,8 @@ static unsigned int part_drain(struct part *part, unsigned int max)
 			pending |= atomic_exchange_explicit(bits, 0, memory_order_acq_rel);
 		/* What this turn does not reach is not lost. */
 		part->again[word] |= pending;
-		while (pending != 0 && done < max) {
+		while (pending != 0 && done < max &&
+		       part->w->socks->datagrams < SOCK_TURN_DATAGRAMS) {
 			unsigned int i = (unsigned int)__builtin_ctzll(pending);
 			struct channel *ch = part->channel[word * 64 + i];
 
@@ -224,6 +225,7 @@ unsigned int sock_poll(struct worker *w)
 	unsigned int done = 0;
 	struct part *part;
 
+	l->datagrams = 0;
 	if (l->late_work) {
 		l->late_work = false;
 		done = 1;
@@ -240,7 +242,7 @@ unsigned int sock_poll(struct worker *w)
 		if (!part->dead && !part_broken(part))
 			done += part_drain(part, SOCK_POLL_BURST);
 		part = part->next != NULL ? part->next : l->parts;
-	} while (part != l->turn && done < SOCK_POLL_BURST);
+	} while (part != l->turn && done < SOCK_POLL_BURST && l->datagrams < SOCK_TURN_DATAGRAMS);
 	l->turn = part->next;
 	return done;
 }

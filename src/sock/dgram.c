@@ -80,10 +80,9 @@ void dgram_close(struct sock *s)
 {
 	struct udp_pcb *pcb = s->udp;
 
-	/* Linux has sent them before close() was called. */
-	for (uint32_t i = 0; i < s->tx.size_bytes / sizeof(struct abi_dgram) / SOCK_DGRAM_BURST &&
-			     !part_broken(s->part);
-	     i++) {
+	/* Linux has sent them before close() was called. A program that leaves thousands of full
+	 * rings behind loses some: nobody else is served meanwhile. */
+	while (sock_layer_of(s)->datagrams < SOCK_CLOSE_DATAGRAMS && !part_broken(s->part)) {
 		uint32_t head = s->tx.head;
 
 		dgram_tx(s);
@@ -231,6 +230,17 @@ static unsigned int drain(struct sock *s)
 	return n;
 }
 
+/* To the end of those who have more to send: the others' turn comes before its own. */
+static void more_later(struct sock_layer *l, struct sock *s)
+{
+	if (s->tx_more)
+		return;
+	s->tx_more = true;
+	s->tx_next = NULL;
+	*l->tx_more_end = s;
+	l->tx_more_end = &s->tx_next;
+}
+
 void dgram_tx(struct sock *s)
 {
 	struct sock_layer *l = sock_layer_of(s);
@@ -239,33 +249,32 @@ void dgram_tx(struct sock *s)
 	atomic_exchange_explicit(&s->abi->tx_kick, 0, memory_order_seq_cst);
 	if (!sync_tx(s) || s->tx.head == s->tx.tail)
 		return;
-	drain(s);
+	l->datagrams += drain(s);
 	if (s->udp->local.port_be != port)
 		sock_set_addrs(s);
 	if (unlikely(s->udp->pmtudisc >= UDP_PMTU_DO))
 		dgram_limit(s);
 	s->acked = true;
 	sock_mark(s, 0);
-	if (s->tx.head != s->tx.tail && !s->tx_more) {
-		s->tx_more = true;
-		s->tx_next = l->tx_more;
-		l->tx_more = s;
-	}
+	if (s->tx.head != s->tx.tail)
+		more_later(l, s);
 }
 
 unsigned int dgram_tx_more(struct worker *w)
 {
-	struct sock *s = w->socks->tx_more, *next;
+	struct sock_layer *l = w->socks;
 	unsigned int n = 0;
 
-	w->socks->tx_more = NULL;
-	for (; s != NULL; s = next) {
-		next = s->tx_next;
+	while (l->tx_more != NULL && l->datagrams < SOCK_MORE_DATAGRAMS) {
+		struct sock *s = l->tx_more;
+
+		l->tx_more = s->tx_next;
+		if (l->tx_more == NULL)
+			l->tx_more_end = &l->tx_more;
 		s->tx_more = false;
-		if (s->use != SLOT_DGRAM || part_broken(s->part))
-			continue;
-		dgram_tx(s);
 		n++;
+		if (s->use == SLOT_DGRAM && !part_broken(s->part))
+			dgram_tx(s);
 	}
 	return n;
 }

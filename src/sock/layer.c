@@ -14,6 +14,7 @@ int sock_layer_init(struct worker *w)
 	if (l == NULL)
 		return -ENOMEM;
 	l->dirty_end = &l->dirty;
+	l->tx_more_end = &l->tx_more;
 	options_init(l);
 	w->socks = l;
 	return 0;

@@ -380,6 +380,7 @@ void ready_forget(struct part *part)
 		(*more)->tx_more = false;
 		*more = (*more)->tx_next;
 	}
+	l->tx_more_end = more;
 	while (*bell != NULL) {
 		if ((*bell)->part == part)
 			*bell = (*bell)->bell_next;

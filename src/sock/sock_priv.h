@@ -49,6 +49,9 @@
 #define SOCK_CHANNEL_BURST 64u		   /* submissions of one channel a turn */
 #define SOCK_POLL_BURST 512u		   /* and of all */
 #define SOCK_DGRAM_BURST 64u		   /* datagrams of one socket a turn */
+#define SOCK_TURN_DATAGRAMS 4096u	   /* of all of them, by submissions, */
+#define SOCK_MORE_DATAGRAMS 1024u	   /* of those that were left by turns before, */
+#define SOCK_CLOSE_DATAGRAMS 32768u	   /* and by what is closed */
 #define SOCK_ACCEPT_GRACE_NS 1000000000ull /* for a connection that was taken and not claimed */
 #define SOCK_IDLE_NS 10000000000ull	   /* an empty ring is kept for so long */
 #define SOCK_ERRQUEUE_BUCKETS 64u
@@ -231,7 +234,8 @@ struct sock_layer {
 	struct sock *dirty, **dirty_end;
 	struct channel *bells;
 	struct tcp_pcb *closing; /* the pcb in tcp_close() now; NULL again: it is gone */
-	struct sock *tx_more;	 /* datagram sockets with more to send */
+	struct sock *tx_more, **tx_more_end; /* datagram sockets with more to send */
+	unsigned int datagrams;		     /* sent since the turn began */
 	struct watch *free_watches, *watch_batches;
 	struct shard_request *requests;		 /* for the control thread */
 	struct packet_sock *packets;		 /* packet sockets that hear something */
