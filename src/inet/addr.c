@@ -216,6 +216,26 @@ uint32_t inet_specific_dst(const struct worker *w, unsigned int ifindex, uint32_
 	return inet_source_for(w->inet, ifindex, host_be, &src) == 0 ? ipaddr_ip4(&src) : 0;
 }
 
+unsigned int inet_addr_ifindex(const struct inet *inet, uint32_t ip_be)
+{
+	for (unsigned int i = 0; i < inet->addr_count; i++) {
+		if (inet->addr[i].ip_be == ip_be)
+			return inet->addr[i].ifindex;
+	}
+	return ip4_is_loopback(ip_be) ? IFINDEX_LOOP : IFINDEX_NONE;
+}
+
+bool inet_came_by(const struct worker *w, unsigned int ifindex, const struct pkt *p,
+		  const struct ipaddr *to)
+{
+	unsigned int owner;
+
+	if (p->ifindex != IFINDEX_LOOP || ifindex == IFINDEX_LOOP)
+		return p->ifindex == ifindex;
+	owner = inet_addr_ifindex(w->inet, ipaddr_ip4(to));
+	return owner == ifindex;
+}
+
 bool inet_addr_is_broadcast(struct worker *w, const struct ipaddr *addr)
 {
 	return ipaddr_is_ip4(addr) && inet_addr_kinds(w->inet, ipaddr_ip4(addr)) & ADDR_BROADCAST;

@@ -143,7 +143,10 @@ static bool arp_learn(struct worker *w, struct netif *netif, const struct arp_ms
 	bool request = arp_op(m) == ARP_OP_REQUEST, told = false, proven;
 	struct neigh *n;
 
-	if (m->sender_ip_be == 0 || !inet_addr_onlink(w->inet, netif->ifindex, m->sender_ip_be))
+	/* Of who is in no subnet of ours only what was asked for: a socket that chose its interface
+	 * takes everybody to be on the link. */
+	if (m->sender_ip_be == 0 ||
+	    (!inet_addr_onlink(w->inet, netif->ifindex, m->sender_ip_be) && (request || !to_us)))
 		return false;
 	n = request && to_us ? neigh_get(w, netif, &sender)
 			     : neigh_find(w, netif->ifindex, &sender);

@@ -60,6 +60,21 @@ static struct netif *source_netif(struct inet *inet, const struct ipaddr *src)
 	return NULL;
 }
 
+/* By the interface that was chosen, ours are reached if it is theirs or the loop port. */
+static bool flow_is_to_self(const struct inet *inet, const struct ip_flow *flow)
+{
+	return flow->oif == 0 || flow->oif == IFINDEX_LOOP ||
+	       inet_addr_ifindex(inet, ipaddr_ip4(&flow->dst)) == flow->oif;
+}
+
+/* Who chose the interface may have no address yet: who asks for one (DHCP) has none. */
+static int flow_source(const struct inet *inet, struct ip_flow *flow, const struct hop *hop)
+{
+	int err = inet_source_for(inet, hop->netif->ifindex, hop->next_be, &flow->src);
+
+	return err && flow->oif ? 0 : err;
+}
+
 /* The interface was chosen. A route that leads there says by which gateway; without one everybody
  * is on the link, as in Linux. */
 static int hop_by(struct inet *inet, const struct ip_flow *flow, unsigned int kinds,
@@ -143,7 +158,7 @@ int ip_flow_route(struct worker *w, struct ip_flow *flow)
 	flow->hops = flow->ttl ? flow->ttl : (kinds & ADDR_MULTICAST ? 1 : INET_DEFAULT_TTL);
 	if (!ipaddr_is_any(&flow->src) && !flow->any_src && !inet_addr_is_local(w, &flow->src))
 		return -ENETUNREACH;
-	if (kinds & ADDR_LOCAL)
+	if (kinds & ADDR_LOCAL && likely(flow_is_to_self(inet, flow)))
 		return flow_to_self(inet, flow);
 	/* In Linux's order: a broadcast that has no way is that first. */
 	err = hop_find(inet, flow, kinds, &hop);
@@ -154,7 +169,7 @@ int ip_flow_route(struct worker *w, struct ip_flow *flow)
 	if (!err && kinds & ADDR_BROADCAST && !flow->broadcast_ok)
 		err = -EACCES;
 	if (!err && ipaddr_is_any(&flow->src))
-		err = inet_source_for(inet, hop.netif->ifindex, hop.next_be, &flow->src);
+		err = flow_source(inet, flow, &hop);
 	return err ? err : flow_set_hop(w, flow, kinds, &hop);
 }
 

@@ -68,12 +68,14 @@ void ping_unbind(struct raw_pcb *pcb)
 }
 
 /* Newest first, as Linux. Who is connected hears others, too. */
-static struct raw_pcb *ping_find(struct worker *w, uint16_t ident_be, uint32_t local_be)
+static struct raw_pcb *ping_find(struct worker *w, uint16_t ident_be, const struct ipaddr *local,
+				 const struct pkt *p)
 {
 	struct raw_pcb *pcb = *bucket_of(w->inet, ident_be);
 
 	while (pcb && (pcb->ident_be != ident_be ||
-		       (!ipaddr_is_any(&pcb->local) && ipaddr_ip4(&pcb->local) != local_be)))
+		       (!ipaddr_is_any(&pcb->local) && !ipaddr_equal(&pcb->local, local)) ||
+		       (p && pcb->bound_if && !inet_came_by(w, pcb->bound_if, p, local))))
 		pcb = pcb->next;
 	return pcb;
 }
@@ -82,7 +84,8 @@ unsigned int ping_input(struct worker *w, struct pkt *p)
 {
 	const struct ip4_hdr *ip = pkt_header(p, p->l3, sizeof(*ip));
 	const struct icmp_hdr *icmp = pkt_header(p, p->l4, sizeof(*icmp));
-	struct raw_pcb *pcb = ping_find(w, icmp->echo.id_be, ip->dst_be);
+	const struct ipaddr to = ipaddr_from_ip4(ip->dst_be);
+	struct raw_pcb *pcb = ping_find(w, icmp->echo.id_be, &to, p);
 
 	return pcb ? w->inet->up.raw_deliver(w, pcb, p) : DROP_ICMP_NO_SOCKET;
 }
@@ -94,5 +97,5 @@ struct raw_pcb *ping_of_error(struct worker *w, const struct net_error *e)
 	memcpy(&icmp, e->l4, sizeof(icmp));
 	if (icmp.type != ICMP_TYPE_ECHO)
 		return NULL;
-	return ping_find(w, icmp.echo.id_be, ipaddr_ip4(&e->local));
+	return ping_find(w, icmp.echo.id_be, &e->local, NULL);
 }

@@ -29,13 +29,17 @@ void raw_del(struct raw_pcb *pcb)
 		pcb->next->pprev = pcb->pprev;
 }
 
-static bool raw_wants(const struct raw_pcb *pcb, const struct pkt *p, const struct ip4_hdr *h)
+static bool raw_wants(const struct worker *w, const struct raw_pcb *pcb, const struct pkt *p,
+		      const struct ip4_hdr *h)
 {
+	const struct ipaddr to = ipaddr_from_ip4(h->dst_be);
 	const uint8_t *type;
 
 	if (pcb->proto != h->proto ||
 	    (!ipaddr_is_any(&pcb->local) && ipaddr_ip4(&pcb->local) != h->dst_be) ||
 	    (!ipaddr_is_any(&pcb->remote) && ipaddr_ip4(&pcb->remote) != h->src_be))
+		return false;
+	if (pcb->bound_if && !inet_came_by(w, pcb->bound_if, p, &to))
 		return false;
 	if (h->proto != IP_PROTO_ICMP || pcb->icmp_filter == 0)
 		return true;
@@ -52,7 +56,7 @@ void raw_input(struct worker *w, struct pkt *p)
 		return;
 	p->flags &= (uint16_t)~PKT_F_RAW;
 	for (struct raw_pcb *pcb = w->inet->raws; pcb; pcb = pcb->next) {
-		if (raw_wants(pcb, p, h) && w->inet->up.raw_deliver(w, pcb, p) == 0)
+		if (raw_wants(w, pcb, p, h) && w->inet->up.raw_deliver(w, pcb, p) == 0)
 			p->flags |= PKT_F_RAW;
 	}
 }

@@ -21,6 +21,7 @@ struct raw_pcb {
 	bool ident_locked;    /* bind() chose the identifier: it survives a dissolved connection */
 	bool reuse_addr;      /* SO_REUSEADDR: an identifier may be shared where all have it */
 	bool recverr;	      /* IP_RECVERR: upcall raw_error tells of everything */
+	uint8_t bound_if;     /* SO_BINDTODEVICE, 0: any */
 	uint8_t pmtudisc;     /* IP_MTU_DISCOVER, enum udp_pmtu */
 	uint16_t ident_be;    /* a ping's; 0: none */
 	uint32_t icmp_filter; /* bit n: ICMP type n is not wanted */

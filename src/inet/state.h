@@ -125,6 +125,14 @@ unsigned int inet_addr_kinds(const struct inet *inet, uint32_t ip_be);
 const struct inet_addr *inet_addr_onlink(const struct inet *inet, unsigned int ifindex,
 					 uint32_t ip_be);
 
+/* The interface that has this address of ours; IFINDEX_NONE: none has. */
+unsigned int inet_addr_ifindex(const struct inet *inet, uint32_t ip_be);
+
+/* Did p, which is to `to`, come by the interface? What we sent to ourselves did by the one that has
+ * the address, as in Linux, and by the loop port. */
+bool inet_came_by(const struct worker *w, unsigned int ifindex, const struct pkt *p,
+		  const struct ipaddr *to);
+
 /* The source to use towards next_hop on ifindex: 0, or -EADDRNOTAVAIL. */
 int inet_source_for(const struct inet *inet, unsigned int ifindex, uint32_t next_hop_be,
 		    struct ipaddr *src);

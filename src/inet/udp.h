@@ -32,6 +32,8 @@ struct udp_pcb {
 	bool no_check;	  /* SO_NO_CHECK: sent without checksum */
 	uint8_t ttl, tos;
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER, enum udp_pmtu */
+	uint8_t bound_if; /* SO_BINDTODEVICE: it hears and sends by this interface alone; 0: any */
+	uint8_t unicast_if; /* IP_UNICAST_IF: it sends by this one; 0: as the route says */
 	/* UDP_GRO: of the socket layer, which joins datagrams */
 	bool gro;
 	bool gro_open; /* the next one may join the record... */

@@ -51,7 +51,7 @@ static void deliver_to_all(struct worker *w, struct pkt *p, const struct endpoin
 
 	for (pcb = *udp_bucket(&inet->udp, to->port_be); pcb; pcb = next) {
 		next = pcb->next;
-		if (!udp_score(pcb, from, to))
+		if (!udp_score(w, pcb, from, to, p))
 			continue;
 		if (!wants(pcb, p, from, to)) {
 			reason = DROP_MCAST_SOURCE_FILTER;
@@ -91,7 +91,7 @@ static void udp_input_one(struct worker *w, struct pkt *p)
 		deliver_to_all(w, p, &from, &to);
 		return;
 	}
-	pcb = udp_lookup(w, &from, &to);
+	pcb = udp_lookup(w, &from, &to, p);
 	if (pcb) {
 		w->inet->up.udp_deliver(w, pcb, p, &from, &to);
 		return;
@@ -116,7 +116,7 @@ static struct udp_pcb *error_pcb(struct worker *w, const struct net_error *e)
 
 	memcpy(&to.port_be, e->l4, sizeof(to.port_be));
 	memcpy(&from.port_be, e->l4 + 2, sizeof(from.port_be));
-	return udp_lookup(w, &from, &to);
+	return udp_lookup(w, &from, &to, NULL);
 }
 
 bool udp_knows(struct worker *w, const struct net_error *e)

@@ -21,7 +21,7 @@ static void way_of(const struct udp_pcb *pcb, const struct udp_send *send, struc
 {
 	way->dst = send->to ? &send->to->addr : &pcb->remote.addr;
 	way->src = ipaddr_is_any(&send->src) ? pcb->local.addr : send->src;
-	way->oif = send->ifindex;
+	way->oif = send->ifindex ? send->ifindex : pcb->bound_if;
 	way->ttl = pcb->ttl;
 	way->own_mtu = pcb->pmtudisc >= UDP_PMTU_PROBE;
 	way->any_src = pcb->transparent;
@@ -31,6 +31,8 @@ static void way_of(const struct udp_pcb *pcb, const struct udp_send *send, struc
 			way->oif = pcb->mcast_ifindex;
 		if (ipaddr_is_any(&way->src))
 			way->src = pcb->mcast_addr;
+	} else if (unlikely(pcb->unicast_if) && !way->oif) {
+		way->oif = pcb->unicast_if;
 	}
 	if (unlikely(send->set & UDP_SEND_TTL))
 		way->ttl = send->ttl;

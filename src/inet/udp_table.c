@@ -51,8 +51,8 @@ void udp_table_del(struct udp_pcb *pcb)
 	pcb->next = NULL;
 }
 
-unsigned int udp_score(const struct udp_pcb *pcb, const struct endpoint *from,
-		       const struct endpoint *to)
+unsigned int udp_score(const struct worker *w, const struct udp_pcb *pcb,
+		       const struct endpoint *from, const struct endpoint *to, const struct pkt *p)
 {
 	unsigned int score = 1;
 
@@ -69,13 +69,18 @@ unsigned int udp_score(const struct udp_pcb *pcb, const struct endpoint *from,
 			return 0;
 		score += 4;
 	}
+	if (unlikely(pcb->bound_if)) {
+		if (p && !inet_came_by(w, pcb->bound_if, p, &to->addr))
+			return 0;
+		score++;
+	}
 	return score;
 }
 
 /* Is pcb of the SO_REUSEPORT group of the best one? */
 static bool same_group(const struct udp_pcb *best, const struct udp_pcb *pcb)
 {
-	return pcb->reuse_port && !pcb->remote.port_be &&
+	return pcb->reuse_port && !pcb->remote.port_be && pcb->bound_if == best->bound_if &&
 	       pcb->local.port_be == best->local.port_be &&
 	       (ipaddr_equal(&pcb->local.addr, &best->local.addr) ||
 		(ipaddr_is_any(&pcb->local.addr) && ipaddr_is_any(&best->local.addr)));
@@ -104,14 +109,15 @@ static struct udp_pcb *group_select(struct worker *w, struct udp_pcb *best,
 	return best;
 }
 
-struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from, const struct endpoint *to)
+struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from, const struct endpoint *to,
+			   const struct pkt *p)
 {
 	struct udp_pcb *pcb, *best = NULL;
 	unsigned int best_score = 0;
 
 	/* Newest first, and only a better one replaces: the last bound wins, as in Linux. */
 	for (pcb = *udp_bucket(&w->inet->udp, to->port_be); pcb; pcb = pcb->next) {
-		unsigned int score = udp_score(pcb, from, to);
+		unsigned int score = udp_score(w, pcb, from, to, p);
 
 		if (score > best_score) {
 			best = pcb;
@@ -130,6 +136,8 @@ bool udp_bind_conflicts(const struct udp_table *t, const struct udp_pcb *pcb,
 
 	for (other = *udp_bucket(t, local->port_be); other; other = other->next) {
 		if (other == pcb || other->local.port_be != local->port_be)
+			continue;
+		if (other->bound_if && pcb->bound_if && other->bound_if != pcb->bound_if)
 			continue;
 		if (!ipaddr_is_any(&other->local.addr) && !ipaddr_is_any(&local->addr) &&
 		    !ipaddr_equal(&other->local.addr, &local->addr))

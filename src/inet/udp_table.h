@@ -36,13 +36,15 @@ static inline struct udp_pcb **udp_bucket(const struct udp_table *t, uint16_t po
 			   (UDP_BUCKETS - 1)];
 }
 
-/* How well pcb fits a datagram: 0 not at all; connected beats bound beats any. */
-unsigned int udp_score(const struct udp_pcb *pcb, const struct endpoint *from,
-		       const struct endpoint *to);
+/* How well pcb fits a datagram: 0 not at all; connected beats bound beats any, and of such equals
+ * one that is bound to the interface beats one that is not. p: the datagram, NULL: not to be asked
+ * where it came by. */
+unsigned int udp_score(const struct worker *w, const struct udp_pcb *pcb,
+		       const struct endpoint *from, const struct endpoint *to, const struct pkt *p);
 
 /* The pcb that gets a unicast datagram, or NULL. */
-struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from,
-			   const struct endpoint *to);
+struct udp_pcb *udp_lookup(struct worker *w, const struct endpoint *from, const struct endpoint *to,
+			   const struct pkt *p);
 
 /* Is there a pcb that sent what e is about? */
 bool udp_knows(struct worker *w, const struct net_error *e);

@@ -94,6 +94,7 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	if (pub->rcv_locked)
 		pub->rcv_space_bytes = s->rx_want_bytes;
 	pub->pmtudisc = (uint8_t)o->mtu_discover;
+	pub->bound_if = option_ifindex(o->bound_if);
 	pub->fastopen = (uint16_t)tcp_backlog_limit(s->part->w, (uint32_t)o->fastopen);
 	pub->fastopen_no_cookie = o->fastopen_no_cookie;
 	pub->save_syn = (uint8_t)o->save_syn & 3;
@@ -120,6 +121,8 @@ static void dgram_apply(struct sock *s, const struct sock_options *o)
 	s->udp->no_check = o->no_check;
 	s->udp->gro = o->gro;
 	s->udp->pmtudisc = (uint8_t)o->mtu_discover;
+	s->udp->bound_if = option_ifindex(o->bound_if);
+	s->udp->unicast_if = option_ifindex(o->unicast_if);
 	s->udp->mcast_ttl = (uint8_t)o->mcast_ttl;
 	s->udp->mcast_loop = o->mcast_loop;
 	s->udp->mcast_all = o->mcast_all;
@@ -222,6 +225,8 @@ static int special_set(struct sock *s, uint32_t level, uint32_t name, const void
 		return tcp_option_set(s, name, data, len);
 	if (mcast_option_is(level, name))
 		return mcast_option_set(s, name, data, len);
+	if (level == IPPROTO_IP)
+		return ip_option_set(s, name, data, len);
 	return level == SOL_SOCKET ? socket_option_set(s, name, data, len) : NOT_MINE;
 }
 

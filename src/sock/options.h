@@ -19,6 +19,12 @@ static inline int give(void *data, uint32_t *len, const void *value, uint32_t by
 	return 0;
 }
 
+/* An interface as pcbs know it: there is none with the highest number. */
+static inline uint8_t option_ifindex(int32_t ifindex)
+{
+	return (uint8_t)(ifindex < UINT8_MAX ? ifindex : UINT8_MAX);
+}
+
 static inline int give_int(void *data, uint32_t *len, int32_t value)
 {
 	return give(data, len, &value, sizeof(value));
@@ -72,6 +78,7 @@ int socket_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
 bool mcast_option_is(uint32_t level, uint32_t name); /* options_mcast.c */
 int mcast_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
 int mcast_option_get(const struct sock *s, uint32_t name, void *data, uint32_t *len);
+int ip_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len);
 int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len);
 
 #endif

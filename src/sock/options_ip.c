@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Options of the level IPPROTO_IP that are not one int of the table. */
+#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
@@ -14,6 +15,31 @@ static int give_mtu(struct sock *s, void *data, uint32_t *len)
 	return mtu < 0 ? mtu : give_int(data, len, mtu);
 }
 
+/* IP_UNICAST_IF: the interface's number, in network byte order. */
+static int unicast_if(struct sock *s, const void *data, uint32_t len)
+{
+	uint32_t value, ifindex;
+
+	if (len != sizeof(value))
+		return -EINVAL;
+	memcpy(&value, data, sizeof(value));
+	ifindex = be32toh(value);
+	if (ifindex != 0 && inet_netif_port(s->part->w, ifindex) == NULL)
+		return -EADDRNOTAVAIL;
+	if (ifindex != 0 && s->opt->bound_if != 0)
+		return -EINVAL;
+	if (options_own(s) == NULL)
+		return -ENOBUFS;
+	s->opt->unicast_if = (int32_t)ifindex;
+	options_changed(s);
+	return 0;
+}
+
+int ip_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len)
+{
+	return name == IP_UNICAST_IF ? unicast_if(s, data, len) : NOT_MINE;
+}
+
 int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 {
 	if (name == IP_TTL)
@@ -23,6 +49,8 @@ int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		return give_ip_int(data, len, tcp_public(s->tcp)->syn_ttl);
 	if (name == IP_HDRINCL && s->use != SLOT_RAW)
 		return give_ip_int(data, len, 0);
+	if (name == IP_UNICAST_IF)
+		return give_int(data, len, (int32_t)htobe32((uint32_t)s->opt->unicast_if));
 	if (mcast_option_is(IPPROTO_IP, name))
 		return mcast_option_get(s, name, data, len);
 	if (name != IP_MTU)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Options of the level SOL_SOCKET that are not one int of the table. */
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <linux/sock_diag.h>
 
+#include "dev/port.h"
 #include "sock/options.h"
 #include "sock/packet.h"
 #include "wire/app_ring.h"
@@ -77,6 +79,59 @@ static int pacing_rate_set(struct sock *s, const void *data, uint32_t len)
 	return 0;
 }
 
+/* ---- the interface ---- */
+
+/* Who is bound already may be bound anew, or loosed, by those with privileges alone. */
+static int bind_to(struct sock *s, int32_t ifindex)
+{
+	if (s->opt->bound_if != 0 && !s->part->family->net_raw)
+		return -EPERM;
+	if (ifindex < 0)
+		return -EINVAL;
+	s->opt->bound_if = ifindex;
+	options_changed(s);
+	return 0;
+}
+
+static int32_t ifindex_of(struct worker *w, const char *name)
+{
+	for (unsigned int i = 1; i <= INET_MAX_IF; i++) {
+		const struct port *port = inet_netif_port(w, i);
+
+		if (port != NULL && strcmp(port->name, name) == 0)
+			return (int32_t)i;
+	}
+	return -ENODEV;
+}
+
+/* The name may lack its zero; an empty one looses. */
+static int device_set(struct sock *s, const void *data, uint32_t len)
+{
+	char name[IF_NAMESIZE] = "";
+	int32_t ifindex = 0;
+
+	memcpy(name, data, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
+	if (name[0] != '\0')
+		ifindex = ifindex_of(s->part->w, name);
+	return ifindex < 0 ? ifindex : bind_to(s, ifindex);
+}
+
+static int device_get(struct sock *s, void *data, uint32_t *len)
+{
+	const struct port *port;
+
+	if (s->opt->bound_if == 0) {
+		*len = 0;
+		return 0;
+	}
+	if (*len < IF_NAMESIZE)
+		return -EINVAL;
+	port = inet_netif_port(s->part->w, (unsigned int)s->opt->bound_if);
+	if (port == NULL)
+		return -ENODEV;
+	return give(data, len, port->name, (uint32_t)strlen(port->name) + 1);
+}
+
 int socket_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len)
 {
 	int32_t value = 0;
@@ -88,6 +143,10 @@ int socket_option_set(struct sock *s, uint32_t name, const void *data, uint32_t 
 	if (options_own(s) == NULL)
 		return -ENOBUFS;
 	switch (name) {
+	case SO_BINDTODEVICE:
+		return device_set(s, data, len);
+	case SO_BINDTOIFINDEX:
+		return bind_to(s, value);
 	case SO_LINGER:
 		return linger_set(s, data, len);
 	case SO_RCVTIMEO:
@@ -175,6 +234,10 @@ int socket_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	struct linger linger = { .l_onoff = s->opt->linger, .l_linger = s->opt->linger_s };
 
 	switch (name) {
+	case SO_BINDTODEVICE:
+		return device_get(s, data, len);
+	case SO_BINDTOIFINDEX:
+		return give_int(data, len, s->opt->bound_if);
 	case SO_ERROR:
 		return give_int(data, len, app_sock_take_error(s->abi));
 	case SO_TYPE:

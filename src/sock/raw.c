@@ -66,6 +66,7 @@ void raw_apply(struct sock *s)
 	pcb->reuse_addr = s->opt->reuse_addr;
 	pcb->recverr = s->opt->recverr;
 	pcb->pmtudisc = (uint8_t)s->opt->mtu_discover;
+	pcb->bound_if = option_ifindex(s->opt->bound_if);
 }
 
 /* ---- names ---- */
@@ -126,10 +127,14 @@ static void way_of(const struct sock *s, const struct abi_dgram *d, struct ip_fl
 				  .proto = pcb->proto,
 				  .ttl = (uint8_t)(o->ttl == -1 ? 0 : o->ttl),
 				  .tos = d->flags & ABI_DGRAM_TOS ? d->tos : (uint8_t)o->tos,
-				  .oif = (uint8_t)(d->ifindex < UINT8_MAX ? d->ifindex : UINT8_MAX),
+				  .oif = pcb->bound_if,
 				  .broadcast_ok = o->broadcast != 0 };
+	if (d->ifindex != 0)
+		flow->oif = option_ifindex((int32_t)(d->ifindex & INT32_MAX));
 	if (ipaddr_is_ip4(&flow->dst) && ip4_is_multicast(ipaddr_ip4(&flow->dst)))
 		flow->ttl = (uint8_t)(o->mcast_ttl == -1 ? 1 : o->mcast_ttl);
+	else if (flow->oif == 0)
+		flow->oif = option_ifindex(o->unicast_if);
 	if (d->flags & ABI_DGRAM_TTL)
 		flow->ttl = d->ttl;
 	/* Bound to a group or broadcast address: it sends from another. */

@@ -3,8 +3,9 @@
  * Local ports: who has which, who may share one, and the choice of one at random (RFC 6056).
  *
  * Every pcb with a local port, and every TIME_WAIT, is linked in the bind table by its port.
- * Linux's rules: two may share a port when their addresses differ (and neither is "any"), when both
- * set SO_REUSEADDR and neither listens, or when both set SO_REUSEPORT.
+ * Linux's rules: two may share a port when their addresses differ (and neither is "any"), when they
+ * are bound to different interfaces, when both set SO_REUSEADDR and neither listens, or when both
+ * set SO_REUSEPORT.
  */
 #include <errno.h>
 
@@ -68,6 +69,12 @@ static bool addrs_meet(const struct ipaddr *a, const struct ipaddr *b)
 	return ipaddr_is_any(a) || ipaddr_is_any(b) || ipaddr_equal(a, b);
 }
 
+/* SO_BINDTODEVICE: ports of different interfaces have nothing to do with each other. */
+static bool ifs_meet(uint8_t a, uint8_t b)
+{
+	return a == 0 || b == 0 || a == b;
+}
+
 static bool node_conflicts(struct tcp_node *node, const struct tcp_pcb *pcb,
 			   const struct endpoint *local)
 {
@@ -78,12 +85,14 @@ static bool node_conflicts(struct tcp_node *node, const struct tcp_pcb *pcb,
 
 		return tw->local.port_be == local->port_be &&
 		       addrs_meet(&tw->local.addr, &local->addr) &&
+		       ifs_meet(tw->bound_if, pcb->pub.bound_if) &&
 		       !(tw->reuse_addr && pcb->pub.reuse_addr) &&
 		       !(tw->reuse_port && pcb->pub.reuse_port);
 	}
 	other = tcp_node_pcb(node);
 	if (other == pcb || other->pub.local.port_be != local->port_be ||
-	    !addrs_meet(&other->pub.local.addr, &local->addr))
+	    !addrs_meet(&other->pub.local.addr, &local->addr) ||
+	    !ifs_meet(other->pub.bound_if, pcb->pub.bound_if))
 		return false;
 	if (other->pub.reuse_port && pcb->pub.reuse_port)
 		return false;
@@ -113,6 +122,7 @@ bool tcp_port_listens(struct worker *w, const struct tcp_pcb *pcb)
 		if (node->kind == TCP_NODE_PCB && other != pcb && other->pub.state == TCP_LISTEN &&
 		    other->pub.local.port_be == pcb->pub.local.port_be &&
 		    addrs_meet(&other->pub.local.addr, &pcb->pub.local.addr) &&
+		    ifs_meet(other->pub.bound_if, pcb->pub.bound_if) &&
 		    !(other->pub.reuse_port && pcb->pub.reuse_port))
 			return true;
 	}

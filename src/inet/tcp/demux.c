@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inet/state.h"
 #include "inet/tcp/tcp_impl.h"
 
 #define ROTL(x, b) ((x) << (b) | (x) >> (64 - (b)))
@@ -194,10 +195,29 @@ void tcp_listener_remove(struct worker *w, struct tcp_pcb *pcb)
 	node_remove(&pcb->node);
 }
 
-/* The most exact address wins; among equals with reuse_port the 4-tuple chooses. */
-struct tcp_pcb *tcp_lookup_listener(struct worker *w, const struct endpoint *local,
-				    const struct endpoint *remote)
+/* How well a listener on the port fits; 0: not at all. */
+static unsigned int listener_score(const struct worker *w, const struct tcp_pcb *pcb,
+				   const struct tcp_seg *seg)
 {
+	const struct endpoint *local = &seg->local;
+	unsigned int score;
+
+	if (ipaddr_equal(&pcb->pub.local.addr, &local->addr))
+		score = 3;
+	else if (ipaddr_is_any(&pcb->pub.local.addr))
+		score = 1;
+	else
+		return 0;
+	if (likely(!pcb->pub.bound_if))
+		return score;
+	return inet_came_by(w, pcb->pub.bound_if, seg->p, &local->addr) ? score + 1 : 0;
+}
+
+/* The most exact address wins, then who is bound to the interface; among equals with reuse_port the
+ * 4-tuple chooses. */
+struct tcp_pcb *tcp_lookup_listener(struct worker *w, const struct tcp_seg *seg)
+{
+	const struct endpoint *local = &seg->local, *remote = &seg->remote;
 	struct tcp_node *node = w->tcp->listener[listen_bucket(local->port_be)];
 	struct tcp_pcb *best = NULL;
 	unsigned int best_score = 0, same = 0;
@@ -209,11 +229,8 @@ struct tcp_pcb *tcp_lookup_listener(struct worker *w, const struct endpoint *loc
 
 		if (pcb->pub.local.port_be != local->port_be)
 			continue;
-		if (ipaddr_equal(&pcb->pub.local.addr, &local->addr))
-			score = 2;
-		else if (ipaddr_is_any(&pcb->pub.local.addr))
-			score = 1;
-		else
+		score = listener_score(w, pcb, seg);
+		if (score == 0)
 			continue;
 		if (score > best_score) {
 			best = pcb;

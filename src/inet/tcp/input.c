@@ -124,11 +124,21 @@ static void no_pcb(struct worker *w, struct tcp_seg *seg)
 	pkt_drop(w, seg->p, DROP_NO_SOCKET);
 }
 
+/* SO_BINDTODEVICE: of another interface it hears nothing. */
+static inline unsigned int node_bound_if(struct tcp_node *node)
+{
+	return node->kind == TCP_NODE_PCB ? tcp_node_pcb(node)->pub.bound_if
+					  : tcp_node_tw(node)->bound_if;
+}
+
 static void segment_input(struct worker *w, struct tcp_seg *seg)
 {
 	struct tcp_node *node = tcp_lookup(w, &seg->local, &seg->remote);
 	struct tcp_pcb *listener;
 
+	if (node && unlikely(node_bound_if(node)) &&
+	    !inet_came_by(w, node_bound_if(node), seg->p, &seg->local.addr))
+		node = NULL;
 	if (node && node->kind == TCP_NODE_PCB) {
 		pcb_input(w, tcp_node_pcb(node), seg);
 		tcp_check_step(w, tcp_node_pcb(node));
@@ -138,7 +148,7 @@ static void segment_input(struct worker *w, struct tcp_seg *seg)
 		tcp_tw_input(w, tcp_node_tw(node), seg);
 		return;
 	}
-	listener = tcp_lookup_listener(w, &seg->local, &seg->remote);
+	listener = tcp_lookup_listener(w, seg);
 	if (listener && tcp_cookie_ack(w, listener, seg))
 		return;
 	/* Only a SYN begins here what no worker knows: each has its sibling of the listener. */

@@ -7,9 +7,11 @@
 #include "inet/tcp/tcp_impl.h"
 
 void tcp_reply(struct worker *w, const struct endpoint *local, const struct endpoint *remote,
-	       const struct tcp_hdr *hdr, const uint8_t *opt, uint32_t opt_len)
+	       uint8_t oif, const struct tcp_hdr *hdr, const uint8_t *opt, uint32_t opt_len)
 {
-	struct ip_flow flow = { .src = local->addr, .dst = remote->addr, .proto = 6, .df = true };
+	struct ip_flow flow = {
+		.src = local->addr, .dst = remote->addr, .proto = 6, .oif = oif, .df = true
+	};
 	uint32_t len = TCP_HDR_BYTES + opt_len;
 	struct pkt *p = pkt_alloc(w);
 	struct tcp_hdr *h;
@@ -58,7 +60,7 @@ void tcp_reset_for(struct worker *w, const struct tcp_seg *seg)
 		h.ack_be = host_to_be32(seg->seq + len);
 	}
 	tcp_mib(w, OutRsts);
-	tcp_reply(w, &seg->local, &seg->remote, &h, NULL, 0);
+	tcp_reply(w, &seg->local, &seg->remote, 0, &h, NULL, 0);
 }
 
 static bool limit_take(const struct worker *w, struct tcp_limit *l, uint32_t each_second)

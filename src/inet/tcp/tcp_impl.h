@@ -90,8 +90,7 @@ uint32_t tcp_tuple_hash(const struct worker *w, const struct endpoint *local,
 			const struct endpoint *remote);
 struct tcp_node *tcp_lookup(struct worker *w, const struct endpoint *local,
 			    const struct endpoint *remote);
-struct tcp_pcb *tcp_lookup_listener(struct worker *w, const struct endpoint *local,
-				    const struct endpoint *remote);
+struct tcp_pcb *tcp_lookup_listener(struct worker *w, const struct tcp_seg *seg);
 void tcp_hash_insert(struct worker *w, struct tcp_node *node, uint32_t hash);
 void tcp_hash_remove(struct worker *w, struct tcp_node *node);
 void tcp_listener_insert(struct worker *w, struct tcp_pcb *pcb);
@@ -354,9 +353,9 @@ void tcp_reset_stranger(struct worker *w, const struct tcp_seg *seg);
 void tcp_reset_send(struct worker *w, struct tcp_pcb *pcb); /* RST of ours */
 void tcp_challenge(struct worker *w, struct tcp_pcb *pcb);  /* RFC 5961, rate limited */
 bool tcp_challenge_allowed(struct worker *w);
-/* A segment without a pcb, from local to remote. */
+/* A segment without a pcb, from local to remote, by the interface oif (0: as the route says). */
 void tcp_reply(struct worker *w, const struct endpoint *local, const struct endpoint *remote,
-	       const struct tcp_hdr *hdr, const uint8_t *opt, uint32_t opt_len);
+	       uint8_t oif, const struct tcp_hdr *hdr, const uint8_t *opt, uint32_t opt_len);
 
 /* close.c */
 void tcp_fin_queue(struct worker *w, struct tcp_pcb *pcb);

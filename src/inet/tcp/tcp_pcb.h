@@ -403,7 +403,7 @@ struct tcp_tw {
 	struct endpoint local, remote;
 	uint32_t snd_nxt, rcv_nxt, rcv_wnd;
 	uint32_t ts_recent, ts_recent_s, ts_offset;
-	uint8_t rcv_wscale;
+	uint8_t rcv_wscale, bound_if;
 	bool ts_ok, reuse_addr, reuse_port;
 	uint64_t since_ns, oow_ack_ns;
 	struct timer timer;

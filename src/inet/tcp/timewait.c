@@ -38,6 +38,7 @@ static void tw_fill(struct worker *w, struct tcp_tw *tw, struct tcp_pcb *pcb)
 	tw->ts_offset = pcb->ts_offset;
 	tw->reuse_addr = pcb->pub.reuse_addr;
 	tw->reuse_port = pcb->pub.reuse_port;
+	tw->bound_if = pcb->pub.bound_if;
 	tw->since_ns = w->now_ns;
 	tw->node.kind = TCP_NODE_TW;
 	tw->node.in_use = true;
@@ -118,7 +119,7 @@ static void tw_ack(struct worker *w, struct tcp_tw *tw, bool limited)
 	be32_store(opt, 0x0101080a);
 	be32_store(opt + 4, tcp_ts_now(w, tw->ts_offset));
 	be32_store(opt + 8, tw->ts_recent);
-	tcp_reply(w, &tw->local, &tw->remote, &h, opt, tw->ts_ok ? sizeof(opt) : 0);
+	tcp_reply(w, &tw->local, &tw->remote, tw->bound_if, &h, opt, tw->ts_ok ? sizeof(opt) : 0);
 }
 
 static bool tw_paws_old(const struct worker *w, const struct tcp_tw *tw, const struct tcp_seg *seg)
@@ -131,7 +132,7 @@ static void tw_syn(struct worker *w, struct tcp_tw *tw, struct tcp_seg *seg)
 {
 	bool newer = tcp_seq_gt(seg->seq, tw->rcv_nxt) ||
 		     (tw->ts_ok && seg->has_ts && (int32_t)(seg->ts_val - tw->ts_recent) > 0);
-	struct tcp_pcb *listener = tcp_lookup_listener(w, &seg->local, &seg->remote);
+	struct tcp_pcb *listener = tcp_lookup_listener(w, seg);
 	uint32_t iss = tw->snd_nxt + 65535 + 2;
 
 	if (!newer || !listener || tw_paws_old(w, tw, seg)) {

@@ -23,6 +23,7 @@ int tcp_route(struct worker *w, struct tcp_pcb *pcb)
 		return 0;
 	flow->src = pcb->pub.local.addr;
 	flow->dst = pcb->pub.remote.addr;
+	flow->oif = pcb->pub.bound_if;
 	flow->ttl = pcb->pub.ttl;
 	flow->tos = pcb->pub.tos & (uint8_t)~IP_ECN_MASK;
 	flow->any_src = pcb->pub.transparent;

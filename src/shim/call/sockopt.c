@@ -266,9 +266,6 @@ static int get_local(struct wsock *ws, int name, void *value, socklen_t *len)
 					: ws->quiet_listen);
 	case SO_SNDLOWAT:
 		return give_int(value, len, 1);
-	case SO_BINDTODEVICE: /* not bound to one: there is no way to be */
-		*len = 0;
-		return 0;
 	case SO_BPF_EXTENSIONS:
 		return give_int(value, len, SKF_AD_MAX);
 	case SO_RCVTIMEO:
