@@ -535,6 +535,14 @@ int epset_create(int flags);
 int epset_ctl(struct epset *ep, int op, int fd, struct epoll_event *event);
 int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t timeout_ns,
 	       const sigset_t *mask);
+/* Is there something for epoll_wait()? poll() on the set; a set in a set. */
+bool epset_has_event(struct epset *ep);
+/* Did it ever have anything that the kernel does not know? */
+bool epset_is_weir(const struct epset *ep);
+/* poll() sleeps on the set's descriptor: from now on rings come to it / no more. */
+void epset_poll_begin(struct epset *ep);
+void epset_poll_arm(struct epset *ep);
+void epset_poll_end(struct epset *ep);
 void epset_free(struct epset *ep);
 void epset_sock_closed(struct wsock *ws);
 void epset_sock_sharded(struct wsock *ws);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Epoll sets as Linux has them: the cases of shim_epoll.c on the kernel, which says what is right,
-and on weir."""
+"""Epoll sets as Linux has them: the cases of shim_epoll.c, and those of sets in sets in
+shim_nest.c, on the kernel, which says what is right, and on weir."""
 import os
 import re
 import subprocess
@@ -11,18 +11,29 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def programs(tmp_path_factory):
+    """Path of the program of that name, compiled when it is first asked for."""
     folder = str(tmp_path_factory.mktemp("epoll"))
     os.chmod(folder, 0o755)
-    path = os.path.join(folder, "shim_epoll")
-    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror", "-o", path,
-                    os.path.join(HERE, "shim_epoll.c"), "-lpthread"], check=True, timeout=60)
-    return path
+
+    def program(name):
+        path = os.path.join(folder, name)
+        if not os.path.exists(path):
+            subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Werror",
+                            "-o", path, os.path.join(HERE, name + ".c"), "-lpthread"],
+                           check=True, timeout=60)
+        return path
+
+    return program
 
 
 def cases():
-    with open(os.path.join(HERE, "shim_epoll.c"), encoding="utf-8") as f:
-        return re.findall(r'^\t\{ "(\w+)", \w+ \},$', f.read(), re.M)
+    found = []
+    for name in ("shim_epoll", "shim_nest"):
+        with open(os.path.join(HERE, name + ".c"), encoding="utf-8") as f:
+            names = re.findall(r'^\t\{ "(\w+)", \w+ \},$', f.read(), re.M)
+        found += [(name, case) for case in names]
+    return found
 
 
 @pytest.fixture
@@ -30,13 +41,16 @@ def weir(make_weir):
     return make_weir(ports=())
 
 
-@pytest.mark.parametrize("case", cases())
-def test_case(weir, program, case):
-    subprocess.run([program, case], check=True, timeout=60)  # the kernel's loopback
-    weir.on_weir(program, case).done(60)
+@pytest.mark.parametrize("name,case", cases())
+def test_case(weir, programs, name, case):
+    subprocess.run([programs(name), case], check=True, timeout=60)  # the kernel's loopback
+    weir.on_weir(programs(name), case).done(60)
 
 
-@pytest.mark.parametrize("case", ["fork_before_sockets", "fork_maker_dies", "fork_killed"])
-def test_case_two_workers(make_weir, program, case):
+@pytest.mark.parametrize("name,case", [
+    ("shim_epoll", "fork_before_sockets"), ("shim_epoll", "fork_maker_dies"),
+    ("shim_epoll", "fork_killed"), ("shim_nest", "level"), ("shim_nest", "all_hear"),
+    ("shim_nest", "polled_by_many")])
+def test_case_two_workers(make_weir, programs, name, case):
     weir = make_weir(ports=(), options=("--workers", "2"))
-    weir.on_weir(program, case).done(60)
+    weir.on_weir(programs(name), case).done(60)

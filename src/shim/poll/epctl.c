@@ -157,9 +157,12 @@ static int sock_ctl(struct epset *ep, int op, struct wsock *ws, int fd,
 int epset_ctl(struct epset *ep, int op, int fd, struct epoll_event *event)
 {
 	struct wsock *ws = fd_sock(fd);
+	struct epset *inner = fd_epset(fd);
 
 	if (ws)
 		return sock_ctl(ep, op, ws, fd, event);
+	if (inner)
+		return epset_ctl_set(ep, op, inner, fd, event);
 	if (fd_private(fd))
 		return -EBADF;
 	if (R(epoll_ctl)(ep->fd, op, fd, event) < 0)

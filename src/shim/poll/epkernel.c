@@ -37,11 +37,53 @@ void epset_watch_session(struct epset *ep)
 		watch_own(ep, session.fd, EPOLLRDHUP, EPSET_TAG_SESSION);
 }
 
-static int make_kick(struct epset *ep)
+int epset_make_up(struct epset *ep)
 {
-	int fd = fdtab_make_private(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-	int err;
+	if (ep->up < 0)
+		ep->up = fdtab_make_private(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return ep->up < 0 ? -errno : 0;
+}
 
+void epset_tell_outers(struct epset *ep)
+{
+	uint64_t one = 1;
+
+	if (!atomic_load_explicit(&ep->sh->outers, memory_order_relaxed))
+		return;
+	if (ep->up >= 0)
+		(void)!R(write)(ep->up, &one, sizeof(one));
+	else /* made by another process, after the fork */
+		epset_kick(ep);
+}
+
+void epset_take_rings(struct epset *ep)
+{
+	struct epoll_event events[8];
+	uint64_t rings;
+
+	if (ep->kick < 0)
+		return;
+	if (ep->sh->kernel_items <= 0) {
+		for (int n = 8; n == 8;) {
+			n = R(epoll_wait)(ep->fd, events, 8, 0);
+			epset_kernel_strip(ep, events, n);
+		}
+		return;
+	}
+	/* The program's own events are not ours to take. */
+	if (ep->bell >= 0)
+		bell_clear(ep->bell);
+	(void)!R(read)(ep->kick, &rings, sizeof(rings));
+	epset_tell_outers(ep);
+}
+
+int epset_make_kick(struct epset *ep)
+{
+	int fd, err;
+
+	if (ep->kick >= 0)
+		return 0;
+	fd = fdtab_make_private(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (fd < 0)
 		return -errno;
 	err = watch_own(ep, fd, EPOLLIN, EPSET_TAG_BELL);
@@ -82,10 +124,8 @@ static int make_channel(struct epset *ep, unsigned int worker)
 
 int epset_make_channels(struct epset *ep, uint32_t workers)
 {
-	int err = 0;
+	int err = epset_make_kick(ep);
 
-	if (ep->kick < 0)
-		err = make_kick(ep);
 	for (unsigned int i = 0; i < session.workers && !err; i++) {
 		if ((workers >> i & 1) && !ep->sh->channel_at[i])
 			err = make_channel(ep, i);
@@ -93,17 +133,32 @@ int epset_make_channels(struct epset *ep, uint32_t workers)
 	return err;
 }
 
+static void set_edge(struct epset *ep, uint32_t id)
+{
+	bool locked = epset_lock(ep); /* or this thread has it already */
+
+	epshare_set_edge(ep->sh, id);
+	if (locked)
+		epset_unlock(ep);
+}
+
 /* Leave out what is ours among the kernel's events. Returns how many are left. */
-int epset_kernel_strip(struct epoll_event *events, int n)
+int epset_kernel_strip(struct epset *ep, struct epoll_event *events, int n)
 {
 	int kept = 0;
 
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.u64 == EPSET_TAG_SESSION)
+		uint64_t tag = events[i].data.u64;
+
+		if (tag == EPSET_TAG_SESSION)
 			session_check();
-		else if (events[i].data.u64 != EPSET_TAG_BELL)
+		else if ((tag & EPSET_TAG_MASK) == EPSET_TAG_SET)
+			set_edge(ep, (uint32_t)tag);
+		else if (tag != EPSET_TAG_BELL && tag != EPSET_TAG_UP)
 			events[kept++] = events[i];
 	}
+	if (kept < n)
+		epset_tell_outers(ep);
 	return kept;
 }
 
@@ -122,7 +177,7 @@ void epset_say_sleeping(struct epset *ep)
 int epset_kernel_look(struct epset *ep, struct epoll_event *events, int max)
 {
 	int n = R(epoll_wait)(ep->fd, events, max, 0);
-	int kept = epset_kernel_strip(events, n);
+	int kept = epset_kernel_strip(ep, events, n);
 
 	/* Whoever sleeps was rung for, and has not heard it: the bell was taken here. */
 	if (kept < n && atomic_load(&ep->sh->sleepers) > 0)

@@ -13,6 +13,7 @@
 
 static struct lock sets_lock;
 static struct epset *sets, *free_sets;
+static _Atomic uint32_t *last_id; /* shared with those that are forked */
 static _Atomic bool any_forked;
 
 /* ---- the lock ---- */
@@ -63,18 +64,32 @@ static void put_free(struct epset *ep)
 	lock_drop(&sets_lock);
 }
 
+/* Memory for this process and its children; in the place of what was there, if there was. */
+static void *share_map(void *where, size_t bytes)
+{
+	void *m = mmap(where, bytes, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | (where ? MAP_FIXED : 0), -1, 0);
+
+	return m == MAP_FAILED ? NULL : m;
+}
+
+static uint32_t next_id(void)
+{
+	lock_take(&sets_lock);
+	if (!last_id)
+		last_id = share_map(NULL, sizeof(*last_id));
+	lock_drop(&sets_lock);
+	return last_id ? atomic_fetch_add(last_id, 1) + 1 : 0;
+}
+
 static int share_make(struct epset *ep)
 {
-	void *m;
-
-	if (ep->sh)
-		return 0;
-	m = mmap(NULL, sizeof(*ep->sh), PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (m == MAP_FAILED)
-		return -errno;
-	ep->sh = m;
-	return 0;
+	if (!ep->sh)
+		ep->sh = share_map(NULL, sizeof(*ep->sh));
+	if (!ep->sh)
+		return -ENOMEM;
+	ep->sh->id = next_id();
+	return ep->sh->id ? 0 : -ENOMEM;
 }
 
 int epset_create(int flags)
@@ -95,7 +110,7 @@ int epset_create(int flags)
 	}
 	ep->obj.kind = OBJ_EPOLL;
 	ep->fd = fd;
-	ep->bell = ep->kick = -1;
+	ep->bell = ep->kick = ep->up = -1;
 	atomic_store(&ep->obj.refs, 1);
 	lock_take(&sets_lock);
 	ep->next_set = sets;
@@ -112,6 +127,8 @@ static void share_reset(struct epshare *sh)
 		epshare_remove(sh, &sh->item[sh->all]);
 	atomic_store(&sh->sleepers, 0);
 	atomic_store(&sh->has_socks, 0);
+	atomic_store(&sh->outers, 0);
+	sh->id = 0;
 	sh->kernel_items = 0;
 	memset(sh->channel_at, 0, sizeof(sh->channel_at));
 }
@@ -129,6 +146,7 @@ void epset_free(struct epset *ep)
 		}
 	}
 	lock_drop(&sets_lock);
+	epset_leave_outers(ep);
 	epset_channels(ep, channels);
 	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++) {
 		if (channels[i])
@@ -136,10 +154,10 @@ void epset_free(struct epset *ep)
 	}
 	fdtab_close_private(ep->bell);
 	fdtab_close_private(ep->kick);
-	ep->bell = ep->kick = -1;
+	fdtab_close_private(ep->up);
+	ep->bell = ep->kick = ep->up = -1;
 	if (atomic_load(&sh->forked)) {
-		ep->sh = NULL;
-		munmap(sh, sizeof(*sh));
+		ep->sh = share_map(sh, sizeof(*sh));
 	} else if (epset_lock(ep)) {
 		share_reset(sh);
 		epset_unlock(ep);
@@ -183,6 +201,7 @@ static void make_all(struct epset *ep, void *arg)
 	uint32_t *workers = arg;
 
 	epset_make_channels(ep, *workers);
+	epset_make_up(ep);
 	atomic_store(&ep->sh->forked, 1);
 }
 
@@ -203,8 +222,7 @@ static void free_unshare(void)
 {
 	for (struct epset *ep = free_sets; ep; ep = ep->next_set) {
 		if (ep->sh)
-			munmap(ep->sh, sizeof(*ep->sh));
-		ep->sh = NULL;
+			ep->sh = share_map(ep->sh, sizeof(*ep->sh));
 	}
 }
 

@@ -18,7 +18,16 @@ static uint32_t number(const struct epshare *sh, const struct epitem *item)
 
 static uint32_t *head_of(struct epshare *sh, uint32_t sock)
 {
+	if (sock == EPSOCK_SET)
+		return &sh->sets;
 	return sock < EPSHARE_SOCKS ? &sh->map[sock] : &sh->quiet;
+}
+
+/* Edge-triggered sets around this one are told by this. */
+static void count_news(struct epshare *sh)
+{
+	atomic_store_explicit(&sh->news, atomic_load_explicit(&sh->news, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 }
 
 static void ready_push(struct epshare *sh, struct epitem *item)
@@ -141,6 +150,8 @@ void epshare_modify(struct epshare *sh, struct epitem *item, const struct epoll_
 {
 	item->interest = event->events | EPOLLERR | EPOLLHUP;
 	item->data = event->data.u64;
+	item->edge = EPEDGE_NEW;
+	count_news(sh);
 	ready_push(sh, item);
 }
 
@@ -168,7 +179,8 @@ void epshare_rebuild(struct epshare *sh)
 {
 	for (uint32_t n = 1; n <= sh->fresh; n++)
 		*head_of(sh, sh->item[n].sock) = EPITEM_NONE;
-	sh->all = sh->free = sh->quiet = sh->items = EPITEM_NONE;
+	sh->all = sh->free = sh->quiet = sh->sets = sh->items = EPITEM_NONE;
+	count_news(sh);
 	sh->ready_first = sh->ready_last = sh->ready_count = 0;
 	for (uint32_t n = 1; n <= sh->fresh; n++) {
 		struct epitem *item = &sh->item[n];
@@ -186,8 +198,10 @@ void epshare_rebuild(struct epshare *sh)
 static void mark_slot(struct epshare *sh, uint32_t sock, uint32_t gen, bool any_gen)
 {
 	for (struct epitem *item = at(sh, sh->map[sock]); item; item = at(sh, item->same)) {
-		if (any_gen || item->gen == gen)
+		if (any_gen || item->gen == gen) {
 			ready_push(sh, item);
+			count_news(sh);
+		}
 	}
 }
 
@@ -208,6 +222,26 @@ void epshare_mark_all(struct epshare *sh)
 {
 	for (struct epitem *item = at(sh, sh->all); item; item = at(sh, item->all_next))
 		ready_push(sh, item);
+	count_news(sh);
+}
+
+struct epitem *epshare_next_set(struct epshare *sh, const struct epitem *item)
+{
+	return at(sh, item ? item->same : sh->sets);
+}
+
+void epshare_mark_sets(struct epshare *sh)
+{
+	for (struct epitem *item = at(sh, sh->sets); item; item = at(sh, item->same))
+		ready_push(sh, item);
+}
+
+void epshare_set_edge(struct epshare *sh, uint32_t id)
+{
+	for (struct epitem *item = at(sh, sh->sets); item; item = at(sh, item->same)) {
+		if (item->gen == id && !item->edge)
+			item->edge = EPEDGE_KERNEL;
+	}
 }
 
 uint32_t epshare_interest(struct epshare *sh, uint32_t sock, uint32_t gen)
@@ -232,7 +266,7 @@ static uint32_t wanted(uint32_t interest)
 	return want;
 }
 
-static uint32_t look_at(const struct epitem *item, epitem_events_fn look)
+static uint32_t look_at(struct epitem *item, epitem_events_fn look)
 {
 	uint32_t events;
 
@@ -269,6 +303,8 @@ int epshare_collect(struct epshare *sh, struct epoll_event *events, int max, epi
 		events[n].events = got;
 		events[n].data.u64 = item->data;
 		n++;
+		item->news_told = item->news_seen;
+		item->edge = 0;
 		if (item->interest & EPOLLONESHOT)
 			item->interest = 0;
 		else if (!(item->interest & EPOLLET))

@@ -23,10 +23,19 @@
 #define EPSHARE_ITEMS (1u << 20)
 #define EPSHARE_SOCKS (1u << 20)
 #define EPITEM_NONE 0u
+#define EPSOCK_SET 0xfffffffeu /* epitem.sock: another set, gen is its number */
 
 /* Data of the kernel's set that no program has: our own descriptors in there. */
 #define EPSET_TAG_BELL 0x7265692e6c6c6562ull
 #define EPSET_TAG_SESSION 0x7265692e73736573ull
+#define EPSET_TAG_UP 0x7265692e75707075ull
+/* Another set in there; the lower half is its number. */
+#define EPSET_TAG_SET 0x7765697200000000ull
+#define EPSET_TAG_MASK 0xffffffff00000000ull
+
+/* Why a set may have something new. */
+#define EPEDGE_KERNEL 1u /* the kernel says so, of a kernel descriptor in there or of a ring */
+#define EPEDGE_NEW 2u	 /* it was added or changed just now */
 
 struct epitem {
 	uint32_t sock, gen; /* ABI_SOCK_NONE: one that the engine does not know, never ready */
@@ -35,10 +44,12 @@ struct epitem {
 	uint64_t data;
 	uint32_t same; /* next item of the same slot */
 	uint32_t ready_next, ready_prev;
-	uint32_t all_next, all_prev; /* also the free list */
-	uint8_t used;		     /* written last when it comes, first when it goes */
+	uint32_t all_next, all_prev;   /* also the free list */
+	uint32_t news_told, news_seen; /* of a set: its news when it was reported, and looked at */
+	uint8_t used;		       /* written last when it comes, first when it goes */
 	uint8_t queued;
 	uint8_t type; /* SOCK_* */
+	uint8_t edge; /* of a set: EPEDGE_* or 0 */
 };
 
 /* What a socket is for an item. */
@@ -53,8 +64,11 @@ struct epshare {
 	_Atomic uint32_t sleepers;  /* threads of all processes */
 	_Atomic uint32_t has_socks; /* a weir socket was ever added */
 	_Atomic uint32_t forked;    /* other processes have the set, or had it */
+	_Atomic uint32_t outers;    /* it is, or was, in another set */
+	_Atomic uint32_t news;	    /* raised when something happens to an item */
+	uint32_t id;		    /* of the set; another one each time the memory is used */
 	uint32_t items, fresh, free;
-	uint32_t all, quiet;
+	uint32_t all, quiet, sets;
 	uint32_t ready_first, ready_last, ready_count;
 	int32_t kernel_items;
 	int64_t kernel_look_ns;
@@ -70,17 +84,18 @@ struct epshare {
 struct epset {
 	struct obj obj;
 	int fd;		    /* the kernel's set: one of the program's own descriptors of it */
-	struct epshare *sh; /* never given back: who closes it under another's feet harms itself */
+	struct epshare *sh; /* never given back: others may look while it is closed */
 	int bell;	    /* ABI_BELL_EVENT, of the channels */
 	int kick;	    /* an eventfd of our own: threads wake each other */
+	int up;		    /* likewise, in the sets that this one is in; -1: in none */
 	struct epset *next_set;
 };
 
 /* The events of the item's socket (for the interest given); EPITEM_GONE: there is no such socket.
  */
 #define EPITEM_GONE SLOT_GONE
-typedef uint32_t (*epitem_events_fn)(const struct epitem *item, uint32_t interest);
-uint32_t epitem_events(const struct epitem *item, uint32_t interest); /* epwait.c */
+typedef uint32_t (*epitem_events_fn)(struct epitem *item, uint32_t interest);
+uint32_t epitem_events(struct epitem *item, uint32_t interest); /* epwait.c */
 
 /* ---- epset.c: pure data, no system call, no clock ---- */
 
@@ -95,6 +110,12 @@ void epshare_remove(struct epshare *sh, struct epitem *item);
 /* The socket in this slot has changed. */
 void epshare_mark(struct epshare *sh, uint32_t sock, uint32_t gen);
 void epshare_mark_all(struct epshare *sh);
+/* The sets in this one: nobody tells of them, so they are looked at each time. */
+void epshare_mark_sets(struct epshare *sh);
+/* The kernel has something new from the set with this number. */
+void epshare_set_edge(struct epshare *sh, uint32_t id);
+/* The next set in this one after item (NULL: the first). */
+struct epitem *epshare_next_set(struct epshare *sh, const struct epitem *item);
 /* The union of what the socket's items want. */
 uint32_t epshare_interest(struct epshare *sh, uint32_t sock, uint32_t gen);
 int epshare_collect(struct epshare *sh, struct epoll_event *events, int max, epitem_events_fn look);
@@ -128,7 +149,29 @@ void epset_channels(const struct epset *ep, struct abi_channel *channels[ABI_MAX
 void epset_watch_session(struct epset *ep);
 /* What the kernel's set has now, without what is ours. Before the channels are looked at. */
 int epset_kernel_look(struct epset *ep, struct epoll_event *events, int max);
-int epset_kernel_strip(struct epoll_event *events, int n);
+int epset_kernel_strip(struct epset *ep, struct epoll_event *events, int n);
 bool epset_kernel_due(struct epset *ep, bool force);
+/* The bell was heard, or another ring taken, by one; who sleeps in a set around it has to know. */
+void epset_tell_outers(struct epset *ep);
+/* Take what rings in the kernel's set, so that only the program's own is there. */
+void epset_take_rings(struct epset *ep);
+int epset_make_up(struct epset *ep);
+int epset_make_kick(struct epset *ep);
+
+/* ---- epwait.c ---- */
+
+/* Take completions; under the lock. */
+void epset_drain(struct epset *ep);
+
+/* ---- epnest.c: sets in sets ---- */
+
+int epset_ctl_set(struct epset *ep, int op, struct epset *inner, int fd,
+		  const struct epoll_event *event);
+/* What an item that is a set has: EPOLLIN or 0. The outer set's lock is held. */
+uint32_t epset_item_events(struct epitem *item);
+/* The sets in this one are to ring who sleeps in it. */
+void epset_arm_inner(struct epset *ep);
+/* The set is closed: it leaves those that it is in. */
+void epset_leave_outers(struct epset *ep);
 
 #endif

@@ -14,8 +14,10 @@ struct ep_wait {
 	int max, n;
 };
 
-uint32_t epitem_events(const struct epitem *item, uint32_t interest)
+uint32_t epitem_events(struct epitem *item, uint32_t interest)
 {
+	if (unlikely(item->sock == EPSOCK_SET))
+		return epset_item_events(item);
 	return item->sock == ABI_SOCK_NONE
 		       ? 0
 		       : slot_events(item->sock, item->gen, item->type, interest);
@@ -47,8 +49,7 @@ static bool drain_channel(struct epshare *sh, struct abi_channel *ch, unsigned i
 	return true;
 }
 
-/* Take completions; under the lock. */
-static void drain(struct epset *ep)
+void epset_drain(struct epset *ep)
 {
 	bool any = false;
 
@@ -78,7 +79,9 @@ static bool gather(struct ep_wait *w, bool force)
 		w->n = epset_kernel_look(ep, w->events, w->max > 1 ? (w->max + 1) / 2 : 1);
 	if (session_is_dead())
 		epshare_mark_all(sh);
-	drain(ep);
+	epset_drain(ep);
+	if (unlikely(sh->sets))
+		epshare_mark_sets(sh);
 	if (sh->ready_first)
 		w->n += epshare_collect(sh, w->events + w->n, w->max - w->n, epitem_events);
 	more = sh->ready_first != EPITEM_NONE;
@@ -131,10 +134,18 @@ static int kernel_only(struct ep_wait *w, int64_t deadline_ns, const sigset_t *m
 				deadline_ns == NO_DEADLINE ? NULL : &ts, mask);
 		if (n < 0)
 			return -errno;
-		w->n = epset_kernel_strip(w->events, n);
+		w->n = epset_kernel_strip(w->ep, w->events, n);
 		*weir = atomic_load(&w->ep->sh->has_socks);
 	} while (w->n == 0 && !*weir && (n > 0 || deadline_ns == NO_DEADLINE || left > 0));
 	return w->n;
+}
+
+static void arm_inner(void *arg)
+{
+	struct ep_wait *w = arg;
+
+	if (unlikely(w->ep->sh->sets))
+		epset_arm_inner(w->ep);
 }
 
 static int set_sleep(void *arg, struct timespec *left)
@@ -144,7 +155,7 @@ static int set_sleep(void *arg, struct timespec *left)
 
 	if (n < 0)
 		return n;
-	w->n = epset_kernel_strip(w->events, n);
+	w->n = epset_kernel_strip(w->ep, w->events, n);
 	/* The bell was taken with the rest, and what it rang for is not looked at now. */
 	if (w->n && w->n < n && atomic_load(&w->ep->sh->sleepers) > 1)
 		epset_kick(w->ep);
@@ -158,7 +169,7 @@ static int wait_weir(struct ep_wait *ew, int64_t deadline_ns, const sigset_t *ma
 	int err;
 
 	epset_channels(ew->ep, channels);
-	waiter_init(&w, ready, NULL, ew);
+	waiter_init(&w, ready, arm_inner, ew);
 	w.channels = channels;
 	w.discard_cq = false;
 	w.sleepers = &ew->ep->sh->sleepers;
@@ -200,7 +211,7 @@ static int dead_wait(struct ep_wait *ew, int64_t timeout_ns, const sigset_t *mas
 	if (wait == 0)
 		return 0;
 	n = kernel_wait(ew->ep->fd, ew->events, ew->max, &ts, mask);
-	return n < 0 ? -errno : epset_kernel_strip(ew->events, n);
+	return n < 0 ? -errno : epset_kernel_strip(ew->ep, ew->events, n);
 }
 
 int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t timeout_ns,

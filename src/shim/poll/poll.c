@@ -15,12 +15,20 @@ struct poll_wait {
 	int found;
 };
 
+/* An epoll set with weir sockets in it; the kernel knows only half of what it has. */
+static struct epset *weir_set(int fd)
+{
+	struct epset *ep = fd_epset(fd);
+
+	return ep && epset_is_weir(ep) ? ep : NULL;
+}
+
 bool poll_has_ours(const struct pollfd *fds, nfds_t n)
 {
 	if (bad_pointer(fds))
 		return false;
 	for (nfds_t i = 0; i < n; i++) {
-		if (fds[i].fd >= 0 && fd_sock(fds[i].fd))
+		if (fds[i].fd >= 0 && (fd_sock(fds[i].fd) || weir_set(fds[i].fd)))
 			return true;
 	}
 	return false;
@@ -43,17 +51,26 @@ static short sock_revents(struct wsock *ws, short events)
 	return (short)(got & ((uint32_t)(uint16_t)events | POLLERR | POLLHUP));
 }
 
+static short set_revents(struct epset *ep, short events)
+{
+	events &= POLLIN | POLLRDNORM;
+	return events && epset_has_event(ep) ? events : 0;
+}
+
 static void scan_socks(struct poll_wait *p)
 {
 	p->found = 0;
 	for (nfds_t i = 0; i < p->n; i++) {
 		struct wsock *ws = fd_sock(p->user[i].fd);
+		struct epset *ep = ws ? NULL : weir_set(p->user[i].fd);
 
 		if (ws)
 			p->user[i].revents = sock_revents(ws, p->user[i].events);
+		else if (ep)
+			p->user[i].revents = set_revents(ep, p->user[i].events);
 		else if (p->kernel_count == 0)
 			p->user[i].revents = 0;
-		p->found += ws && p->user[i].revents;
+		p->found += (ws || ep) && p->user[i].revents;
 	}
 }
 
@@ -68,7 +85,10 @@ static void scan_kernel(struct poll_wait *p)
 	for (nfds_t i = 0; i < p->n; i++) {
 		if (fd_sock(p->user[i].fd))
 			continue;
-		p->user[i].revents = p->kernel[k++].revents;
+		k++;
+		if (weir_set(p->user[i].fd))
+			continue;
+		p->user[i].revents = p->kernel[k - 1].revents;
 		p->found += p->user[i].revents != 0;
 	}
 }
@@ -104,6 +124,8 @@ static void poll_arm(void *arg)
 		uint32_t bits = (uint32_t)(uint16_t)p->user[i].events &
 				(ABI_EV_IN | ABI_EV_PRI | ABI_EV_OUT | ABI_EV_RDHUP);
 
+		if (!ws && weir_set(p->user[i].fd))
+			epset_poll_arm(weir_set(p->user[i].fd));
 		if (!ws || !ws->shm)
 			continue;
 		if (p->user[i].events & POLLRDNORM)
@@ -114,7 +136,26 @@ static void poll_arm(void *arg)
 	}
 }
 
-static int poll_run(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
+/* The weir sets among them: they are told that somebody sleeps on their descriptors. */
+static unsigned int find_sets(const struct poll_wait *p, struct epset **sets, unsigned int room)
+{
+	unsigned int n = 0;
+
+	for (nfds_t i = 0; i < p->n && n < room; i++) {
+		struct epset *ep = weir_set(p->user[i].fd);
+
+		if (!ep)
+			continue;
+		if (sets) {
+			epset_poll_begin(ep);
+			sets[n] = ep;
+		}
+		n++;
+	}
+	return n;
+}
+
+static int poll_run_sleep(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
 {
 	struct waiter w;
 	int err;
@@ -132,6 +173,22 @@ static int poll_run(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mas
 		scan_kernel(p);
 	} while (!err && p->found == 0);
 	return p->found;
+}
+
+static int poll_run(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
+{
+	unsigned int n = find_sets(p, NULL, UINT32_MAX);
+	struct epset **sets;
+	int r;
+
+	if (likely(n == 0))
+		return poll_run_sleep(p, timeout_ns, mask);
+	sets = __builtin_alloca(n * sizeof(struct epset *));
+	n = find_sets(p, sets, n);
+	r = poll_run_sleep(p, timeout_ns, mask);
+	while (n-- > 0)
+		epset_poll_end(sets[n]);
+	return r;
 }
 
 /* Sockets of a dead session are always ready: before they are told again and again it waits for
@@ -259,7 +316,8 @@ int call_select(int n, fd_set *in, fd_set *out, fd_set *ex, int64_t timeout_ns,
 	if (n < 0 || (unsigned int)n > FD_MAX)
 		return -EINVAL;
 	for (int fd = 0; fd < n && !*ours; fd++)
-		*ours = (in_set(fd, in) || in_set(fd, out) || in_set(fd, ex)) && fd_sock(fd);
+		*ours = (in_set(fd, in) || in_set(fd, out) || in_set(fd, ex)) &&
+			(fd_sock(fd) || weir_set(fd));
 	if (!*ours)
 		return 0;
 	fds = __builtin_alloca(((size_t)n + 1) * sizeof(*fds));

@@ -15,6 +15,8 @@ static struct abi_sock arena_socks[SOCKS];
 static struct epshare *sh;
 static struct epoll_event events[16];
 static unsigned int looks;
+static uint32_t inner_news;
+static bool inner_ready;
 
 static uint32_t gen_of(unsigned int i)
 {
@@ -26,9 +28,16 @@ static struct epkey key(unsigned int i, int fd)
 	return (struct epkey){ .sock = i, .gen = gen_of(i), .fd = fd, .type = SOCK_STREAM };
 }
 
-static uint32_t look(const struct epitem *item, uint32_t interest)
+static uint32_t look(struct epitem *item, uint32_t interest)
 {
 	looks++;
+	if (item->sock == EPSOCK_SET) {
+		item->news_seen = inner_news;
+		return inner_ready && (!(item->interest & EPOLLET) || item->edge ||
+				       item->news_seen != item->news_told)
+			       ? EPOLLIN
+			       : 0;
+	}
 	if (item->gen != gen_of(item->sock))
 		return EPITEM_GONE;
 	return app_sock_events(&arena_socks[item->sock]);
@@ -303,6 +312,44 @@ static void test_has_event_takes_nothing(void **state)
 	assert_false(epshare_has_event(sh, look));
 }
 
+/* A set in the set has a number, is looked at each time, and has an edge with each news. */
+static void test_a_set_inside(void **state)
+{
+	struct epkey set = { .sock = EPSOCK_SET, .gen = 77, .fd = 9 };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = 9 };
+
+	inner_ready = false;
+	inner_news = 5;
+	assert_non_null(epshare_add(sh, &set, &event));
+	assert_ptr_equal(epshare_next_set(sh, NULL), epshare_find(sh, &set));
+	assert_null(epshare_next_set(sh, epshare_find(sh, &set)));
+	assert_int_equal(collect(), 0);
+	inner_ready = true;
+	assert_int_equal(collect(), 0); /* off the list: nobody told */
+	epshare_mark_sets(sh);
+	assert_int_equal(collect(), 1);
+	epshare_mark_sets(sh);
+	assert_int_equal(collect(), 0);
+	inner_news++;
+	epshare_mark_sets(sh);
+	assert_int_equal(collect(), 1);
+	assert_int_equal(events[0].events, EPOLLIN);
+	epshare_set_edge(sh, 76);
+	epshare_mark_sets(sh);
+	assert_int_equal(collect(), 0);
+	epshare_set_edge(sh, 77);
+	epshare_mark_sets(sh);
+	assert_int_equal(collect(), 1);
+	event.events = EPOLLIN;
+	epshare_modify(sh, epshare_find(sh, &set), &event);
+	assert_int_equal(collect(), 1);
+	assert_int_equal(collect(), 1);
+	epshare_rebuild(sh);
+	assert_non_null(epshare_next_set(sh, NULL));
+	inner_ready = false;
+	assert_int_equal(collect(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +369,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_closed_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rebuild, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_has_event_takes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_set_inside, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("shim: epoll set", tests, NULL, NULL);
