@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "sock/options.h"
 #include "sock/packet.h"
 
 /* The socket that the call is for: an existing one, or a new one of the session's. */
@@ -73,6 +74,16 @@ static int ctl_shutdown(struct sock *s, uint32_t how)
 	return s->use == SLOT_STREAM ? stream_shutdown(s, (int)how) : dgram_shutdown(s, (int)how);
 }
 
+/* A program that has closed a socket may expect that its port is free, on every worker. */
+static int dgram_leave(struct sock *s, struct channel *ch)
+{
+	const struct endpoint none = { .port_be = 0 };
+
+	if (s->refs != 1 || s->shard_next == ABI_SOCK_NONE)
+		return 0;
+	return shard_request(s, ch, SHARD_LEAVE, &none);
+}
+
 static int ctl_send_check(struct sock *s, const struct abi_ctl *ctl)
 {
 	struct abi_dgram d;
@@ -110,7 +121,7 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		ret = ctl_bind(s, &at);
 		/* A port that was not asked for by number is of the worker's own share. One that is
 		 * in use may be so by what was closed on another worker just now. */
-		if ((ret == 0 || ret == -EADDRINUSE) && shard_wanted(s) &&
+		if ((ret == 0 || ret == -EADDRINUSE) && shard_bind_wanted(s) &&
 		    (s->use == SLOT_DGRAM || at.port_be != 0))
 			ret = shard_request(s, ch, SHARD_BIND, &at);
 		break;
@@ -139,8 +150,11 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		if (ctl->len > sizeof(ctl->data))
 			return -EINVAL;
 		/* What a sibling decides for itself. */
-		if (s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE &&
-		    (ctl->level == IPPROTO_IP || ctl->level == SOL_SOCKET))
+		if (s->use == SLOT_DGRAM &&
+		    (s->shard_next != ABI_SOCK_NONE ||
+		     (mcast_option_is(ctl->level, ctl->optname) && shard_wanted(s))) &&
+		    (ctl->level == IPPROTO_IP || ctl->level == IPPROTO_UDP ||
+		     ctl->level == SOL_SOCKET))
 			ret = shard_request_option(s, ch, ctl);
 		else
 			ret = option_set(s, ctl->level, ctl->optname, ctl->data, ctl->len);
@@ -154,7 +168,9 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 		ret = stream_need_tx(s);
 		break;
 	case ABI_CTL_LINGER:
-		ret = s->use == SLOT_STREAM ? stream_linger(s) : -EOPNOTSUPP;
+		ret = s->use == SLOT_STREAM  ? stream_linger(s)
+		      : s->use == SLOT_DGRAM ? dgram_leave(s, ch)
+					     : -EOPNOTSUPP;
 		break;
 	case ABI_CTL_SEND_CHECK:
 		ret = ctl_send_check(s, ctl);

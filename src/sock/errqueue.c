@@ -81,6 +81,8 @@ void errqueue_put(struct sock *s, const struct abi_error *e, const void *payload
 		       e->len_bytes);
 	q->tail += space;
 	s->state |= ABI_S_ERRQ;
+	/* The pending error is there at once, and who sees that looks here. */
+	sock_publish(s);
 	sock_mark(s, ABI_EV_ERR | ABI_EV_PRI);
 }
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "inet/mcast.h"
+#include "sock/options.h"
 #include "sock/packet.h"
 
 struct shard_request {
@@ -34,6 +34,11 @@ bool shard_wanted(const struct sock *s)
 {
 	return s->part->family->parts > 1 && s->shard_next == ABI_SOCK_NONE &&
 	       s->shard_first == ABI_SOCK_NONE;
+}
+
+bool shard_bind_wanted(const struct sock *s)
+{
+	return shard_wanted(s) || (s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE);
 }
 
 static struct shard_request *request_add(struct part *part, uint32_t value_len)
@@ -139,140 +144,6 @@ bool shard_below_wanted(const struct sock *s)
 	return s->part->family->parts > 1 && s->shard_first == ABI_SOCK_NONE;
 }
 
-static int below_make(struct sock *first, struct part *part, struct sock **sibling)
-{
-	bool raw = first->use == SLOT_RAW;
-	int type = !raw ? first->packet->type : first->raw->pcb.ping ? SOCK_DGRAM : SOCK_RAW;
-	int protocol = raw ? first->raw->pcb.proto : 0;
-	int ret = sock_new(part, first->family, type, protocol, sibling);
-
-	if (ret != 0)
-		return ret;
-	(*sibling)->rx_want_bytes = first->rx_want_bytes;
-	(*sibling)->shared_ref = true;
-	(*sibling)->shard_first = first->index;
-	return 0;
-}
-
-static int sibling_make(struct sock *first, struct part *part, struct sock **sibling)
-{
-	struct endpoint local = first->use == SLOT_STREAM ? tcp_public(first->tcp)->local
-							  : first->udp->local;
-	struct sock *s;
-	int type = first->use == SLOT_STREAM ? 1 : 2; /* SOCK_STREAM, SOCK_DGRAM */
-	int ret = sock_new(part, first->family, type, 0, &s);
-
-	if (ret != 0)
-		return ret;
-	ret = options_copy(s, first);
-	if (ret != 0) {
-		sock_close(s, true);
-		return ret;
-	}
-	s->rx_want_bytes = first->rx_want_bytes;
-	s->tx_want_bytes = first->tx_want_bytes;
-	s->tx_locked = first->tx_locked;
-	s->shared_ref = true;
-	s->shard_first = first->index;
-	options_apply(s);
-	ret = s->use == SLOT_STREAM ? 0 : filter_copy(s, first);
-	if (ret == 0 && s->use == SLOT_DGRAM)
-		ret = mcast_copy(part->w, &s->udp->mcast, first->udp->mcast);
-	if (ret == 0)
-		ret = s->use == SLOT_STREAM ? stream_bind(s, &local) : dgram_bind(s, &local);
-	if (ret == 0 && s->use == SLOT_STREAM)
-		ret = stream_listen(s, first->backlog);
-	if (ret != 0) {
-		sock_close(s, true);
-		return ret;
-	}
-	sock_publish(s);
-	*sibling = s;
-	return 0;
-}
-
-static void chain_close(struct family *f, uint32_t index)
-{
-	while (index != ABI_SOCK_NONE) {
-		struct sock *s = &f->socks[index];
-
-		index = s->shard_next;
-		s->shard_next = ABI_SOCK_NONE;
-		sock_close(s, true);
-	}
-}
-
-static int chain_make(struct sock *first)
-{
-	struct family *f = first->part->family;
-	struct sock *last = first;
-
-	for (unsigned int i = 0; i < f->parts; i++) {
-		struct sock *s;
-		int ret;
-
-		if (f->part[i] == first->part)
-			continue;
-		ret = first->use >= SLOT_RAW ? below_make(first, f->part[i], &s)
-					     : sibling_make(first, f->part[i], &s);
-		if (ret != 0) {
-			chain_close(f, first->shard_next);
-			first->shard_next = ABI_SOCK_NONE;
-			first->abi->shard_next = ABI_SOCK_NONE;
-			return ret;
-		}
-		last->shard_next = s->index;
-		last->abi->shard_next = s->index;
-		last = s;
-	}
-	return 0;
-}
-
-/* A ping's identifier is another's on another worker. */
-static void chain_unbind(struct sock *first)
-{
-	const struct family *f = first->part->family;
-
-	for (uint32_t i = first->index; i != ABI_SOCK_NONE; i = f->socks[i].shard_next)
-		raw_unbind(&f->socks[i]);
-}
-
-/* A raw or packet socket was made or set, or a datagram socket got a filter: its siblings are as it
- * is. */
-static int below_all(struct sock *first)
-{
-	struct family *f = first->part->family;
-	int ret = first->use >= SLOT_RAW && shard_wanted(first) ? chain_make(first) : 0;
-
-	for (uint32_t i = first->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
-		struct sock *s = &f->socks[i];
-
-		if (s->use == SLOT_PACKET)
-			packet_copy(s, first);
-		else if (s->use == SLOT_RAW)
-			ret = raw_copy(s, first);
-		if (ret == 0)
-			ret = filter_copy(s, first);
-		sock_publish(s);
-		i = s->shard_next;
-	}
-	if (ret == -EADDRINUSE)
-		chain_unbind(first);
-	return ret;
-}
-
-/* The siblings could not be made: as before the call. */
-static int make(struct sock *first)
-{
-	int ret = shard_wanted(first) ? chain_make(first) : 0;
-
-	if (ret != 0 && first->use == SLOT_DGRAM) {
-		udp_unbind(first->part->w, first->udp);
-		sock_set_addrs(first);
-	}
-	return ret;
-}
-
 static int port_compare(struct sock *s)
 {
 	struct family *f = s->part->family;
@@ -289,25 +160,19 @@ static int port_compare(struct sock *s)
 	return 0;
 }
 
-static int connect_siblings(struct sock *first)
+/* As if it were closed, but for what it has still to send. */
+static int leave(struct sock *first)
 {
-	struct family *f = first->part->family;
-	int ret = 0;
-
-	if (first->udp->local.port_be == 0) { /* dissolved, and its port given back */
-		chain_close(f, first->shard_next);
-		first->shard_next = ABI_SOCK_NONE;
-		first->abi->shard_next = ABI_SOCK_NONE;
-		return 0;
+	for (uint32_t head = first->tx.head - 1;
+	     head != first->tx.head && !part_broken(first->part);) {
+		head = first->tx.head;
+		dgram_tx(first);
 	}
-	for (uint32_t i = first->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
-		struct sock *s = &f->socks[i];
-
-		ret = dgram_connect(s, &first->udp->remote);
-		sock_publish(s);
-		i = s->shard_next;
-	}
-	return ret;
+	shard_chain_close(first->part->family, first->shard_next);
+	first->shard_next = ABI_SOCK_NONE;
+	first->abi->shard_next = ABI_SOCK_NONE;
+	udp_unbind(first->part->w, first->udp);
+	return 0;
 }
 
 static bool there(const struct shard_request *r)
@@ -334,7 +199,7 @@ static void settle(struct family *f)
 			}
 			*link = r->next;
 			if (there(r))
-				chain_close(f, r->index);
+				shard_chain_close(f, r->index);
 			free(r);
 		}
 	}
@@ -351,13 +216,18 @@ static int bind_all(struct sock *s, const struct endpoint *at)
 	}
 	if (s->udp->local.port_be == 0)
 		ret = dgram_bind(s, at);
-	return ret != 0 ? ret : make(s);
+	return ret != 0 ? ret : shard_make(s);
 }
 
 static int option_all(struct sock *s, const struct shard_request *r)
 {
-	int ret = option_set(s, r->level, r->name, r->value, r->len);
+	int ret = 0;
 
+	/* A group is heard on all workers, though the socket has no port. */
+	if (mcast_option_is(r->level, r->name) && shard_wanted(s))
+		ret = shard_chain_make(s);
+	if (ret == 0)
+		ret = option_set(s, r->level, r->name, r->value, r->len);
 	for (uint32_t i = s->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
 		struct sock *sibling = &s->part->family->socks[i];
 
@@ -376,22 +246,22 @@ static void request_do(struct shard_request *r)
 
 	if (r->what == SHARD_CLOSE) {
 		if (there(r))
-			chain_close(f, r->index);
+			shard_chain_close(f, r->index);
 		return;
 	}
 	settle(f);
 	if (!there(r))
 		goto out;
 	if (r->what == SHARD_LISTEN) /* unless another thread has ended it meanwhile */
-		ret = s->state & ABI_S_LISTEN ? make(s) : -EINVAL;
+		ret = s->state & ABI_S_LISTEN ? shard_make(s) : -EINVAL;
 	else if (r->what == SHARD_BIND)
 		ret = bind_all(s, &r->at);
 	else if (r->what == SHARD_BELOW)
-		ret = below_all(s);
+		ret = shard_below_all(s);
 	else if (r->what == SHARD_OPTION)
 		ret = option_all(s, r);
 	else if (s->use == SLOT_DGRAM)
-		ret = connect_siblings(s);
+		ret = r->what == SHARD_LEAVE ? leave(s) : shard_chain_connect(s);
 	sock_publish(s);
 out:
 	if (r->channel != NULL)

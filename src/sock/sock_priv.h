@@ -403,8 +403,12 @@ enum shard_what {
 	SHARD_CONNECT, /* a datagram socket was connected: its siblings follow */
 	SHARD_BELOW,   /* a raw or packet socket: it has siblings from the start, all alike */
 	SHARD_CLOSE,
+	SHARD_LEAVE, /* a datagram socket is about to be closed: its siblings are, and its port is
+		      * free
+		      */
 };
 bool shard_wanted(const struct sock *s);
+bool shard_bind_wanted(const struct sock *s); /* are other workers to be asked for a port? */
 bool shard_below_wanted(const struct sock *s);
 /* The answer of ch's request waits until the other workers have followed. 0 or -ENOMEM. */
 int shard_request(struct sock *s, struct channel *ch, enum shard_what what,
@@ -415,6 +419,18 @@ void shard_request_close(struct sock *s);
 void shard_forget_channel(struct channel *ch);
 void shard_forget_part(struct part *part);
 void shard_free(struct sock_layer *l);
+
+/* shard_chain.c. Parked; 0 or -errno. */
+/* Siblings for first, as it is; without a port where it has none. */
+int shard_chain_make(struct sock *first);
+/* Those from this one on are closed. */
+void shard_chain_close(struct family *f, uint32_t index);
+/* first is bound or listens: so are its siblings, or it is not (a datagram socket is unbound). */
+int shard_make(struct sock *first);
+/* It was connected, or not any more. */
+int shard_chain_connect(struct sock *first);
+/* A raw or packet socket, or a datagram socket's filter. */
+int shard_below_all(struct sock *first);
 
 /* move.c: to another family. The old slot stays, dead. 0; -EAGAIN: its program is inside, later;
  * -ENFILE, -ENOBUFS, -ENETDOWN. sock_move_all: with its siblings, parked. */

@@ -119,7 +119,8 @@ enum abi_ctl_op {
 	ABI_CTL_GETSOCKOPT, /* level, optname, len in: room, out: length; data */
 	ABI_CTL_RING,	    /* a stream's send ring, which was taken back while it was idle */
 	/* The last descriptor of a stream with SO_LINGER is about to go: SHUT_WR, or an error where
-	 * there is nothing to wait for (others have the socket, or close() will reset it). */
+	 * there is nothing to wait for (others have the socket, or close() will reset it). Or of a
+	 * datagram socket with shards: when this is answered none of them hears anything. */
 	ABI_CTL_LINGER,
 	/* Would a datagram like this be refused (no route, broadcast without leave, too long for
 	 * the path)? data: its struct abi_dgram. Binds if need be. */

@@ -5,7 +5,7 @@ data, peeking, addresses. Then real peers across the TAP."""
 import subprocess
 
 import pytest
-from weirtest import PYTHON
+from weirtest import PYTHON, TAP, WEIR_ADDR
 
 PRELUDE = """
 import errno, os, select, socket, struct, sys, time
@@ -199,17 +199,21 @@ SEG, GRO, CORK, MORE = 103, 104, 1, socket.MSG_MORE
 UDP = socket.IPPROTO_UDP
 r = udp()
 r.setsockopt(S, socket.SO_RCVBUF, 1 << 20)
-mark = udp()
-mark.connect(r.getsockname())
+# One of each worker's, where there are two: what was sent before comes before its worker's mark.
+marks = [udp(), udp()]
+for m in marks:
+    m.connect(r.getsockname())
 
 def drain(what):
-    # All that came before the mark: lengths, what is beside them, and whether the bytes are right.
-    mark.send(b"mark")
-    got, text = [], b""
-    while True:
+    # All that came before the marks: lengths, what is beside them, and whether the bytes are right.
+    for m in marks:
+        m.send(b"mark")
+    got, text, left = [], b"", [m.getsockname() for m in marks]
+    while left:
         data, ancillary, flags, name = r.recvmsg(70000, 200)
-        if name == mark.getsockname():
-            break
+        if name in left:
+            left.remove(name)
+            continue
         got.append((len(data), show(r, ancillary), hex(flags)))
         text += data
     print(what, "came", len(got), got[:2], got[-2:], hash(text) and text == TEXT[:len(text)])
@@ -254,13 +258,15 @@ send(250)
 out.setsockopt(S, 11, 0)
 # Not connected, the destination with it.
 other = udp()
-call("sendto", other.sendmsg, [TEXT[:300]], [(UDP, SEG, struct.pack("=H", 100))], 0, r.getsockname())
+hundred = [(UDP, SEG, struct.pack("=H", 100))]
+call("sendto", other.sendmsg, [TEXT[:300]], hundred, 0, r.getsockname())
 drain("  sendto")
 # In one piece.
 for v in (2, -1, 0, 1):
     r.setsockopt(UDP, GRO, v)
     print("gro", r.getsockopt(UDP, GRO))
-for n, seg in ((250, 100), (100, 100), (101, 100), (50, 100), (6400, 100), (12800, 100), (60000, 1400)):
+for n, seg in ((250, 100), (100, 100), (101, 100), (50, 100), (6400, 100), (12800, 100),
+               (60000, 1400)):
     send(n, seg)
 send(250)
 out.sendmsg([TEXT[:250]], [(UDP, SEG, struct.pack("=H", 100))])
@@ -331,6 +337,13 @@ call("of TCP", tcp.getsockopt, UDP, SEG)
 """
 
 
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def weirs(make_weir, request):
+    n = request.param
+    return make_weir(ports=((f"{TAP},queues={n}", f"{WEIR_ADDR}/24"),),
+                     options=("--workers", str(n)))
+
+
 def on_both(weir, script, *args):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     kernel = weir.on_kernel(PYTHON, "-c", script, *args).done()
@@ -339,9 +352,9 @@ def on_both(weir, script, *args):
     return kernel.splitlines()
 
 
-def test_segments_and_corks(weir):
-    assert len(on_both(weir, SEGMENTS)) > 150
+def test_segments_and_corks(weirs):
+    assert len(on_both(weirs, SEGMENTS)) > 150
 
 
-def test_errors(weir):
-    assert len(on_both(weir, ERRORS)) > 60
+def test_errors(weirs):
+    assert len(on_both(weirs, ERRORS)) > 60

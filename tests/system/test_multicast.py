@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Multicast and broadcast: programs on weir and on the kernel in the same groups, over the wire, and what
-routers are told of it (IGMP), seen by the kernel's own eyes."""
+"""Multicast and broadcast: programs on weir and on the kernel in the same groups, over the wire,
+and what routers are told of it (IGMP), seen by the kernel's own eyes."""
 import os
 import socket
 import struct
 
 import pytest
-from weirtest import KERNEL_ADDR, PYTHON, WEIR_ADDR, Program, wait_until
+from weirtest import KERNEL_ADDR, PYTHON, TAP, WEIR_ADDR, Program, wait_until
 
 GROUP, OTHER = "239.1.2.3", "239.1.2.4"
 ALL_ROUTERS, ALL_HOSTS, REPORTS = "224.0.0.2", "224.0.0.1", "224.0.0.22"
@@ -37,6 +37,12 @@ for line in sys.stdin:
         s = socks[name] = socket.socket(type=socket.SOCK_DGRAM)
         s.setsockopt(S, socket.SO_REUSEADDR, 1)
         s.bind((rest[0], int(rest[1])))
+        answer = "ok"
+    elif what == "unbound":
+        socks[name] = socket.socket(type=socket.SOCK_DGRAM)
+        answer = "ok"
+    elif what == "bind":
+        socks[name].bind((rest[0], int(rest[1])))
         answer = "ok"
     elif what == "close":
         socks.pop(name).close()
@@ -106,6 +112,14 @@ class Agent:
     def close(self):
         os.close(self.out)
         self.program.done()
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def weir(make_weir, request):
+    """Groups are joined on each worker, and what comes to any of them is heard."""
+    n = request.param
+    return make_weir(ports=((f"{TAP},queues={n}", f"{WEIR_ADDR}/24"),),
+                     options=("--workers", str(n)))
 
 
 @pytest.fixture
@@ -263,6 +277,27 @@ def test_two_in_one_port(sides):
     assert ours.got("a") == second.got("a") == str(("last", KERNEL_ADDR))
 
 
+def test_joined_elsewhere(sides):
+    """One socket joins, without a port; another, which has joined nothing, hears the group."""
+    ours, _, kernel = sides
+    ours.ok("open", "member", "0.0.0.0", 0)
+    ours.join("member", GROUP, WEIR_ADDR)
+    ours.ok("unbound", "u")
+    ours.join("u", OTHER, WEIR_ADDR)
+    ours.ok("open", "s", "0.0.0.0", 7003)
+    for i in range(8):  # each from another port: to either queue
+        kernel.ok("open", f"k{i}", "0.0.0.0", 0)
+        assert kernel.set(f"k{i}", socket.IP_MULTICAST_IF, at(KERNEL_ADDR)) == "ok"
+        for group in (GROUP, OTHER):
+            kernel.do("send", f"k{i}", group, 7003, f"{group}/{i}")
+            assert ours.got("s") == str((f"{group}/{i}", KERNEL_ADDR))
+    # And once it has a port it hears for itself.
+    ours.ok("bind", "u", "0.0.0.0", 7004)
+    for i in range(8):
+        kernel.do("send", f"k{i}", OTHER, 7004, f"{i}")
+        assert ours.got("u") == str((f"{i}", KERNEL_ADDR))
+
+
 def test_sources(sides, weir):
     """One source alone; all but one; the filter as a whole, set and asked for."""
     ours, second, kernel = sides
@@ -307,8 +342,8 @@ def test_broadcast(sides):
 
 
 def test_igmp3(sides):
-    """Join, source by source, and leave: each is told, and again for who lost the first; a question is
-    answered."""
+    """Join, source by source, and leave: each is told, and again for who lost the first; a question
+    is answered."""
     ours, second, _ = sides
     with Wire() as wire:
         ours.ok("open", "s", "0.0.0.0", 7001)
@@ -397,7 +432,8 @@ def ss(addr, family=socket.AF_INET):
     return struct.pack("=HH4s", family, 0, addr) + b"\\0" * 120
 
 def msfilter(group, mode, sources, n=None, iface=me):
-    return group + iface + struct.pack("=II", mode, len(sources) if n is None else n) + b"".join(sources)
+    n = len(sources) if n is None else n
+    return group + iface + struct.pack("=II", mode, n) + b"".join(sources)
 
 def groupfilter(group, mode, sources, n=None, ifindex=index, family=socket.AF_INET):
     return (struct.pack("=II", ifindex, 0) + ss(group, family) +

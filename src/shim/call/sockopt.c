@@ -9,9 +9,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/time.h>
-#include <linux/sockios.h>
 
 #ifndef SO_TIMESTAMPING_NEW
 #define SO_TIMESTAMPING_NEW 65
@@ -73,6 +71,11 @@ static int int_value(int level, const void *value, socklen_t len, int *out)
 
 static int set_known(struct wsock *ws, const struct option *o, int on)
 {
+	struct ctl_args args = { .op = ABI_CTL_SETSOCKOPT,
+				 .level = (uint32_t)o->level,
+				 .optname = (uint32_t)o->name,
+				 .in = &on,
+				 .in_len = sizeof(on) };
 	int err;
 
 	if (o->kind == OPT_LOCAL) {
@@ -91,6 +94,9 @@ static int set_known(struct wsock *ws, const struct option *o, int on)
 		atomic_fetch_and(&ws->opts, ~(WS_MORE | WS_CORK));
 		atomic_fetch_or(&ws->opts, on ? WS_CORK : 0);
 	}
+	/* The shards are to have it too, and to have it before the next call. */
+	if (ws->type == SOCK_DGRAM && ws->shm->shard_next != ABI_SOCK_NONE)
+		return ctl_call(ws, &args);
 	return submit_sock(ws, ABI_OP_SETINT, (uint16_t)(o->level << 8 | o->name), (uint32_t)on);
 }
 
@@ -346,83 +352,4 @@ int call_getsockopt(struct wsock *ws, int level, int name, void *value, socklen_
 		session_notef("getsockopt(level %d, option %d): weir has no such option", level,
 			      name);
 	return err;
-}
-
-/* ---- ioctl ---- */
-
-static int readable_bytes(struct wsock *ws)
-{
-	struct abi_dgram d;
-	struct abi_sock *shm = ws->shm;
-	uint32_t used, size;
-	uint8_t *ring;
-
-	if (!shm)
-		return 0;
-	used = app_sock_rx_used(shm);
-	if (ws->type == SOCK_STREAM)
-		return (int)app_urgent_inq(shm, used);
-	if (used < sizeof(d))
-		return 0;
-	size = atomic_load(&shm->rx_size_bytes);
-	ring = ring_at(atomic_load(&shm->rx_offset), size);
-	if (!ring)
-		return 0;
-	app_ring_read(&d, ring, size, atomic_load(&shm->rx_head) & ~63u, sizeof(d));
-	return (int)(d.len_bytes <= used - sizeof(d) ? d.len_bytes : used - sizeof(d));
-}
-
-static int unsent_bytes(const struct wsock *ws)
-{
-	const struct abi_sock *shm = ws->shm;
-
-	return shm ? (int)(atomic_load(&shm->tx_size_bytes) - app_sock_tx_free(shm)) : 0;
-}
-
-int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
-{
-	int err;
-
-	if (bad_pointer(arg) &&
-	    (request == FIONBIO || request == FIONREAD || request == SIOCOUTQ ||
-	     request == SIOCOUTQNSD || request == SIOCATMARK || request == FIOASYNC))
-		return -EFAULT;
-	switch (request) {
-	case FIONBIO:
-		wsock_set_nonblock(ws, *(int *)arg != 0);
-		return 0;
-	case FIONREAD:
-		if (ws->shm && (atomic_load(&ws->shm->state) & ABI_S_LISTEN))
-			return -EINVAL;
-		*(int *)arg = readable_bytes(ws);
-		return 0;
-	case SIOCOUTQ:
-	case SIOCOUTQNSD:
-		*(int *)arg = unsent_bytes(ws);
-		return 0;
-	case SIOCATMARK:
-		if (ws->type != SOCK_STREAM)
-			return -ENOTTY;
-		*(int *)arg = ws->shm && app_sock_at_mark(ws->shm);
-		return 0;
-	case FIOSETOWN:
-	case SIOCSPGRP:
-		if (R(ioctl)(fd, request, arg) < 0)
-			return -errno;
-		owner_changed(ws, fd);
-		return 0;
-	case FIOCLEX:
-	case FIONCLEX:
-	case FIOGETOWN:
-	case SIOCGPGRP:
-		return R(ioctl)(fd, request, arg) < 0 ? -errno : 0;
-	case FIOASYNC:
-		return *(int *)arg ? -EOPNOTSUPP : 0;
-	default:
-		err = netif_ioctl(request, arg);
-		/* Those of terminals are how stdio and shells ask what it is. */
-		if (err == -ENOTTY && (request & ~0xfful) != (TCGETS & ~0xfful))
-			session_notef("ioctl 0x%lx on a socket: weir has no such request", request);
-		return err;
-	}
 }

@@ -22,6 +22,17 @@ static void linger(struct wsock *ws)
 	sock_wait_sent(ws, deadline_after(linger_s * 1000000000));
 }
 
+/* The last descriptor of a datagram socket that each worker hears for: when close() returns, its
+ * port is free. */
+static void leave(struct wsock *ws)
+{
+	struct ctl_args args = { .op = ABI_CTL_LINGER };
+
+	if (atomic_load(&ws->obj.refs) == 1 && ws->shm && ws->shm->shard_next != ABI_SOCK_NONE &&
+	    !session_is_dead())
+		(void)ctl_call(ws, &args);
+}
+
 /* A descriptor's reference goes, after the descriptor. */
 static void put_descriptor(struct obj *o)
 {
@@ -32,6 +43,8 @@ static void put_descriptor(struct obj *o)
 	/* The C library's resolver sees a refusal in poll(), and closes without fetching it. */
 	if (ws && ws->shm && ws->type == SOCK_DGRAM)
 		names_refused(ws->shm, app_sock_error(ws->shm));
+	if (ws && ws->type == SOCK_DGRAM && session.workers > 1)
+		leave(ws);
 	obj_put(o);
 }
 

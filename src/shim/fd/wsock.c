@@ -34,7 +34,7 @@ static uint32_t shm_events(const struct abi_sock *shm, uint8_t type)
 
 	for (unsigned int n = 0; shm; n++) {
 		/* Only the first one is written to. */
-		events |= app_sock_events(shm) & (n ? ABI_EV_IN | ABI_EV_ERR : ~0u);
+		events |= app_sock_events(shm) & (n ? ABI_EV_IN | ABI_EV_ERR | ABI_EV_PRI : ~0u);
 		shm = wsock_next_shard(shm, n);
 	}
 	/* As datagram_poll() has it. */
