@@ -12,7 +12,7 @@ test="python3-pytest python3-scapy clang libclang-rt-14-dev llvm wrk iperf3 stra
 	netcat-openbsd mandoc nftables python3-matplotlib busybox-static musl-tools golang-go \
 	tcpdump iputils-ping apache2-utils openssh-server openssh-client openssl postgresql-15 \
 	socat mosquitto mosquitto-clients rsync stunnel4 openbsd-inetd vsftpd \
-	dnsmasq-base bind9-dnsutils libnss-myhostname \
+	dnsmasq-base bind9-dnsutils libnss-myhostname liburing2 \
 	haproxy wget memcached apache2-bin unbound nodejs net-tools"
 lint="clang-format"
 

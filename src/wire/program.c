@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PH_MAX 64u
-#define LOADER_PREFIX "/ld-linux-x86-64.so" /* the GNU C library's */
+#define LOADER "/lib64/ld-linux-x86-64.so.2" /* the GNU C library's */
 
 /* Past the names that the shim takes over: this is part of it. */
 static long file_close(int fd)
@@ -23,7 +23,18 @@ static long file_close(int fd)
 	return syscall(SYS_close, fd);
 }
 
-/* An ELF file of this machine: has it the loader that knows LD_PRELOAD as we mean it? 0 or -EIO. */
+/* Is this the loader that the shim is made for? Another, of an older C library perhaps, would leave
+ * the shim out and go on. */
+static bool is_loader(const char *path)
+{
+	struct stat st, own;
+
+	return strcmp(path, LOADER) == 0 || (stat(path, &st) == 0 && stat(LOADER, &own) == 0 &&
+					     st.st_dev == own.st_dev && st.st_ino == own.st_ino);
+}
+
+/* An ELF file of this machine: will that loader load it? What is the loader itself is a program
+ * without one: it may start anything. 0 or -EIO. */
 static int elf_kind(int fd, const Elf64_Ehdr *eh, enum program_kind *kind)
 {
 	char loader[128];
@@ -46,7 +57,7 @@ static int elf_kind(int fd, const Elf64_Ehdr *eh, enum program_kind *kind)
 		if (n < 0)
 			return -EIO;
 		loader[n] = '\0';
-		if (strstr(loader, LOADER_PREFIX))
+		if (is_loader(loader))
 			*kind = PROGRAM_DYNAMIC;
 		break;
 	}

@@ -81,7 +81,6 @@ static int spawn(int relative, int by_fd, int search)
 static int child_execs(int how)
 {
 	pid_t pid = how & 16 ? vfork() : fork();
-	int fd;
 	if (pid)
 		return spawned(pid < 0, pid);
 	switch (how & 15) {
@@ -98,7 +97,7 @@ static int child_execs(int how)
 	case 10: execveat(open(path, O_PATH), "", argv, environ, AT_EMPTY_PATH); break;
 	case 11: syscall(SYS_execve, path, argv, environ); break;
 	case 12: chdir(folder); execve(name, argv, environ); break;
-	case 13: fd = open(path, O_RDONLY); dup2(fd, 0); close(fd); fexecve(0, argv, environ); break;
+	case 13: dup2(open(path, O_RDONLY), 0); fexecve(0, argv, environ); break;
 	}
 	perror("exec");
 	_exit(98);
@@ -359,3 +358,131 @@ def test_secure_execution(make_weir, copy, mark, script):
                 assert status == 0 and ON_WEIR in direct.log(), (case, direct.log())
                 assert exec_status == 0 and ON_WEIR in by_exec.log(), (case, by_exec.log())
     assert (True in seen) == (mark not in ("plain", "group, no execute"))
+
+
+# ---- programs that go past the C library ----
+
+def test_own_system_calls(weir, where):
+    """`syscall` instructions of a dynamic program: wherever they are executed first."""
+    path = build(where, "own", source="own_calls.c")
+    plain = weir.on_kernel(path, f"{where}/static").done(20)
+    assert plain.count(ON_KERNEL) == 8, plain
+    log = weir.on_weir(path, f"{where}/static").done(20)
+    expected = ["main", "library", "pthread", "thrd", "child", "grandchild", "handler"]
+    for who in expected:
+        assert f"{who} {ON_WEIR}\n" in log, log
+    assert f"{ON_WEIR} started\n" in log and "io_uring -38 -38\n" in log, log
+    assert ON_KERNEL not in log, log
+
+
+def test_second_c_library(weir, where):
+    """dlmopen() would load one; the program hears that it cannot."""
+    source = os.path.join(where, "second.c")
+    with open(source, "w", encoding="ascii") as f:
+        f.write(r"""
+#include "where.h"
+#include <dlfcn.h>
+int main(void)
+{
+	void *base = dlmopen(LM_ID_BASE, "libm.so.6", RTLD_NOW);
+	void *second = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
+	const char *why = dlerror();
+	printf("%d %d %d, on %s\n", base != NULL, second != NULL, why != NULL, where());
+	return 0;
+}
+""")
+    path = build(where, "second", source=source)
+    assert weir.on_kernel(path).done(20) == f"1 1 0, {ON_KERNEL}\n"
+    log = weir.on_weir(path).done(20)
+    assert f"1 0 1, {ON_WEIR}\n" in log and "C library of its own" in log, log
+
+
+URING = r"""
+#include <stdio.h>
+struct ring { char bytes[4096]; } ring, params;
+int io_uring_queue_init(unsigned int, void *, unsigned int);
+int io_uring_queue_init_params(unsigned int, void *, void *);
+int io_uring_setup(unsigned int, void *);
+int main(void)
+{
+	printf("%d", io_uring_queue_init(8, &ring, 0));
+	printf(" %d", io_uring_queue_init_params(8, &ring, &params));
+	printf(" %d\n", io_uring_setup(8, &params));
+	return 0;
+}
+"""
+
+
+def test_io_uring_of_a_library(weir, where):
+    """liburing makes the call by an instruction of its own."""
+    source = os.path.join(where, "uring.c")
+    with open(source, "w", encoding="ascii") as f:
+        f.write(URING)
+    path = build(where, "uring", "-l:liburing.so.2", source=source)
+    assert weir.on_weir(path).done(20) == "-38 -38 -38\n"
+
+
+# ---- other loaders ----
+
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+
+
+@pytest.mark.parametrize("started", KINDS)
+def test_loader_called_by_its_name(weir, where, started):
+    """It loads, or executes, what it is given; from weir run and from a program."""
+    path = f"{where}/{started}"
+    assert weir.on_weir(LOADER, path, "x").done(20) == f"{ON_WEIR} x\n"
+    assert weir.on_weir("sh", "-c", f"{LOADER} {path} y; true").done(20) == f"{ON_WEIR} y\n"
+
+
+def test_another_gnu_loader(weir, where):
+    """Of another C library than the shim's, as far as anyone can see: it may not take the shim, so
+    the program is watched."""
+    loader = os.path.join(where, "ld-linux-x86-64.so.2")
+    shutil.copy(LOADER, loader)
+    path = build(where, "other-loader", f"-Wl,--dynamic-linker={loader}")
+    assert weir.on_weir(path, "x").done(20) == f"{ON_WEIR} x\n"
+    log = weir.on_weir(loader, weirtest.PYTHON, "-c", """
+import socket, threading
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+conn, _ = server.accept()
+thread = threading.Thread(target=conn.sendall, args=(b"from a thread",))
+thread.start()
+print(client.recv(100))
+thread.join()
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(("198.18.0.1", 9))
+print("on", s.getsockname()[0])
+""").done(30)
+    assert log == f"b'from a thread'\n{ON_WEIR}\n"
+
+
+def test_musl(weir, where):
+    """A program of musl's loader, started by itself, by its loader, and without an environment."""
+    path = os.path.join(where, "musl")
+    subprocess.run(["musl-gcc", "-D_GNU_SOURCE", "-I", HERE, "-o", path,
+                    os.path.join(HERE, "where.c")], check=True, timeout=60)
+    for argv in ([path], ["/lib/ld-musl-x86_64.so.1", path], ["env", "-i", path],
+                 ["sh", "-c", f"LD_PRELOAD= exec {path}"]):
+        assert weir.on_weir(*argv).done(20) == f"{ON_WEIR}\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_environment(weir, where, kind):
+    path = f"{where}/{kind}"
+    for argv in (["env", "-i", path], ["env", "-u", "LD_PRELOAD", path],
+                 ["sh", "-c", f"unset LD_PRELOAD WEIR_INSTANCE WEIR_RUNDIR; {path}; true"],
+                 ["sh", "-c", f"LD_PRELOAD=/nowhere.so {path} 2>/dev/null; true"]):
+        assert weir.on_weir(*argv).done(20) == f"{ON_WEIR}\n"
+
+
+def test_another_layout_of_memory(weir, where):
+    """With ulimit -s unlimited libraries lie where programs do: what is told by its place is
+    refused, the rest is on weir."""
+    own = build(where, "own", source="own_calls.c")
+    for path in (f"{where}/static", own):
+        program = weir.on_weir("sh", "-c", f"ulimit -s unlimited; exec {path}")
+        assert program.wait(20) == 126 and "lies in memory where" in program.log()
+    log = weir.on_weir("sh", "-c", f"ulimit -s unlimited; exec {where}/dynamic").done(20)
+    assert log == f"{ON_WEIR}\n"

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,8 +18,6 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 #define SET_BYTES 8
-#define PAGE 4096ul
-#define HEAP_BYTES (64ul << 30) /* of address space; memory only where it is used */
 
 uint8_t foreign_class[FOREIGN_CALLS] = {
 	[SYS_read] = FOREIGN_FD,
@@ -70,6 +67,7 @@ uint8_t foreign_class[FOREIGN_CALLS] = {
 	[SYS_epoll_create1] = FOREIGN_ASK,
 	[SYS_io_uring_setup] = FOREIGN_ASK,
 	[SYS_brk] = FOREIGN_ASK,
+	[SYS_mmap] = FOREIGN_ASK, /* of a file, that is: see memory.c */
 	[SYS_arch_prctl] = FOREIGN_ASK,
 	[SYS_prctl] = FOREIGN_ASK,
 	[SYS_set_tid_address] = FOREIGN_ASK,
@@ -97,41 +95,6 @@ static char exe_path[PATH_MAX];
 void foreign_name(const char *path)
 {
 	snprintf(exe_path, sizeof(exe_path), "%s", path);
-}
-
-/* ---- the heap ---- */
-
-static uintptr_t heap_start, heap_end;
-static struct lock heap_lock;
-
-static bool heap_change(uintptr_t from, uintptr_t to)
-{
-	from = (from + PAGE - 1) & -PAGE;
-	to = (to + PAGE - 1) & -PAGE;
-	if (to > from)
-		return raw_call(SYS_mprotect, (long)from, (long)(to - from), PROT_READ | PROT_WRITE,
-				0, 0, 0) == 0;
-	if (to < from) /* memory that comes back later is zero */
-		raw_call(SYS_mmap, (long)to, (long)(from - to), PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-	return true;
-}
-
-static long heap_break(uintptr_t wanted)
-{
-	lock_take(&heap_lock);
-	if (!heap_start) {
-		void *m = mmap(NULL, HEAP_BYTES, PROT_NONE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-		/* Without: an allocator that gets nothing here takes mmap(). */
-		heap_start = heap_end = m == MAP_FAILED ? 1 : (uintptr_t)m;
-	}
-	if (heap_start != 1 && wanted >= heap_start && wanted <= heap_start + HEAP_BYTES &&
-	    heap_change(heap_end, wanted))
-		heap_end = wanted;
-	lock_drop(&heap_lock);
-	return (long)heap_end;
 }
 
 /* ---- names of the program's own file ---- */
@@ -249,7 +212,10 @@ static bool process_call(struct foreign_regs *r, long *result)
 {
 	switch (r->rax) {
 	case SYS_brk:
-		*result = heap_break((uintptr_t)r->rdi);
+		*result = foreign_break((uintptr_t)r->rdi);
+		return true;
+	case SYS_mmap:
+		*result = foreign_mmap(r);
 		return true;
 	case SYS_arch_prctl:
 		*result = thread_area(r);

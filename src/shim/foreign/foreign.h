@@ -18,8 +18,8 @@
  *
  * A foreign thread is a thread of our C library underneath (thread.c), so that the shim's calls
  * have what they need. Foreign signal handlers run through a wrapper with their own FS base
- * (handlers.c). The foreign heap grows in a region apart (calls.c: brk), since two allocators that
- * share the real one would cut off each other's memory.
+ * (handlers.c). The foreign heap grows in a region apart (memory.c), since two allocators that
+ * share the real one would cut off each other's memory; and files are mapped where calls are told.
  */
 #ifndef WEIR_SHIM_FOREIGN_FOREIGN_H
 #define WEIR_SHIM_FOREIGN_FOREIGN_H
@@ -116,14 +116,20 @@ extern uint8_t foreign_class[FOREIGN_CALLS];
 long foreign_call(struct foreign_regs *regs); /* from entry.S */
 void foreign_name(const char *path);	      /* what /proc/self/exe is to be */
 
+/* ---- memory.c ---- */
+
+long foreign_break(uintptr_t wanted); /* brk() */
+long foreign_mmap(const struct foreign_regs *regs);
+
 /* ---- thread.c ---- */
 
 extern bool foreign_active; /* foreign code runs in this process */
 int foreign_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*routine)(void *),
 			   void *arg);
 
-/* Make the calling thread one that may run foreign code. 0 or -errno, and *why for people. */
-int foreign_start(const char **why);
+/* Make the calling thread one that may run foreign code, which lies at `at` (0: not known yet). 0
+ * or -errno, and *why for people. */
+int foreign_start(uintptr_t at, const char **why);
 /* Each thread, and again in a forked child: have the kernel tell of each `syscall`. */
 int foreign_watch(void);
 long foreign_clone(struct foreign_regs *regs);
@@ -152,8 +158,8 @@ int foreign_library_sigaction(int sig, const struct sigaction *act, struct sigac
 
 /* ---- self.c ---- */
 
-/* Is the program that we were preloaded into a Go one? Then watch its calls from here on; where
- * that cannot be, end the process with words. From the shim's constructor. */
+/* Does the program that we were preloaded into make its calls itself? Then watch them from here on;
+ * where that cannot be, end the process with words. From the shim's constructor. */
 void foreign_adopt_self(void);
 
 /* ---- load.c ---- */

@@ -149,8 +149,9 @@ static bool zero_rest(uintptr_t file_end, uintptr_t end, int prot)
 {
 	uintptr_t page = up(file_end);
 
+	/* To the end of the page, as the kernel does: a loader takes the rest for fresh memory. */
 	if ((prot & PROT_WRITE) && file_end < page && file_end < end)
-		memset((void *)file_end, 0, (page < end ? page : end) - file_end);
+		memset((void *)file_end, 0, page - file_end);
 	if (end <= page)
 		return true;
 	return mmap((void *)page, up(end) - page, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
@@ -294,12 +295,12 @@ __attribute__((visibility("default"))) int weir_launch(const char *path, int arg
 	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random) ||
 	    !realpath(path, full))
 		snprintf(full, sizeof(full), "%s", path);
-	if (foreign_start(&why_not) || load(full, &image) ||
+	if (foreign_start(0, &why_not) || load(full, &image) ||
 	    (image.interpreter[0] && load(image.interpreter, &loader)))
 		return refused(path);
-	/* Another loader cannot take the GNU C library's objects; exec() puts the name back. */
-	if (image.interpreter[0])
-		unsetenv("LD_PRELOAD");
+	/* Another loader, be it the program itself, cannot take the GNU C library's objects; exec()
+	 * puts the name back. */
+	unsetenv("LD_PRELOAD");
 	foreign_name(full);
 	set_comm(path);
 	start(&image, image.interpreter[0] ? &loader : &image, path, argc, argv, random);

@@ -114,11 +114,24 @@ static bool stack_new(struct foreign_thread *t)
 	return true;
 }
 
-int foreign_start(const char **why)
+/* Ours are in that region, and the program's code is not? With another layout (ulimit -s unlimited,
+ * a loader that was called by its name) nothing of it would be told. */
+static bool apart(uintptr_t at)
+{
+	uintptr_t here = (uintptr_t)foreign_enter;
+
+	return here >= OURS_FIRST && here < OURS_END && (at < OURS_FIRST || at >= OURS_END);
+}
+
+int foreign_start(uintptr_t at, const char **why)
 {
 	struct foreign_thread *t;
 	int err;
 
+	*why = "it makes system calls of its own, and lies in memory where libraries do (ulimit -s "
+	       "unlimited, or a loader that is called by its name)";
+	if (!apart(at))
+		return -EOPNOTSUPP;
 	*why = "this kernel or processor has no FSGSBASE instructions (Linux 5.9), which such "
 	       "programs need here";
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) || !vector_size())

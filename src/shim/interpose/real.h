@@ -101,6 +101,8 @@
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
 	X(int, pthread_create, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))   \
 	X(int, pthread_sigmask, (int, const sigset_t *, sigset_t *))                               \
+	X(void *, dlmopen, (long, const char *, int))                                              \
+	X(int, thrd_create, (unsigned long *, int (*)(void *), void *))                            \
 	X(FILE *, fdopen, (int, const char *))                                                     \
 	X(int, vdprintf, (int, const char *, va_list))
 

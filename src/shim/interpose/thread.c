@@ -4,13 +4,46 @@
 #include "shim/interpose/names.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*routine)(void *),
 			  void *arg)
 {
 	return foreign_active ? foreign_pthread_create(thread, attr, routine, arg)
 			      : R(pthread_create)(thread, attr, routine, arg);
+}
+
+struct c11_start {
+	thrd_start_t routine;
+	void *arg;
+};
+
+static void *c11_thread(void *arg)
+{
+	struct c11_start start = *(struct c11_start *)arg;
+
+	free(arg);
+	return (void *)(intptr_t)start.routine(start.arg);
+}
+
+/* The C library's own would make a thread that nobody watches. */
+EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *arg)
+{
+	struct c11_start *start;
+	int err;
+
+	if (!foreign_active)
+		return R(thrd_create)(thread, routine, arg);
+	start = malloc(sizeof(*start));
+	if (!start)
+		return thrd_nomem;
+	*start = (struct c11_start){ routine, arg };
+	err = foreign_pthread_create(thread, NULL, c11_thread, start);
+	if (err)
+		free(start);
+	return err == 0 ? thrd_success : err == EAGAIN ? thrd_nomem : thrd_error;
 }
 
 /* The signals that foreign code's sites raise may never be blocked. */

@@ -5,6 +5,7 @@
  * in which a socket of the child's could be closed. pthread_atfork() handlers do it: they also run
  * for the fork() inside daemon() and forkpty(), and not for posix_spawn(), which only execs.
  */
+#include "shim/foreign/foreign.h"
 #include "shim/process/process.h"
 #include "shim/rewrite/dispatch.h"
 
@@ -116,6 +117,9 @@ static void no_room_for_child(void)
 static void child(void)
 {
 	locks(false);
+	/* The kernel forgets it in a child. */
+	if (foreign_active)
+		foreign_watch();
 	rewrite_forked();
 	atomic_fetch_add(&session.epoch, 1);
 	thread_tls.tid = 0;

@@ -68,6 +68,12 @@ struct rewrite_site {
 size_t rewrite_scan(uint8_t *text, size_t bytes, struct rewrite_site *sites, size_t max,
 		    size_t *left);
 
+/* ---- own.c (pure) ---- */
+
+/* Is there a `syscall` instruction in the text of a program? Table entries that look like one are
+ * told apart well, not surely: for who can live with an error in that direction. */
+bool rewrite_own_calls(const uint8_t *text, size_t bytes);
+
 /* ---- patch.c ---- */
 
 /*

@@ -4,9 +4,9 @@
  * are long enough not to occur by chance, and a doubtful one is left alone.
  */
 #include "shim/rewrite/insn.h"
+#include "shim/rewrite/pairs.h"
 #include "shim/rewrite/rewrite.h"
 
-#include <emmintrin.h>
 #include <string.h>
 
 #define LOOK_BACK 64	  /* how far before `syscall` its number is looked for */
@@ -80,25 +80,6 @@ static bool site_at(uint8_t *text, size_t bytes, uint8_t *p, struct rewrite_site
 		return loaded_form(text, bytes, p, site);
 	*site = (struct rewrite_site){ .at = p - 5, .length = 7, .number = number };
 	return true;
-}
-
-#define BLOCK 64 /* bytes looked at together */
-
-/* Of the 64 bytes at p, which are one and followed by next (of the bits in next_mask). */
-static inline uint64_t pairs(const uint8_t *p, uint8_t one, uint8_t next, uint8_t next_mask)
-{
-	uint64_t found = 0;
-
-	for (unsigned int i = 0; i < BLOCK; i += 16) {
-		__m128i here = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-		__m128i there = _mm_loadu_si128((const __m128i *)(const void *)(p + i + 1));
-
-		there = _mm_and_si128(there, _mm_set1_epi8((char)next_mask));
-		here = _mm_and_si128(_mm_cmpeq_epi8(here, _mm_set1_epi8((char)one)),
-				     _mm_cmpeq_epi8(there, _mm_set1_epi8((char)next)));
-		found |= (uint64_t)(unsigned int)_mm_movemask_epi8(here) << i;
-	}
-	return found;
 }
 
 static size_t find_all(uint8_t *text, size_t bytes, struct rewrite_site *sites, size_t max,

@@ -57,6 +57,38 @@ static void test_read_is_zero(void **state)
 	assert_int_equal(sites[0].number, SYS_read);
 }
 
+/* Code behind some bytes of compiled code, so that walking finds its boundaries. */
+static bool own_calls(const void *code, size_t bytes)
+{
+	memset(text, 0x90, sizeof(text));
+	memcpy(text + 200, code, bytes);
+	return rewrite_own_calls(text, sizeof(text));
+}
+#define OWN(code) own_calls(code, sizeof(code) - 1)
+
+static void test_own_calls(void **state)
+{
+	/* mov $SYS_socket, %eax; then with other instructions between */
+	assert_true(OWN("\xb8\x29\x00\x00\x00\x0f\x05\xc3"));
+	assert_true(OWN("\xb8\x29\x00\x00\x00\xbf\x02\x00\x00\x00\x31\xd2\x0f\x05"));
+	/* the number is an argument: mov %rdi, %rax; mov %edi, %eax; mov 8(%rsp), %rax; xor; pop */
+	assert_true(OWN("\x48\x89\xf8\x48\x89\xf7\x0f\x05"));
+	assert_true(OWN("\x89\xf8\x0f\x05"));
+	assert_true(OWN("\x48\x8b\x44\x24\x08\x0f\x05"));
+	assert_true(OWN("\x31\xc0\x0f\x05"));
+	assert_true(OWN("\x58\x0f\x05"));
+	/* inside of others: mov $0x50f, %eax; jmp; lea 0x50f(%rdi), %rax; mov $.., %eax; cmp */
+	assert_false(OWN("\xb8\x0f\x05\x00\x00\xc3"));
+	assert_false(OWN("\xb8\x01\x00\x00\x00\xe9\x0f\x05\x00\x00"));
+	assert_false(OWN("\x48\x8d\x87\x0f\x05\x00\x00\xc3"));
+	assert_false(OWN("\xb8\x01\x00\x00\x00\x81\xf9\x0f\x05\x00\x00"));
+	/* nothing has loaded a number; or another register; or the function before has */
+	assert_false(OWN("\x0f\x05\xc3"));
+	assert_false(OWN("\x41\xb8\x29\x00\x00\x00\x0f\x05"));
+	assert_false(OWN("\xb8\x29\x00\x00\x00\xc3\x0f\x05"));
+	assert_false(rewrite_own_calls(text, 10));
+}
+
 static void test_other_numbers_stay(void **state)
 {
 	/* futex; and mov $SYS_sendto, %r8d, which loads another register */
@@ -144,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_number_right_before),
 		cmocka_unit_test(test_number_loaded_earlier),
 		cmocka_unit_test(test_read_is_zero),
+		cmocka_unit_test(test_own_calls),
 		cmocka_unit_test(test_other_numbers_stay),
 		cmocka_unit_test(test_without_comparison_stays),
 		cmocka_unit_test(test_jumped_into),
