@@ -34,6 +34,7 @@ struct udp_pcb {
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER, enum udp_pmtu */
 	uint8_t bound_if; /* SO_BINDTODEVICE: it hears and sends by this interface alone; 0: any */
 	uint8_t unicast_if; /* IP_UNICAST_IF: it sends by this one; 0: as the route says */
+	uint32_t stamp_key; /* of the socket layer: SOF_TIMESTAMPING_OPT_ID, the next one's */
 	/* UDP_GRO: of the socket layer, which joins datagrams */
 	bool gro;
 	bool gro_open; /* the next one may join the record... */

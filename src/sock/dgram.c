@@ -172,11 +172,15 @@ static int send_one(struct sock *s, const struct abi_dgram *d)
 	struct udp_send send = { .to = d->port_be != 0 ? &to : NULL,
 				 .run = { at, s->tx.data },
 				 .len = { run, d->len_bytes - run } };
+	int ret;
 
 	/* After shutdown() comes at most what was corked before, which Linux sends too. */
 	if (unlikely(!plain(d)))
 		send_special(&send, d);
-	return udp_send_as(s->part->w, s->udp, &send);
+	ret = udp_send_as(s->part->w, s->udp, &send);
+	if (unlikely(s->opt->timestamping != 0) && ret == 0)
+		txstamp_sent(s, d, &send);
+	return ret;
 }
 
 int dgram_send_check(struct sock *s, const struct abi_dgram *d)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <linux/net_tstamp.h>
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +133,7 @@ static void dgram_apply(struct sock *s, const struct sock_options *o)
 /* Without room for a queue its errors are told by SO_ERROR alone. */
 static void errqueue_apply(struct sock *s, const struct sock_options *o)
 {
-	if (o->recverr)
+	if (o->recverr || (o->timestamping != 0 && s->use == SLOT_DGRAM))
 		(void)errqueue_open(s);
 	else
 		errqueue_close(s);
@@ -261,6 +262,10 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 		value &= ~3; /* ECN is TCP's own business */
 	if (options_own(s) == NULL)
 		return -ENOBUFS;
+	/* SOF_TIMESTAMPING_OPT_ID counts from when it is set. */
+	if (option_int_at(s->opt, o) == &s->opt->timestamping && s->use == SLOT_DGRAM &&
+	    (value & ~s->opt->timestamping & SOF_TIMESTAMPING_OPT_ID))
+		s->udp->stamp_key = 0;
 	value = as_kept(s, level, name, value);
 	*option_int_at(s->opt, o) = value;
 	if (name == SO_OOBINLINE && level == SOL_SOCKET)

@@ -378,6 +378,9 @@ void errqueue_net_error(struct sock *s, const struct net_error *net);
 /* ABI_CTL_ERRQUEUE; data has ABI_CTL_DATA_BYTES. 0 or -EAGAIN. */
 int errqueue_take(struct sock *s, void *data, uint32_t *len);
 
+/* txstamp.c: d was sent so; its time stamps, where some are wanted */
+void txstamp_sent(struct sock *s, const struct abi_dgram *d, const struct udp_send *send);
+
 /* dgram.c */
 int dgram_send_check(struct sock *s, const struct abi_dgram *d); /* ABI_CTL_SEND_CHECK */
 void dgram_limit(struct sock *s); /* publishes what need not be checked */

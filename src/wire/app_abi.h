@@ -329,6 +329,10 @@ struct abi_dgram {
 /* receive: it came to a group or to everybody, and spec_dst_be is who we are for its sender; so
  * much of it as was sent is there */
 #define ABI_DGRAM_SPEC_DST 0x4u
+/* send: of this datagram these time stamps are wanted, and not what SO_TIMESTAMPING says */
+#define ABI_DGRAM_STAMP 0x8u
+#define ABI_DGRAM_STAMP_SND 0x10u
+#define ABI_DGRAM_STAMP_SCHED 0x20u
 
 /* The value of MCAST_MSFILTER, with `count` sources behind it; when asked for: room for so many,
  * and how many there are. */

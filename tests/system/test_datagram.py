@@ -337,6 +337,75 @@ call("of TCP", tcp.getsockopt, UDP, SEG)
 """
 
 
+STAMPS = PRELUDE + """
+TX_SW, RX_SW, SW, OPT_ID, SCHED, TSONLY = 2, 8, 16, 128, 256, 2048
+NEW, OLD, STAMPING = 65, 37, 37
+r = udp()
+
+def entry(what, s, ms=2000):
+    p = select.poll()
+    p.register(s, 0)
+    print(what, [hex(e & ~4) for _, e in p.poll(ms)])
+    try:
+        data, ancillary, flags, name = s.recvmsg(2000, 1000, ERRQ)
+    except OSError as e:
+        print(what, errno.errorcode[e.errno])
+        return
+    eth = data[:14].hex()[24:], data[14:15].hex(), data[23:24].hex(), data[26:36].hex()[:16]
+    print(what, len(data), eth if data else "", data[42:62], show(s, ancillary), hex(flags), name,
+          data[36:38] == struct.pack("!H", r.getsockname()[1]))
+
+def several(what, option, flags, control=(), n=2, connected=False):
+    s = udp()
+    call("set", s.setsockopt, S, option, flags)
+    print("get", s.getsockopt(S, option))
+    if connected:
+        s.connect(r.getsockname())
+    for i in range(n):
+        text = b"%s %d" % (what.encode(), i)
+        if connected:
+            call("send", s.sendmsg, [text], control)
+        else:
+            call("send", s.sendmsg, [text], control, 0, r.getsockname())
+        print(r.recv(100))
+        stamps = flags if not control else struct.unpack("=I", control[0][2])[0]
+        for bit in (SCHED, TX_SW):
+            if stamps & bit:
+                entry(what, s)
+    s.setblocking(False)
+    receive("no more", s, ERRQ)
+    print("error", s.getsockopt(S, socket.SO_ERROR))
+    return s
+
+for option in (OLD, NEW):
+    several("software", option, TX_SW | SW)
+    several("numbered", option, TX_SW | SW | OPT_ID, n=3)
+    several("alone", option, TX_SW | SW | OPT_ID | TSONLY)
+several("scheduled", OLD, SCHED | SW | OPT_ID)
+several("both", OLD, SCHED | TX_SW | SW | OPT_ID | TSONLY, connected=True)
+several("not reported", OLD, TX_SW)
+several("not wanted", OLD, SW | RX_SW | OPT_ID)
+for flags in (TX_SW, SCHED, TX_SW | SCHED, 0):
+    several("by itself", OLD, SW | OPT_ID | TSONLY, [(S, STAMPING, struct.pack("=I", flags))])
+several("not this one", OLD, TX_SW | SW | OPT_ID, [(S, STAMPING, struct.pack("=I", 0))])
+# The numbers begin where OPT_ID is set.
+s = several("before", OLD, TX_SW | SW | OPT_ID | TSONLY)
+s.setblocking(True)
+for flags in (TX_SW | SW | OPT_ID | TSONLY, TX_SW | SW | TSONLY, TX_SW | SW | OPT_ID | TSONLY):
+    s.setsockopt(S, OLD, flags)
+    s.sendto(b"x", r.getsockname())
+    entry("again", s)
+call("wrong", s.sendmsg, [b"x"], [(S, STAMPING, struct.pack("=I", SW))], 0, r.getsockname())
+call("wrong", s.sendmsg, [b"x"], [(S, STAMPING, b"12")], 0, r.getsockname())
+# And what was received.
+for option, value in ((29, 1), (35, 1), (63, 1), (64, 1), (OLD, RX_SW | SW), (NEW, RX_SW | SW)):
+    t = udp()
+    t.setsockopt(S, option, value)
+    s.sendto(b"stamped", t.getsockname())
+    receive("received %d" % option, t)
+"""
+
+
 @pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
 def weirs(make_weir, request):
     n = request.param
@@ -354,6 +423,10 @@ def on_both(weir, script, *args):
 
 def test_segments_and_corks(weirs):
     assert len(on_both(weirs, SEGMENTS)) > 150
+
+
+def test_time_stamps(weirs):
+    assert len(on_both(weirs, STAMPS)) > 120
 
 
 def test_errors(weirs):

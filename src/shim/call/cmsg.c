@@ -13,6 +13,10 @@
 #define CMSG_STAMP_NEW 63 /* SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPING_NEW */
 #define CMSG_STAMPNS_NEW 64
 #define CMSG_STAMPING_NEW 65
+/* What a send may ask for by itself; the last is TX_COMPLETION, which older headers have not. */
+#define STAMPING_TX_RECORD                                                                         \
+	(SOF_TIMESTAMPING_TX_HARDWARE | SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | \
+	 SOF_TIMESTAMPING_TX_ACK | 1u << 18)
 
 void cmsg_put(struct msghdr *msg, size_t *used, int level, int type, const void *data, size_t len)
 {
@@ -205,14 +209,33 @@ static int ip_in(const struct wsock *ws, const struct cmsghdr *c, struct abi_dgr
 	}
 }
 
+/* Which time stamps of this datagram are wanted. Hardware and completion have none to give. */
+static int stamping_in(const struct cmsghdr *c, struct abi_dgram *d)
+{
+	uint32_t flags;
+
+	if (c->cmsg_len != CMSG_LEN(sizeof(flags)))
+		return -EINVAL;
+	memcpy(&flags, CMSG_DATA(c), sizeof(flags));
+	if (flags & ~(uint32_t)STAMPING_TX_RECORD)
+		return -EINVAL;
+	d->flags |= ABI_DGRAM_STAMP;
+	if (flags & SOF_TIMESTAMPING_TX_SOFTWARE)
+		d->flags |= ABI_DGRAM_STAMP_SND;
+	if (flags & SOF_TIMESTAMPING_TX_SCHED)
+		d->flags |= ABI_DGRAM_STAMP_SCHED;
+	return 0;
+}
+
 /* Marks and priorities mean nothing here; a time to send at would be ignored by most queues too. */
-static int socket_in(const struct cmsghdr *c)
+static int socket_in(const struct cmsghdr *c, struct abi_dgram *d)
 {
 	switch (c->cmsg_type) {
-	case SO_MARK:
-	case SO_PRIORITY:
 	case SO_TIMESTAMPING:
 	case CMSG_STAMPING_NEW:
+		return stamping_in(c, d);
+	case SO_MARK:
+	case SO_PRIORITY:
 		return c->cmsg_len == CMSG_LEN(sizeof(uint32_t)) ? 0 : -EINVAL;
 	case SCM_RIGHTS:
 	case SCM_CREDENTIALS:
@@ -249,7 +272,7 @@ int cmsg_in(const struct wsock *ws, const struct msghdr *msg, struct abi_dgram *
 		else if (c->cmsg_level == IPPROTO_IP)
 			err = ip_in(ws, c, d);
 		else if (c->cmsg_level == SOL_SOCKET)
-			err = socket_in(c);
+			err = socket_in(c, d);
 		else if (c->cmsg_level == IPPROTO_UDP)
 			err = udp_in(ws, c, d);
 	}

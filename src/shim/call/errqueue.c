@@ -78,7 +78,8 @@ static void control_out(const struct wsock *ws, const struct abi_error *e, struc
 			       .ifindex = e->ifindex };
 	size_t used = 0;
 
-	if (e->origin == SO_EE_ORIGIN_TIMESTAMPING)
+	opts &= ~ABI_R_STAMPING;
+	if (e->origin == SO_EE_ORIGIN_TIMESTAMPING && e->stamp_ns)
 		opts |= ABI_R_STAMPING;
 	cmsg_stamp(opts, msg, &used, e->stamp_ns);
 	if (e->origin == SO_EE_ORIGIN_ICMP)
@@ -110,7 +111,11 @@ ssize_t errqueue_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	if (room < len)
 		len = (uint32_t)room;
 	copy_out(msg, data + sizeof(e), len);
-	addr_out(ws, &e.addr, e.port_be, msg->msg_name, &msg->msg_namelen);
+	/* A time stamp is nobody's. */
+	if (e.origin == SO_EE_ORIGIN_TIMESTAMPING)
+		msg->msg_namelen = 0;
+	else
+		addr_out(ws, &e.addr, e.port_be, msg->msg_name, &msg->msg_namelen);
 	control_out(ws, &e, msg);
 	return (ssize_t)len;
 }
