@@ -40,7 +40,8 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define SHIM_TLS __thread __attribute__((tls_model("initial-exec")))
 
-/* A lock that may be reset in a forked child; held for short times only. */
+/* A lock that may be reset in a forked child; held for short times only, and no handler of the
+ * program's runs in its thread meanwhile: signals_hold(). */
 struct lock {
 	_Atomic uint32_t word;
 };
@@ -214,12 +215,29 @@ int dead_moved(void);
 
 /* ---- link/channel.c: the calling thread's channels ---- */
 
+/*
+ * link/waiting.c: what a call that waits holds. It may never return: a handler leaves it by
+ * longjmp(), or its thread is cancelled. So it is written down, and put by whoever finds that.
+ */
+#define WAITING_MAX 4 /* calls in handlers that interrupted calls in handlers... */
+struct wait_hold {
+	struct obj *obj;
+	int fd;		   /* to close as well, or -1 */
+	uintptr_t frame;   /* of the call */
+	uintptr_t handler; /* of the handler that interrupted it, or 0 */
+};
+/* A reference to o, until waiting_end() with the answer. */
+int waiting_begin(struct obj *o, int fd);
+void waiting_end(int at, struct obj *o);
+/* A handler whose frame this is has interrupted the thread. */
+void waiting_interrupted(uintptr_t frame);
+void waiting_left(bool all); /* put what calls hold that will never return; all: the thread ends */
+
 struct thread_state {
 	uint32_t tid;
 	uint32_t epoch;
 	int bell; /* ABI_BELL_EVENT, -1 */
 	bool listed;
-	bool in_push;
 	uint32_t spin_ns; /* how long it spins before it sleeps, adapted */
 	uint32_t next_worker;
 	uint32_t vain;		/* non-blocking calls in a row that found nothing */
@@ -231,10 +249,46 @@ struct thread_state {
 	/* signals.c: written by handlers of this thread */
 	volatile uint32_t signals, signals_norestart;
 	/* While the thread sleeps, or is about to: a number that its system call fails with at once
-	 * if it is INT_MAX. */
+	 * if it is INT_MAX. NULL again when that is done: a handler may leave by longjmp(). */
 	int *volatile sleep_word;
+	/* signals_hold() */
+	volatile uint32_t holds;
+	volatile bool holds_not; /* a section that waits: handlers run in it */
+	volatile bool held_back; /* a signal waits for the end of the section, as all others do */
+	uint64_t held_mask;	 /* the thread's signal mask before that */
+	/* link/waiting.c */
+	struct wait_hold waiting[WAITING_MAX];
+	unsigned int waiting_count;
 };
 extern SHIM_TLS struct thread_state thread_tls;
+
+/*
+ * process/signals.c. A handler may use sockets itself, and leave by longjmp(): between these two no
+ * handler of the program's runs in this thread. They nest; they cost no system call where no signal
+ * comes.
+ */
+void signals_let_through(void);
+static inline void signals_hold(void)
+{
+	thread_tls.holds++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+static inline void signals_release(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (--thread_tls.holds == 0 && unlikely(thread_tls.held_back))
+		signals_let_through();
+}
+/* A part of a section that waits for somebody, who may be slow: handlers run in it. */
+static inline void signals_open(bool open)
+{
+	thread_tls.holds_not = open;
+	if (open && unlikely(thread_tls.held_back))
+		signals_let_through();
+}
+/* A handler begins: true where it has to wait for the end of the section, to which it is sent
+ * again. */
+bool signals_held_back(int sig, const siginfo_t *info, void *context);
 
 /* The calling thread's state with a valid tid, epoch. */
 struct thread_state *thread_state(void);
@@ -351,6 +405,7 @@ int shared_lock(_Atomic uint32_t *word);
 static inline void shared_unlock(_Atomic uint32_t *word)
 {
 	atomic_store_explicit(word, 0, memory_order_release);
+	signals_release();
 }
 
 /* ---- link/ctl.c ---- */

@@ -12,7 +12,7 @@ import weirtest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOCAL = "127.0.0.1"
-PROGRAMS = ("stream", "wait", "process", "stdio")
+PROGRAMS = ("stream", "wait", "process", "stdio", "signal")
 
 
 def compile_case(name, folder):

@@ -4,6 +4,7 @@
 #include "shim/shim.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #define CHUNK_MAX (256u << 10)
@@ -25,6 +26,26 @@ static uint8_t *free_run(struct wsock *ws, uint32_t *tail, uint32_t *len)
 	return *len ? ring + at : NULL;
 }
 
+/* The other descriptor may take its time, and the ring's lock is held: signals are not, and the
+ * thread is not cancelled. */
+static ssize_t slow(int fd, void *at, size_t len, off64_t *offset, bool out)
+{
+	ssize_t n;
+	int state;
+
+	signals_open(true);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	if (out)
+		n = R(write)(fd, at, len);
+	else
+		n = offset ? R(pread64)(fd, at, len, *offset) : R(read)(fd, at, len);
+	if (n < 0)
+		n = -errno;
+	pthread_setcancelstate(state, NULL);
+	signals_open(false);
+	return n;
+}
+
 /* Read once from fd into the ring: bytes, 0 (end of file), -ENOSPC (ring full), or -errno. */
 static ssize_t fill_once(struct wsock *ws, int fd, off64_t *offset, size_t want)
 {
@@ -43,9 +64,7 @@ static ssize_t fill_once(struct wsock *ws, int fd, off64_t *offset, size_t want)
 		len = (uint32_t)want;
 	if (len > CHUNK_MAX)
 		len = CHUNK_MAX;
-	n = offset ? R(pread64)(fd, at, len, *offset) : R(read)(fd, at, len);
-	if (n < 0)
-		n = -errno;
+	n = slow(fd, at, len, offset, false);
 	if (n > 0) {
 		if (offset)
 			*offset += n;
@@ -147,10 +166,8 @@ static ssize_t drain_once(struct wsock *ws, int out_fd, size_t want)
 		len = size - (head & (size - 1));
 	if (len > want)
 		len = (uint32_t)want;
-	n = R(write)(out_fd, ring + (head & (size - 1)), len);
-	if (n < 0)
-		n = -errno;
-	else
+	n = slow(out_fd, ring + (head & (size - 1)), len, NULL, true);
+	if (n >= 0)
 		stream_taken(ws, head + (uint32_t)n);
 out:
 	shared_unlock(&shm->rx_lock);

@@ -303,7 +303,7 @@ int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags
 {
 	struct wsock *got;
 	uint32_t index, gen;
-	int fd, err;
+	int fd, at, err;
 
 	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return -EINVAL;
@@ -328,7 +328,9 @@ int call_accept(struct wsock *ws, struct sockaddr *sa, socklen_t *len, int flags
 		obj_put(&got->obj);
 		return fd;
 	}
+	at = waiting_begin(&got->obj, fd);
 	err = accept_wait(ws, &index, &gen);
+	waiting_end(at, &got->obj);
 	if (err) {
 		struct obj *o = fdtab_take(fd);
 

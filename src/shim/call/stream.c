@@ -324,6 +324,7 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 	uint32_t from = peek ? peek_from(ws) : 0;
 	int64_t deadline = 0;
 	size_t more;
+	int at = -1;
 	ssize_t n;
 	bool again;
 
@@ -343,7 +344,7 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			continue;
 		/* It may be closed while this waits, and is read from once more behind that. */
 		if (deadline == 0) {
-			obj_get(&ws->obj);
+			at = waiting_begin(&ws->obj, -1);
 			deadline = deadline_after(ws->rcv_timeout_ns);
 		}
 		/* What is there is taken at once, but for a peek, which waits for all of it. */
@@ -354,7 +355,7 @@ ssize_t stream_recv(struct wsock *ws, const struct iovec *iov, int iovcnt, int f
 			break;
 	}
 	if (deadline)
-		obj_put(&ws->obj);
+		waiting_end(at, &ws->obj);
 	if (done) {
 		peek_moved(ws, peek, (uint32_t)done);
 		asked_with_success();

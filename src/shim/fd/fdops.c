@@ -38,6 +38,7 @@ static void put_descriptor(struct obj *o)
 {
 	struct wsock *ws = o->kind == OBJ_SOCK ? (struct wsock *)(void *)o : NULL;
 
+	waiting_left(false);
 	if (ws && atomic_load(&ws->linger_s) > 0)
 		linger(ws);
 	/* The C library's resolver sees a refusal in poll(), and closes without fetching it. */

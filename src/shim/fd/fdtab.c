@@ -5,12 +5,14 @@
  * reader that loses a race with close() sees an object of the right kind, if perhaps another one:
  * what a program that closes a descriptor under another thread's feet gets from the kernel as well.
  */
+#include "shim/interpose/raw.h"
 #include "shim/shim.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SLAB_BYTES (64u << 10)
@@ -30,6 +32,7 @@ void lock_take(struct lock *lock)
 {
 	uint32_t free_word = 0;
 
+	signals_hold();
 	while (!atomic_compare_exchange_weak_explicit(&lock->word, &free_word, 1,
 						      memory_order_acquire, memory_order_relaxed)) {
 		free_word = 0;
@@ -40,6 +43,7 @@ void lock_take(struct lock *lock)
 void lock_drop(struct lock *lock)
 {
 	atomic_store_explicit(&lock->word, 0, memory_order_release);
+	signals_release();
 }
 
 void *slab_more(size_t bytes)
@@ -185,7 +189,7 @@ int fdtab_make_private(int fd)
 	}
 	high = R(fcntl64)(fd, F_DUPFD_CLOEXEC, base);
 	if (high >= 0) {
-		R(close)(fd);
+		raw_syscall3(SYS_close, fd, 0, 0);
 		fd = high;
 	} else {
 		R(fcntl64)(fd, F_SETFD, FD_CLOEXEC);
@@ -201,7 +205,7 @@ void fdtab_close_private(int fd)
 		return;
 	if ((unsigned int)fd < FD_MAX)
 		atomic_store(&fdtab[fd], NULL);
-	R(close)(fd);
+	raw_syscall3(SYS_close, fd, 0, 0);
 }
 
 void fdtab_lock(bool take)

@@ -181,7 +181,7 @@ static void engine_check(void)
 		session_died();
 }
 
-int shared_lock(_Atomic uint32_t *word)
+static int shared_lock_held(_Atomic uint32_t *word)
 {
 	uint32_t self = thread_tls.tid;
 	uint32_t seen = 0;
@@ -212,4 +212,15 @@ int shared_lock(_Atomic uint32_t *word)
 			return 0;
 		sched_yield();
 	}
+}
+
+int shared_lock(_Atomic uint32_t *word)
+{
+	int err;
+
+	signals_hold();
+	err = shared_lock_held(word);
+	if (unlikely(err))
+		signals_release();
+	return err;
 }

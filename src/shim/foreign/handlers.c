@@ -108,6 +108,8 @@ void foreign_signal(int sig, siginfo_t *info, void *context, uint64_t fs)
 		by_default(sig, info);
 		return;
 	}
+	if (unlikely(signals_held_back(sig, info, context)))
+		return;
 	signals_count(sig, flags & SA_RESTART);
 	top = lower_stack(t, context);
 	rewrite_busy = 0;

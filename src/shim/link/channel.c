@@ -3,6 +3,7 @@
  * The calling thread's channels: one with each worker it deals with, all with the same bell. They
  * are made when first needed and given back by the thread's exit (a pthread key's destructor).
  */
+#include "shim/interpose/raw.h"
 #include "shim/shim.h"
 
 #include <pthread.h>
@@ -34,6 +35,7 @@ static void thread_exit(void *arg)
 {
 	struct thread_state *t = arg;
 
+	waiting_left(true);
 	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++) {
 		if (t->channel[i] && t->epoch == atomic_load(&session.epoch)) {
 			/* What it submitted last has to be taken before the queue goes. */
@@ -113,8 +115,7 @@ struct abi_channel *thread_channel(unsigned int worker)
 }
 
 /* Once for each sleep: until the worker runs again, which may take a while on a busy machine, what
- * is submitted needs no other bell. */
-/* The word is another one each time the worker sleeps: it is rung once for each sleep. */
+ * is submitted needs no other bell. The word is another one each time the worker sleeps. */
 static void ring_worker(unsigned int worker)
 {
 	static _Atomic uint32_t rung[ABI_MAX_WORKERS];
@@ -124,7 +125,8 @@ static void ring_worker(unsigned int worker)
 
 	if (likely(nap == 0) || nap == atomic_load_explicit(&rung[worker], memory_order_relaxed))
 		return;
-	(void)!R(write)(session.bell[worker], &one, sizeof(one));
+	/* No cancellation point: the caller may have a lock. */
+	raw_syscall3(SYS_write, session.bell[worker], (long)&one, sizeof(one));
 	atomic_store_explicit(&rung[worker], nap, memory_order_relaxed);
 }
 
@@ -132,23 +134,28 @@ int submit(unsigned int worker, uint8_t op, uint32_t sock, uint32_t gen, uint16_
 	   uint32_t arg32)
 {
 	struct abi_sqe sqe = { .op = op, .arg16 = arg16, .sock = sock, .gen = gen, .arg32 = arg32 };
-	struct abi_channel *ch = thread_channel(worker);
+	struct abi_channel *ch;
 	unsigned int tries = 0;
+	int err = 0;
 
+	signals_hold();
+	ch = thread_channel(worker);
 	worker %= ABI_MAX_WORKERS;
 	if (unlikely(!ch))
-		return -ENETDOWN;
-	while (unlikely(!app_sq_push(session.arena, ch, &sqe))) {
+		err = -ENETDOWN;
+	while (!err && unlikely(!app_sq_push(session.arena, ch, &sqe))) {
 		/* The engine has to run first. */
 		ring_worker(worker);
 		sched_yield();
 		if (++tries % 64 == 0)
 			session_check();
 		if (session_is_dead())
-			return -ENETDOWN;
+			err = -ENETDOWN;
 	}
-	ring_worker(worker);
-	return 0;
+	if (!err)
+		ring_worker(worker);
+	signals_release();
+	return err;
 }
 
 /* In the child of fork(): the parent's channels are the parent's. */

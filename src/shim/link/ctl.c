@@ -6,7 +6,10 @@
  */
 #include "shim/shim.h"
 
+#include <pthread.h>
+
 #define SAY_AGAIN_NS 1000000000
+#define STANDS_STILL_NS 500000000
 
 struct ctl_wait {
 	struct abi_channel *ch;
@@ -17,8 +20,9 @@ static bool answered(void *arg)
 {
 	struct ctl_wait *c = arg;
 
-	return atomic_load_explicit(&c->ch->ctl_done, memory_order_acquire) == c->seq ||
-	       session_is_dead();
+	uint32_t done = atomic_load_explicit(&c->ch->ctl_done, memory_order_acquire);
+
+	return (int32_t)(done - c->seq) >= 0 || session_is_dead();
 }
 
 static void fill(struct abi_ctl *ctl, const struct wsock *ws, const struct ctl_args *args)
@@ -50,11 +54,13 @@ static void fill(struct abi_ctl *ctl, const struct wsock *ws, const struct ctl_a
 	}
 }
 
-static int exchange(struct abi_channel *ch, struct wsock *ws)
+/* The slot holds one request: no handler may make one before its answer is taken, and the thread is
+ * not cancelled. Handlers need not wait for a daemon that stands still. */
+static int exchange(struct abi_channel *ch)
 {
 	struct ctl_wait c = { .ch = ch };
 	struct waiter w;
-	int err;
+	int err, state;
 
 	c.seq = atomic_load_explicit(&ch->ctl_seq, memory_order_relaxed) + 1;
 	atomic_store_explicit(&ch->ctl_seq, c.seq, memory_order_release);
@@ -63,10 +69,16 @@ static int exchange(struct abi_channel *ch, struct wsock *ws)
 		return err;
 	waiter_init(&w, answered, NULL, &c);
 	w.restartable = true;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	do {
 		w.signals_norestart = thread_state()->signals_norestart;
+		w.deadline_ns = now_ns() + STANDS_STILL_NS;
 		err = waiter_run(&w);
-	} while (err == -EINTR);
+		if (err == -ETIMEDOUT)
+			signals_open(true);
+	} while (err == -EINTR || err == -ETIMEDOUT);
+	signals_open(false);
+	pthread_setcancelstate(state, NULL);
 	return session_is_dead() ? -ENETDOWN : err;
 }
 
@@ -106,7 +118,7 @@ static int exhausted(int err, const char *what)
 	return err;
 }
 
-static int call_locked(struct wsock *ws, struct ctl_args *args)
+static int call_held(struct wsock *ws, struct ctl_args *args)
 {
 	bool create = ws->shm == NULL;
 	struct abi_channel *ch;
@@ -125,7 +137,7 @@ static int call_locked(struct wsock *ws, struct ctl_args *args)
 	if (args->out_len > ABI_CTL_DATA_BYTES)
 		args->out_len = ABI_CTL_DATA_BYTES;
 	fill(&ch->ctl, ws, args);
-	err = exchange(ch, ws);
+	err = exchange(ch);
 	if (err)
 		return err;
 	if (create) {
@@ -147,6 +159,16 @@ static int call_locked(struct wsock *ws, struct ctl_args *args)
 	if (args->out && ch->ctl.result == -EINVAL)
 		args->out_len = ch->ctl.len;
 	return ch->ctl.result <= 0 ? ch->ctl.result : -EPROTO;
+}
+
+static int call_locked(struct wsock *ws, struct ctl_args *args)
+{
+	int err;
+
+	signals_hold();
+	err = call_held(ws, args);
+	signals_release();
+	return err;
 }
 
 int ctl_call(struct wsock *ws, struct ctl_args *args)

@@ -5,6 +5,7 @@
  */
 #include "shim/shim.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,25 @@ void session_keep_names(void)
 		snprintf(rundir, sizeof(rundir), "%s", dir);
 	if (name && *name)
 		snprintf(instance, sizeof(instance), "%s", name);
+}
+
+/*
+ * What talks to the daemon must not be cancelled in the middle: the lock would be taken for ever,
+ * and the answer be the next request's.
+ */
+static int talk_begin(struct lock *lock)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	lock_take(lock);
+	return state;
+}
+
+static void talk_end(struct lock *lock, int state)
+{
+	lock_drop(lock);
+	pthread_setcancelstate(state, NULL);
 }
 
 int session_path(char *path, size_t room)
@@ -124,16 +144,16 @@ static int message_receive(int fd, struct abi_msg *msg, size_t room, int *fds)
 static int request(struct abi_msg *msg, size_t room, const int *send_fds, unsigned int n, int *got)
 {
 	int fds[ANSWER_FDS_MAX];
-	int err;
+	int err, state;
 
 	if (session_is_dead())
 		return -ENETDOWN;
 	msg->pid = (uint32_t)getpid();
-	lock_take(&session.lock);
+	state = talk_begin(&session.lock);
 	err = message_send_fds(session.fd, msg, send_fds, n);
 	if (!err)
 		err = message_receive(session.fd, msg, room, got ? fds : NULL);
-	lock_drop(&session.lock);
+	talk_end(&session.lock, state);
 	if (err == -EPIPE || err == -ECONNRESET || err == -ENETDOWN)
 		session_died();
 	if (!err && got)
@@ -159,13 +179,14 @@ int session_request_fd(struct abi_msg *msg, int *fd)
 void session_note(const char *text)
 {
 	struct abi_msg msg = { .type = ABI_MSG_NOTE, .version = ABI_VERSION };
+	int state;
 
 	if (!atomic_load(&session.attached) || session_is_dead())
 		return;
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
-	lock_take(&session.lock);
+	state = talk_begin(&session.lock);
 	message_send(session.fd, &msg, -1);
-	lock_drop(&session.lock);
+	talk_end(&session.lock, state);
 }
 
 void session_notef(const char *format, ...)
@@ -306,11 +327,11 @@ int session_attach(void)
 {
 	static int64_t again_ns;
 	static bool told;
-	int err = 0;
+	int err = 0, state;
 
 	if (likely(atomic_load(&session.attached)))
 		return session_is_dead() ? -ENETDOWN : 0;
-	lock_take(&attach_lock);
+	state = talk_begin(&attach_lock);
 	if (!atomic_load(&session.attached)) {
 		err = now_ns() < again_ns ? -ENETDOWN : attach(told);
 		if (err && now_ns() >= again_ns) {
@@ -318,18 +339,17 @@ int session_attach(void)
 			again_ns = now_ns() + ATTACH_AGAIN_NS;
 		}
 	}
-	lock_drop(&attach_lock);
+	talk_end(&attach_lock, state);
 	return err ? -ENETDOWN : 0;
 }
 
 void session_attach_early(void)
 {
-	int saved = errno;
+	int saved = errno, state = talk_begin(&attach_lock);
 
-	lock_take(&attach_lock);
 	if (!atomic_load(&session.attached))
 		attach(true);
-	lock_drop(&attach_lock);
+	talk_end(&attach_lock, state);
 	errno = saved;
 }
 
@@ -380,12 +400,13 @@ int session_channel(struct abi_channel **channel, unsigned int worker, uint32_t 
 void session_channel_free(const struct abi_channel *channel)
 {
 	struct abi_msg msg = { .type = ABI_MSG_CHANNEL_FREE, .version = ABI_VERSION };
+	int state;
 
 	if (session_is_dead())
 		return;
 	msg.arg[0] = channel->index;
 	msg.arg[1] = channel->worker;
-	lock_take(&session.lock);
+	state = talk_begin(&session.lock);
 	message_send(session.fd, &msg, -1);
-	lock_drop(&session.lock);
+	talk_end(&session.lock, state);
 }

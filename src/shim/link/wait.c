@@ -329,16 +329,15 @@ static int run(struct sock_waiter *s, bool (*ready)(void *), void (*arm)(void *)
 	       int64_t deadline_ns)
 {
 	struct waiter w;
-	int err;
+	int at = waiting_begin(&s->ws->obj, -1), err;
 
-	obj_get(&s->ws->obj);
 	waiter_init(&w, ready, arm, s);
 	w.deadline_ns = deadline_ns;
 	w.restartable = deadline_ns == NO_DEADLINE && !s->partial;
 	err = waiter_run(&w);
 	if (s->watched)
 		wsock_unwatch(s->ws, thread_state()->channel);
-	obj_put(&s->ws->obj);
+	waiting_end(at, &s->ws->obj);
 	return err == -ETIMEDOUT ? -EAGAIN : err;
 }
 

@@ -18,7 +18,7 @@ static _Atomic bool any_forked;
 
 /* ---- the lock ---- */
 
-bool epset_lock(struct epset *ep)
+static bool lock_held(struct epset *ep)
 {
 	_Atomic uint32_t *word = &ep->sh->lock;
 	uint32_t self = thread_tls.tid, seen = 0;
@@ -40,6 +40,15 @@ bool epset_lock(struct epset *ep)
 			return true;
 		sched_yield();
 	}
+}
+
+bool epset_lock(struct epset *ep)
+{
+	signals_hold();
+	if (likely(lock_held(ep)))
+		return true;
+	signals_release();
+	return false;
 }
 
 /* ---- coming and going ---- */

@@ -131,6 +131,7 @@ bool epset_lock(struct epset *ep);
 static inline void epset_unlock(struct epset *ep)
 {
 	atomic_store_explicit(&ep->sh->lock, 0, memory_order_release);
+	signals_release();
 }
 /* Every set of this process, one after the other. */
 struct epkey epset_key(const struct wsock *ws, int fd);

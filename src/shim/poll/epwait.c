@@ -218,7 +218,7 @@ int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t ti
 	       const sigset_t *mask)
 {
 	struct ep_wait ew = { .ep = ep, .events = events, .max = max };
-	int n;
+	int n, at;
 
 	if (max <= 0 || (size_t)max > INT32_MAX / sizeof(*events))
 		return -EINVAL;
@@ -233,12 +233,12 @@ int epset_wait(struct epset *ep, struct epoll_event *events, int max, int64_t ti
 			return 0;
 		}
 	}
-	obj_get(&ep->obj);
+	at = waiting_begin(&ep->obj, -1);
 	n = wait_long(&ew,
 		      timeout_ns < 0	? NO_DEADLINE
 		      : timeout_ns == 0 ? 0
 					: now_ns() + timeout_ns,
 		      mask);
-	obj_put(&ep->obj);
+	waiting_end(at, &ep->obj);
 	return n;
 }

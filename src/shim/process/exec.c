@@ -15,13 +15,36 @@
 #include "shim/process/process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct lock exec_lock;
+/* Not a struct lock: handlers must run beside it, since the new image and children inherit the
+ * signal mask. A handler that starts a program itself goes on as the holder. */
+static _Atomic(const struct thread_state *) exec_holder;
+static unsigned int exec_depth;
+
+void exec_lock_take(void)
+{
+	const struct thread_state *nobody = NULL;
+
+	if (atomic_load(&exec_holder) != &thread_tls) {
+		while (!atomic_compare_exchange_weak(&exec_holder, &nobody, &thread_tls)) {
+			nobody = NULL;
+			sched_yield();
+		}
+	}
+	exec_depth++;
+}
+
+void exec_lock_drop(void)
+{
+	if (--exec_depth == 0)
+		atomic_store(&exec_holder, NULL);
+}
 
 static uint64_t inode_of(int fd)
 {
@@ -140,7 +163,7 @@ int exec_env_make(char *const *envp, struct exec_env *env)
 {
 	int err;
 
-	lock_take(&exec_lock);
+	exec_lock_take();
 	err = handover_list(&env->handed, false);
 	if (!err && env->handed.count)
 		err = handover_write(&env->handed, session.fd);
@@ -148,7 +171,7 @@ int exec_env_make(char *const *envp, struct exec_env *env)
 		err = env_make(envp, env->handed.count ? env->handed.text : NULL, env);
 	if (err) {
 		handover_free(&env->handed);
-		lock_drop(&exec_lock);
+		exec_lock_drop();
 		return err;
 	}
 	handover_inheritable(&env->handed, true);
@@ -162,6 +185,6 @@ void exec_env_undo(struct exec_env *env)
 	handover_inheritable(&env->handed, false);
 	handover_free(&env->handed);
 	env_free(env);
-	lock_drop(&exec_lock);
+	exec_lock_drop();
 	errno = saved;
 }

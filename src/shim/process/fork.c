@@ -88,7 +88,7 @@ static void locks(bool take)
 static void prepare(void)
 {
 	lock_take(&fork_lock);
-	lock_take(&exec_lock);
+	exec_lock_take();
 	child_fd = -1;
 	epset_before_fork();
 	if (atomic_load(&session.attached) && !session_is_dead()) {
@@ -103,7 +103,7 @@ static void parent(void)
 	locks(false);
 	fdtab_close_private(child_fd);
 	child_fd = -1;
-	lock_drop(&exec_lock);
+	exec_lock_drop();
 	lock_drop(&fork_lock);
 }
 
@@ -133,7 +133,7 @@ static void child(void)
 	}
 	epset_forked();
 	child_fd = -1;
-	lock_drop(&exec_lock);
+	exec_lock_drop();
 	lock_drop(&fork_lock);
 }
 

@@ -16,7 +16,8 @@ int call_pclose(FILE *file);
 
 /* exec.c: descriptors that are inheritable for a moment; held from there to the new image, or to
  * where there is none. */
-extern struct lock exec_lock;
+void exec_lock_take(void);
+void exec_lock_drop(void);
 
 /* What a new image is told of: the sockets, in a file without a name. */
 struct handover {

@@ -73,7 +73,7 @@ static int spawn_image(pid_t *pid, const posix_spawn_file_actions_t *actions,
 	struct handover *h = &env.handed;
 	int err;
 
-	lock_take(&exec_lock);
+	exec_lock_take();
 	err = prepare(h, (char **)im->envp, &env);
 	if (!err) {
 		handover_inheritable(h, true);
@@ -83,7 +83,7 @@ static int spawn_image(pid_t *pid, const posix_spawn_file_actions_t *actions,
 	/* The child has its copies, or there is none: then this ends the session. */
 	fdtab_close_private(h->connection_fd);
 	handover_free(h);
-	lock_drop(&exec_lock);
+	exec_lock_drop();
 	return err;
 }
 

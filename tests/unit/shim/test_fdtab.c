@@ -23,6 +23,12 @@ int submit(unsigned int worker, uint8_t op, uint32_t sock, uint32_t gen, uint16_
 	return 0;
 }
 
+SHIM_TLS struct thread_state thread_tls;
+
+void signals_let_through(void)
+{
+}
+
 void netlink_free(struct nlsock *nl)
 {
 }
