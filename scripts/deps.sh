@@ -13,6 +13,7 @@ test="python3-pytest python3-scapy clang libclang-rt-14-dev llvm wrk iperf3 stra
 	tcpdump iputils-ping apache2-utils openssh-server openssh-client openssl postgresql-15 \
 	socat mosquitto mosquitto-clients rsync stunnel4 openbsd-inetd vsftpd \
 	dnsmasq-base bind9-dnsutils libnss-myhostname liburing2 \
+	traceroute nmap hping3 iputils-arping \
 	haproxy wget memcached apache2-bin unbound nodejs net-tools"
 lint="clang-format"
 

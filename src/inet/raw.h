@@ -20,6 +20,7 @@ struct raw_pcb {
 	bool ping;	      /* an ICMP datagram socket */
 	bool ident_locked;    /* bind() chose the identifier: it survives a dissolved connection */
 	bool reuse_addr;      /* SO_REUSEADDR: an identifier may be shared where all have it */
+	bool hdrincl;	      /* IP_HDRINCL: what is sent begins with its IP header */
 	bool recverr;	      /* IP_RECVERR: upcall raw_error tells of everything */
 	uint8_t bound_if;     /* SO_BINDTODEVICE, 0: any */
 	uint8_t pmtudisc;     /* IP_MTU_DISCOVER, enum udp_pmtu */
@@ -33,7 +34,9 @@ void raw_del(struct raw_pcb *pcb);
 
 /*
  * Send len bytes in two runs behind an IP header along flow (its src any: chosen). A ping's are an
- * echo request, which gets its identifier and checksum. 0, or -errno: -EMSGSIZE, -ENOBUFS,
+ * echo request, which gets its identifier and checksum. Where they bring their IP header along, the
+ * flow says only where they go; length, checksum, and a source or identification of 0 are filled
+ * in, and they are never fragmented. 0, or -errno: -EMSGSIZE, -ENOBUFS,
  * -ENETUNREACH, -EACCES, -EINVAL (a ping's that is no echo request)...
  */
 int raw_output(struct worker *w, struct raw_pcb *pcb, struct ip_flow *flow,

@@ -35,8 +35,25 @@ static int unicast_if(struct sock *s, const void *data, uint32_t len)
 	return 0;
 }
 
+static int hdrincl(struct sock *s, const void *data, uint32_t len)
+{
+	int32_t value = 0;
+
+	if (s->use != SLOT_RAW || s->raw->pcb.ping)
+		return -ENOPROTOOPT;
+	/* As Linux: one byte is enough, and none is 0. */
+	memcpy(&value, data, len >= sizeof(value) ? sizeof(value) : len != 0);
+	if (options_own(s) == NULL)
+		return -ENOBUFS;
+	s->opt->hdrincl = value != 0;
+	options_changed(s);
+	return 0;
+}
+
 int ip_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len)
 {
+	if (name == IP_HDRINCL)
+		return hdrincl(s, data, len);
 	return name == IP_UNICAST_IF ? unicast_if(s, data, len) : NOT_MINE;
 }
 
@@ -47,8 +64,8 @@ int ip_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 	if (name == IP_MULTICAST_TTL && s->use == SLOT_STREAM && s->tcp != NULL &&
 	    tcp_public(s->tcp)->syn_ttl != 0) /* as Linux [tcp_v4_syn_recv_sock: mc_ttl] */
 		return give_ip_int(data, len, tcp_public(s->tcp)->syn_ttl);
-	if (name == IP_HDRINCL && s->use != SLOT_RAW)
-		return give_ip_int(data, len, 0);
+	if (name == IP_HDRINCL)
+		return give_ip_int(data, len, s->opt->hdrincl);
 	if (name == IP_UNICAST_IF)
 		return give_int(data, len, (int32_t)htobe32((uint32_t)s->opt->unicast_if));
 	if (mcast_option_is(IPPROTO_IP, name))

@@ -36,6 +36,7 @@ int raw_open(struct sock *s, int protocol, bool ping)
 		free(raw);
 		return ret;
 	}
+	opt->hdrincl = protocol == IPPROTO_RAW;
 	opt->reuse_addr = 1; /* as Linux has it of these [INET_PROTOSW_REUSE] */
 	raw->pcb.proto = (uint8_t)protocol;
 	raw->pcb.ping = ping;
@@ -64,6 +65,7 @@ void raw_apply(struct sock *s)
 	struct raw_pcb *pcb = &s->raw->pcb;
 
 	pcb->reuse_addr = s->opt->reuse_addr;
+	pcb->hdrincl = s->opt->hdrincl;
 	pcb->recverr = s->opt->recverr;
 	pcb->pmtudisc = (uint8_t)s->opt->mtu_discover;
 	pcb->bound_if = option_ifindex(s->opt->bound_if);
@@ -244,12 +246,15 @@ static int send_one(struct sock *s, const struct abi_dgram *d, uint32_t len)
 
 int raw_flush(struct sock *s)
 {
+	const struct raw_pcb *pcb = &s->raw->pcb;
+	/* As Linux: where the IP header is weir's, shutdown() forbids nothing. */
+	bool shut = s->state & ABI_S_TX_SHUT && (pcb->ping || pcb->hdrincl);
 	struct abi_dgram d;
 	uint32_t len;
 	int ret = 0;
 
 	for (unsigned int n = 0; n < SOCK_DGRAM_BURST && record_next(s, &d, &len) == 0; n++) {
-		ret = send_one(s, &d, len); /* as Linux: shutdown() forbids nothing */
+		ret = shut ? -EPIPE : send_one(s, &d, len);
 		record_sent(s, len);
 	}
 	return ret;
@@ -292,14 +297,25 @@ unsigned int raw_deliver(struct worker *w, struct raw_pcb *pcb, const struct pkt
 	return 0;
 }
 
-/* The queue's entry holds all that was sent, from the first byte behind the IP header on. */
+/* Where in p begins what the program gave: behind the IP header, or with it. p is an ICMP message,
+ * or, where it could not be made, the very packet. */
+static uint16_t quote_at(const struct raw_pcb *pcb, const struct net_error *e)
+{
+	uint16_t l4 = (uint16_t)(e->data_at - 8);
+
+	if (!pcb->hdrincl)
+		return l4;
+	return l4 == e->p->l4 ? e->p->l3 : (uint16_t)(e->p->l4 + 8);
+}
+
+/* The queue's entry holds all that the program sent. */
 void raw_error(struct worker *w, struct raw_pcb *pcb, const struct net_error *e)
 {
 	struct sock *s = pcb->user;
 	struct net_error whole = *e;
 
 	if (e->p != NULL)
-		whole.data_at = (uint16_t)(e->data_at - 8);
+		whole.data_at = quote_at(pcb, e);
 	if (pcb->recverr)
 		errqueue_net_error(s, &whole);
 	if (e->from != NET_ERROR_LOCAL)

@@ -118,16 +118,13 @@ static int packet_check(const struct family *f, int type)
 	return type == SOCK_RAW || type == SOCK_DGRAM || type == SOCK_PACKET ? 0 : -ESOCKTNOSUPPORT;
 }
 
-/* IPPROTO_RAW, whose packets bring their header along, there is not. */
 static int raw_check(const struct family *f, int family, int protocol)
 {
 	if (protocol < 0 || protocol > IPPROTO_RAW)
 		return -EINVAL;
 	if (family != AF_INET || protocol == 0)
 		return -EPROTONOSUPPORT;
-	if (!f->net_raw)
-		return -EPERM;
-	return protocol == IPPROTO_RAW ? -EPROTONOSUPPORT : 0;
+	return f->net_raw ? 0 : -EPERM;
 }
 
 /* A ping: who has one of the groups, and who may have anything. */

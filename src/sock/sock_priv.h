@@ -108,6 +108,7 @@ struct sock_options {
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
 		freebind, transparent, recv_ipopts, ret_ipopts, select_errq, timestamping, no_check,
 		gro;
+	int32_t hdrincl;
 	int32_t bound_if, unicast_if; /* SO_BINDTODEVICE, IP_UNICAST_IF; 0: none */
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo, v6_recv_hoplimit,

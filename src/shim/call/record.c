@@ -36,6 +36,12 @@ static int put_locked(struct wsock *ws, const void *header, uint32_t len, const 
 	return 0;
 }
 
+/* As Linux: of what is behind weir's own header a pending error is told by what receives alone. */
+static bool tells_at_send(const struct wsock *ws)
+{
+	return ws->family != AF_INET || ws->type != SOCK_RAW || ws->protocol == IPPROTO_RAW;
+}
+
 ssize_t record_send(struct wsock *ws, const void *header, const struct iovec *iov, size_t iovcnt)
 {
 	struct ctl_args args = { .op = ABI_CTL_SEND };
@@ -46,7 +52,7 @@ ssize_t record_send(struct wsock *ws, const void *header, const struct iovec *io
 		return -ENETDOWN;
 	if (atomic_load(&ws->shm->state) & ABI_S_DEAD)
 		return dead_moved();
-	err = wsock_take_error(ws);
+	err = tells_at_send(ws) ? wsock_take_error(ws) : 0;
 	if (err)
 		return -err;
 	err = shared_lock(&ws->shm->tx_lock);

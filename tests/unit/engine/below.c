@@ -144,3 +144,21 @@ int below_option(struct program *p, struct app_sock s, uint32_t op, uint32_t lev
 	memcpy(ctl.data, &value, sizeof(value));
 	return app_call(&p->app, &s, &ctl);
 }
+
+int below_ip_socket(struct program *p, int type, uint32_t proto, struct app_sock *s)
+{
+	struct abi_ctl ctl = {
+		.op = ABI_CTL_OPEN, .level = AF_INET, .optname = (uint32_t)type, .len = proto
+	};
+
+	*s = (struct app_sock){ ABI_SOCK_NONE, 0 };
+	return app_call(&p->app, s, &ctl);
+}
+
+int below_send_to(struct program *p, struct app_sock s, uint32_t ip, const void *bytes,
+		  uint32_t len)
+{
+	struct abi_dgram d = { .len_bytes = len, .addr = ipaddr_from_ip4(htonl(ip)) };
+
+	return below_send(p, s, &d, bytes);
+}

@@ -42,6 +42,11 @@ bool below_take(struct program *p, struct app_sock s, void *header, uint8_t *byt
 /* Send one. header: struct abi_packet or abi_dgram, with its len_bytes. */
 int below_send(struct program *p, struct app_sock s, const void *header, const void *bytes);
 
+/* The same of IPv4: type SOCK_RAW or SOCK_DGRAM; send to the address. */
+int below_ip_socket(struct program *p, int type, uint32_t proto, struct app_sock *s);
+int below_send_to(struct program *p, struct app_sock s, uint32_t ip, const void *bytes,
+		  uint32_t len);
+
 int below_attach(struct program *p, struct app_sock s, const struct sock_filter *f, uint32_t n);
 /* op: ABI_CTL_SETSOCKOPT, ABI_CTL_GETSOCKOPT */
 int below_option(struct program *p, struct app_sock s, uint32_t op, uint32_t level, uint32_t name,

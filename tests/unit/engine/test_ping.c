@@ -19,26 +19,11 @@
 static const uint8_t peer_mac[6] = { 2, 0, 0, 0, 0, 1 };
 static const uint8_t request[] = { 8, 0, 0xff, 0xff, 0xee, 0xee, 0, 5, 'p', 'i', 'n', 'g' };
 
-static struct ipaddr ip4(uint32_t ip)
-{
-	return ipaddr_from_ip4(htonl(ip));
-}
-
-static int ip_socket(struct program *p, int type, uint32_t proto, struct app_sock *s)
-{
-	struct abi_ctl ctl = {
-		.op = ABI_CTL_OPEN, .level = AF_INET, .optname = (uint32_t)type, .len = proto
-	};
-
-	*s = (struct app_sock){ ABI_SOCK_NONE, 0 };
-	return app_call(&p->app, s, &ctl);
-}
-
 static struct app_sock ping_socket(struct program *p)
 {
 	struct app_sock s;
 
-	assert_int_equal(ip_socket(p, SOCK_DGRAM, IP_PROTO_ICMP, &s), 0);
+	assert_int_equal(below_ip_socket(p, SOCK_DGRAM, IP_PROTO_ICMP, &s), 0);
 	return s;
 }
 
@@ -50,14 +35,6 @@ static int set(struct program *p, struct app_sock s, uint32_t level, uint32_t na
 static uint16_t ident_of(struct program *p, struct app_sock s)
 {
 	return ntohs(app_slot(&p->app, s)->local_port_be);
-}
-
-static int send_to(struct program *p, struct app_sock s, uint32_t ip, const void *bytes,
-		   uint32_t len)
-{
-	struct abi_dgram d = { .len_bytes = len, .addr = ip4(ip) };
-
-	return below_send(p, s, &d, bytes);
 }
 
 static struct frame_spec from_peer(const struct program *p)
@@ -92,15 +69,15 @@ static void test_permission(void **state)
 
 	below_begin(&p, false);
 	ping_socket(&p);
-	assert_int_equal(ip_socket(&p, SOCK_RAW, IP_PROTO_ICMP, &s), -EPERM);
+	assert_int_equal(below_ip_socket(&p, SOCK_RAW, IP_PROTO_ICMP, &s), -EPERM);
 	assert_int_equal(tcp_param_set(p.engine->worker[0], "ping_group_range", "1 0"), 0);
-	assert_int_equal(ip_socket(&p, SOCK_DGRAM, IP_PROTO_ICMP, &s), -EACCES);
+	assert_int_equal(below_ip_socket(&p, SOCK_DGRAM, IP_PROTO_ICMP, &s), -EACCES);
 	assert_int_equal(tcp_param_set(p.engine->worker[0], "net.ipv4.ping_group_range", "8 999"),
 			 0);
-	assert_int_equal(ip_socket(&p, SOCK_DGRAM, IP_PROTO_ICMP, &s), -EACCES);
+	assert_int_equal(below_ip_socket(&p, SOCK_DGRAM, IP_PROTO_ICMP, &s), -EACCES);
 	assert_int_equal(tcp_param_set(p.engine->worker[0], "ping_group_range", "1000 1000"), 0);
 	ping_socket(&p);
-	assert_int_equal(ip_socket(&p, SOCK_DGRAM, 58, &s), -EPROTONOSUPPORT);
+	assert_int_equal(below_ip_socket(&p, SOCK_DGRAM, 58, &s), -EPROTONOSUPPORT);
 	below_end(&p);
 }
 
@@ -116,7 +93,7 @@ static void test_sends(void **state)
 	peer_answers_arp(&p);
 	s = ping_socket(&p);
 	assert_int_equal(ident_of(&p, s), 0);
-	assert_int_equal(send_to(&p, s, PEER, request, sizeof(request)), 0);
+	assert_int_equal(below_send_to(&p, s, PEER, request, sizeof(request)), 0);
 	assert_int_not_equal(ident_of(&p, s), 0);
 	assert_int_not_equal(frame_take(p.port, ETH_TYPE_IP4, frame, &info), 0);
 	assert_int_equal(info.icmp_type, 8);
@@ -124,17 +101,17 @@ static void test_sends(void **state)
 	assert_int_equal(info.frag, IP4_DF);
 	assert_int_equal(info.data_len, 4);
 	assert_memory_equal(info.data, "ping", 4);
-	assert_int_equal(send_to(&p, s, PEER, request, 7), -EINVAL);
+	assert_int_equal(below_send_to(&p, s, PEER, request, 7), -EINVAL);
 	for (unsigned int i = 0; i < 2; i++) {
 		memcpy(wrong, request, sizeof(wrong));
 		wrong[i]++;
-		assert_int_equal(send_to(&p, s, PEER, wrong, sizeof(wrong)), -EINVAL);
+		assert_int_equal(below_send_to(&p, s, PEER, wrong, sizeof(wrong)), -EINVAL);
 	}
-	assert_int_equal(send_to(&p, s, FRAME_IP(0, 0, 0, 0), request, sizeof(request)),
+	assert_int_equal(below_send_to(&p, s, FRAME_IP(0, 0, 0, 0), request, sizeof(request)),
 			 -EDESTADDRREQ);
-	assert_int_equal(send_to(&p, s, FRAME_IP(198, 18, 0, 255), request, sizeof(request)),
+	assert_int_equal(below_send_to(&p, s, FRAME_IP(198, 18, 0, 255), request, sizeof(request)),
 			 -EACCES);
-	assert_int_equal(send_to(&p, s, FRAME_IP(9, 9, 9, 9), request, sizeof(request)),
+	assert_int_equal(below_send_to(&p, s, FRAME_IP(9, 9, 9, 9), request, sizeof(request)),
 			 -ENETUNREACH);
 	assert_int_equal(wire_waiting(p.port), 0);
 	below_end(&p);
@@ -199,7 +176,7 @@ static void test_loopback_and_full(void **state)
 	below_begin(&p, false);
 	s = ping_socket(&p);
 	for (; sent < 100; sent++)
-		assert_int_equal(send_to(&p, s, FRAME_IP(127, 0, 0, 1), big, sizeof(big)), 0);
+		assert_int_equal(below_send_to(&p, s, FRAME_IP(127, 0, 0, 1), big, sizeof(big)), 0);
 	while (below_take(&p, s, &d, bytes)) {
 		assert_int_equal(d.len_bytes, sizeof(big));
 		got++;
@@ -328,14 +305,14 @@ static void test_too_long(void **state)
 	below_begin(&p, false);
 	s = ping_socket(&p);
 	assert_int_equal(set(&p, s, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), 0);
-	assert_int_equal(send_to(&p, s, PEER, big, sizeof(big)), -EMSGSIZE);
+	assert_int_equal(below_send_to(&p, s, PEER, big, sizeof(big)), -EMSGSIZE);
 	assert_int_equal(set(&p, s, SOL_IP, IP_RECVERR, 1), 0);
-	assert_int_equal(send_to(&p, s, PEER, big, sizeof(big)), -EMSGSIZE);
+	assert_int_equal(below_send_to(&p, s, PEER, big, sizeof(big)), -EMSGSIZE);
 	assert_true(queued(&p, s, &e, bytes));
 	assert_int_equal(e.error, EMSGSIZE);
 	assert_int_equal(e.origin, SO_EE_ORIGIN_LOCAL);
 	assert_int_equal(e.info, 1500);
-	assert_int_equal(send_to(&p, s, PEER, big, sizeof(big) - 1), 0);
+	assert_int_equal(below_send_to(&p, s, PEER, big, sizeof(big) - 1), 0);
 	frame_take_all(p.port);
 	peer_answers_arp(&p);
 	below_end(&p);
@@ -355,12 +332,12 @@ static void test_host_unreachable(void **state)
 	assert_int_equal(set(&p, s, SOL_IP, IP_RECVERR, 1), 0);
 	for (unsigned int with_raw = 0; with_raw < 2; with_raw++) {
 		if (with_raw) {
-			assert_int_equal(ip_socket(&p, SOCK_RAW, IP_PROTO_ICMP, &raw), 0);
-			assert_int_equal(ip_socket(&p, SOCK_RAW, 253, &other), 0);
+			assert_int_equal(below_ip_socket(&p, SOCK_RAW, IP_PROTO_ICMP, &raw), 0);
+			assert_int_equal(below_ip_socket(&p, SOCK_RAW, 253, &other), 0);
 			assert_int_equal(set(&p, other, SOL_IP, IP_RECVERR, 1), 0);
-			assert_int_equal(send_to(&p, other, NOBODY, "another", 8), 0);
+			assert_int_equal(below_send_to(&p, other, NOBODY, "another", 8), 0);
 		}
-		assert_int_equal(send_to(&p, s, NOBODY, request, sizeof(request)), 0);
+		assert_int_equal(below_send_to(&p, s, NOBODY, request, sizeof(request)), 0);
 		below_wait(&p, 4000000000ull);
 		assert_int_equal(pending(&p, s), EHOSTUNREACH);
 		assert_true(queued(&p, s, &e, bytes));
