@@ -22,7 +22,7 @@ def compile_case(name, folder):
 def cases(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("raw"))
     os.chmod(folder, 0o755)
-    return {name: compile_case(name, folder) for name in ("netif",)}
+    return {name: compile_case(name, folder) for name in ("netif", "ring")}
 
 
 def test_interface_list(make_weir, cases):
@@ -111,6 +111,17 @@ def test_tcpdump_loopback(make_weir):
     line = ("00:00:00:00:00:00 > 00:00:00:00:00:00, ethertype IPv4 (0x0800), length 49: "
             "127.0.0.1.5353 > 127.0.0.1.5353: ")
     assert len([one for one in lines_of(program, "5353 >") if one.startswith(line)]) == 2, text
+
+
+@pytest.mark.parametrize("how", ["poll", "epoll"])
+@pytest.mark.parametrize("version", ["1", "2", "3"])
+def test_ring(weir, cases, version, how):
+    """PACKET_RX_RING of each version: no frame is lost, and each is as Linux lays it out."""
+    program = weir.on_weir(cases["ring"], version, how, "100")
+    weirtest.wait_until(lambda: "ready" in program.log() or not program.running(), "it listens")
+    subprocess.run(["ping", "-q", "-f", "-s", "900", "-c", "50", WEIR_ADDR], check=True, timeout=20,
+                   stdout=subprocess.DEVNULL)
+    assert program.done(20) == "ready\ndone\n"
 
 
 SNIFF = """

@@ -325,7 +325,8 @@ int packet_setsockopt(struct wsock *ws, int name, const void *value, socklen_t l
 /* Of all workers: each has its own, in a socket of its own. */
 static int statistics(struct wsock *ws, void *value, socklen_t *len)
 {
-	struct tpacket_stats sum = { 0, 0 };
+	struct tpacket_stats_v3 sum = { 0, 0, 0 };
+	socklen_t full = packet_ring_has_blocks(ws) ? sizeof(sum) : sizeof(struct tpacket_stats);
 	struct abi_sock *shm = ws->shm;
 	struct wsock shard = *ws;
 
@@ -348,7 +349,7 @@ static int statistics(struct wsock *ws, void *value, socklen_t *len)
 		sum.tp_drops += one.tp_drops;
 		shm = wsock_next_shard(shm, n);
 	}
-	*len = *len < sizeof(sum) ? *len : (socklen_t)sizeof(sum);
+	*len = *len < full ? *len : full;
 	memcpy(value, &sum, *len);
 	return 0;
 }

@@ -38,7 +38,11 @@ void packet_ll(const struct abi_packet *h, void *sockaddr_ll);
 /* packet_ring.c: PACKET_RX_RING */
 int packet_ring_set(struct wsock *ws, int name, const void *value, socklen_t len);
 int packet_ring_get(struct wsock *ws, int name, void *value, socklen_t *len); /* 1: not its own */
+bool packet_ring_has_blocks(const struct wsock *ws);			      /* version 3 */
 uint32_t packet_ring_events(struct wsock *ws, uint32_t events);
+/* The same by the socket's slot, where any ring is there at all. */
+extern _Atomic uint32_t packet_rings;
+uint32_t packet_ring_slot_events(uint32_t index, uint32_t gen, uint32_t events);
 /* mmap() of a packet socket: its ring. MAP_FAILED with errno. */
 void *packet_ring_map(struct wsock *ws, size_t len, int prot, int flags, off64_t offset);
 

@@ -2,28 +2,21 @@
 /*
  * PACKET_RX_RING: frames in memory that a program maps, packet(7); libpcap captures in no other
  * way. The ring is the program's own memory, and the shim fills it from the socket's ring in the
- * arena whenever the program asks whether there is something (poll, select, epoll, ppoll). Version
- * 2 only: who asks for 3 is told that there is none, and takes 2.
+ * arena whenever the program asks whether there is something (poll, select, epoll, ppoll).
  *
- * The shim keeps a mapping of its own: the program may unmap its one at any time.
+ * The shim keeps a mapping of its own: the program may unmap its one at any time. An epoll set
+ * knows a socket by its slot, so the rings of a process are in a list, too.
  */
-#include "shim/call/packet.h"
+#include "shim/call/packet_ring.h"
 
-#include <linux/if_packet.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define RING_MAX_BYTES (256u << 20)
 
-struct packet_ring {
-	uint32_t version, reserve;
-	struct tpacket_req req;
-	uint8_t *frames; /* NULL: no ring */
-	size_t bytes;
-	uint32_t at; /* the next frame to fill */
-	struct lock lock;
-};
+_Atomic uint32_t packet_rings;
+static struct packet_ring *rings;
+static struct lock rings_lock;
 
 static struct packet_ring *ring_of(struct wsock *ws)
 {
@@ -32,104 +25,70 @@ static struct packet_ring *ring_of(struct wsock *ws)
 	return ws->ring;
 }
 
-static struct tpacket2_hdr *frame(const struct packet_ring *r, uint32_t i)
+uint32_t packet_header_bytes(uint32_t version)
 {
-	uint32_t each = r->req.tp_block_size / r->req.tp_frame_size;
-	size_t at = (size_t)(i / each) * r->req.tp_block_size +
-		    (size_t)(i % each) * r->req.tp_frame_size;
+	static const uint32_t bytes[] = { TPACKET_HDRLEN, TPACKET2_HDRLEN, TPACKET3_HDRLEN };
 
-	return (struct tpacket2_hdr *)(void *)(r->frames + at);
+	return version <= TPACKET_V3 ? bytes[version] : 0;
 }
 
-static uint32_t frame_status(const struct packet_ring *r, uint32_t i)
+struct packet_place packet_place(const struct packet_ring *r, const struct abi_packet *h,
+				 bool cooked)
 {
-	return __atomic_load_n(&frame(r, i)->tp_status, __ATOMIC_ACQUIRE);
+	uint32_t mac = cooked || h->net < 16 ? 16 : h->net;
+	uint32_t net = TPACKET_ALIGN(packet_header_bytes(r->version) + mac) + r->reserve;
+
+	return (struct packet_place){ cooked ? net : net - h->net, net, h->len_bytes };
 }
 
-/* ---- filling ---- */
-
-struct filling {
-	struct packet_ring *r;
-	bool cooked;
-};
-
-/* Where in a frame the network header is, as Linux places it. */
-static uint32_t net_offset(const struct filling *f, const struct abi_packet *h)
-{
-	uint32_t mac = f->cooked || h->net < 16 ? 16 : h->net;
-
-	return TPACKET_ALIGN(TPACKET2_HDRLEN + mac) + f->r->reserve;
-}
-
-static ssize_t fill_one(void *arg, const void *header, const uint8_t *ring, uint32_t size,
-			uint32_t pos)
-{
-	struct filling *f = arg;
-	struct packet_ring *r = f->r;
-	struct tpacket2_hdr *t = frame(r, r->at);
-	struct abi_packet h;
-	uint32_t net, mac, len;
-
-	memcpy(&h, header, sizeof(h));
-	net = net_offset(f, &h);
-	mac = f->cooked ? net : net - h.net;
-	len = h.len_bytes;
-	if (mac > r->req.tp_frame_size)
-		len = mac = net = 0;
-	else if (len > r->req.tp_frame_size - mac)
-		len = r->req.tp_frame_size - mac;
-	app_ring_read((uint8_t *)t + mac, ring, size, pos, len);
-	t->tp_len = h.wire_bytes;
-	t->tp_snaplen = len;
-	t->tp_mac = (uint16_t)mac;
-	t->tp_net = (uint16_t)net;
-	t->tp_sec = (uint32_t)(h.stamp_ns / 1000000000);
-	t->tp_nsec = (uint32_t)(h.stamp_ns % 1000000000);
-	t->tp_vlan_tci = h.vlan_tci;
-	t->tp_vlan_tpid = h.vlan_tpid;
-	packet_ll(&h, (uint8_t *)t + TPACKET_ALIGN(sizeof(*t)));
-	__atomic_store_n(&t->tp_status, h.status | TP_STATUS_USER, __ATOMIC_RELEASE);
-	r->at = (r->at + 1) % r->req.tp_frame_nr;
-	return 0;
-}
-
-static void fill(struct wsock *ws, struct packet_ring *r)
-{
-	struct filling f = { r, ws->type == SOCK_DGRAM };
-
-	while (frame_status(r, r->at) == TP_STATUS_KERNEL) {
-		if (record_take(ws, false, fill_one, &f) < 0)
-			return;
-	}
-}
+/* ---- readiness ---- */
 
 uint32_t packet_ring_events(struct wsock *ws, uint32_t events)
 {
 	struct packet_ring *r = ws->ring;
+	bool blocks = r->version == TPACKET_V3;
 
-	if (!r->frames)
-		return events;
 	lock_take(&r->lock);
-	fill(ws, r);
-	events &= ~ABI_EV_IN;
-	if (frame_status(r, (r->at + r->req.tp_frame_nr - 1) % r->req.tp_frame_nr) !=
-	    TP_STATUS_KERNEL)
-		events |= ABI_EV_IN;
+	if (r->frames) {
+		if (blocks)
+			packet_blocks_fill(ws, r);
+		else
+			packet_frames_fill(ws, r);
+		events &= ~ABI_EV_IN;
+		if (blocks ? packet_blocks_ready(r) : packet_frames_ready(r))
+			events |= ABI_EV_IN;
+	}
 	lock_drop(&r->lock);
+	return events;
+}
+
+uint32_t packet_ring_slot_events(uint32_t index, uint32_t gen, uint32_t events)
+{
+	struct packet_ring *r;
+
+	lock_take(&rings_lock);
+	for (r = rings; r && (r->ws->index != index || r->ws->gen != gen);)
+		r = r->next;
+	if (r)
+		events = packet_ring_events(r->ws, events);
+	lock_drop(&rings_lock);
 	return events;
 }
 
 /* ---- making ---- */
 
-static int req_check(const struct packet_ring *r, const struct tpacket_req *req)
+static int req_check(const struct packet_ring *r)
 {
+	const struct tpacket_req3 *req = &r->req;
 	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+	uint32_t least = packet_header_bytes(r->version) + r->reserve;
 
-	if (req->tp_block_nr == 0)
-		return req->tp_frame_nr ? -EINVAL : 0;
 	if (req->tp_block_size == 0 || req->tp_block_size > INT32_MAX ||
-	    req->tp_block_size % page || req->tp_frame_size < TPACKET2_HDRLEN + r->reserve ||
+	    req->tp_block_size % page || req->tp_frame_size < least ||
 	    req->tp_frame_size % TPACKET_ALIGNMENT || req->tp_frame_size > req->tp_block_size)
+		return -EINVAL;
+	if (r->version == TPACKET_V3 &&
+	    BLOCK_HDR_BYTES + BLOCK_ALIGN(req->tp_sizeof_priv) + least > req->tp_block_size)
 		return -EINVAL;
 	if ((uint64_t)req->tp_block_size * req->tp_block_nr > RING_MAX_BYTES)
 		return -ENOMEM;
@@ -138,51 +97,91 @@ static int req_check(const struct packet_ring *r, const struct tpacket_req *req)
 		       : -EINVAL;
 }
 
-static void ring_end(struct packet_ring *r)
+static void list_add(struct packet_ring *r)
+{
+	lock_take(&rings_lock);
+	r->next = rings;
+	rings = r;
+	atomic_fetch_add(&packet_rings, 1);
+	lock_drop(&rings_lock);
+}
+
+static void list_del(struct packet_ring *r)
+{
+	struct packet_ring **link = &rings;
+
+	lock_take(&rings_lock);
+	while (*link && *link != r)
+		link = &(*link)->next;
+	if (*link) {
+		*link = r->next;
+		atomic_fetch_sub(&packet_rings, 1);
+	}
+	lock_drop(&rings_lock);
+}
+
+static int ring_map(struct packet_ring *r)
+{
+	void *m;
+
+	r->bytes = (size_t)r->req.tp_block_size * r->req.tp_block_nr;
+	m = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (m == MAP_FAILED)
+		return -ENOMEM;
+	r->at = 0;
+	r->seq = 0;
+	r->frames = m;
+	return 0;
+}
+
+static void ring_unmap(struct packet_ring *r)
 {
 	if (r->frames)
 		munmap(r->frames, r->bytes);
 	r->frames = NULL;
-	r->at = 0;
 }
 
+/* r->lock is held: r is out of the list while it has no frames, and nobody waits for both locks in
+ * the other order. */
 static int ring_make(struct packet_ring *r, const void *value, socklen_t len)
 {
-	struct tpacket_req req;
-	void *m;
+	size_t bytes = r->version == TPACKET_V3 ? sizeof(r->req) : sizeof(struct tpacket_req);
+	struct tpacket_req3 req = { .tp_block_size = 0 };
 	int err;
 
-	if (len < sizeof(req))
+	if (len < bytes)
 		return -EINVAL;
-	memcpy(&req, value, sizeof(req));
-	if (req.tp_block_nr && r->version != TPACKET_V2) {
-		session_notef("PACKET_RX_RING: weir has version 2 of the ring only");
-		return -EINVAL;
-	}
-	if (req.tp_block_nr && r->frames)
-		return -EBUSY;
-	err = req_check(r, &req);
-	if (err)
-		return err;
+	memcpy(&req, value, bytes);
 	if (req.tp_block_nr == 0) {
-		ring_end(r);
-		return 0;
+		if (!req.tp_frame_nr)
+			ring_unmap(r);
+		return req.tp_frame_nr ? -EINVAL : 0;
 	}
-	r->bytes = (size_t)req.tp_block_size * req.tp_block_nr;
-	m = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (m == MAP_FAILED)
-		return -ENOMEM;
+	if (r->frames)
+		return -EBUSY;
 	r->req = req;
-	r->at = 0;
-	r->frames = m;
-	return 0;
+	err = req_check(r);
+	return err ? err : ring_map(r);
+}
+
+static int ring_set(struct wsock *ws, struct packet_ring *r, const void *value, socklen_t len)
+{
+	int err;
+
+	list_del(r);
+	lock_take(&r->lock);
+	r->ws = ws;
+	err = ring_make(r, value, len);
+	lock_drop(&r->lock);
+	if (r->frames)
+		list_add(r);
+	return err;
 }
 
 int packet_ring_set(struct wsock *ws, int name, const void *value, socklen_t len)
 {
 	struct packet_ring *r = ring_of(ws);
 	uint32_t v;
-	int err;
 
 	if (!r)
 		return -ENOMEM;
@@ -190,27 +189,35 @@ int packet_ring_set(struct wsock *ws, int name, const void *value, socklen_t len
 		session_notef("PACKET_TX_RING: weir has no ring for sending: use send()");
 		return -EINVAL;
 	}
-	if (name == PACKET_RX_RING) {
-		lock_take(&r->lock);
-		err = ring_make(r, value, len);
-		lock_drop(&r->lock);
-		return err;
-	}
+	if (name == PACKET_RX_RING)
+		return ring_set(ws, r, value, len);
 	if (len != sizeof(v))
 		return -EINVAL;
 	memcpy(&v, value, sizeof(v));
+	if (name == PACKET_VERSION && !packet_header_bytes(v))
+		return -EINVAL;
+	if (name == PACKET_RESERVE && v > INT32_MAX)
+		return -EINVAL;
 	if (r->frames)
 		return -EBUSY;
-	if (name == PACKET_RESERVE) {
-		if (v > INT16_MAX)
-			return -EINVAL;
+	if (name == PACKET_RESERVE)
 		r->reserve = v;
-		return 0;
-	}
-	if (v != TPACKET_V1 && v != TPACKET_V2)
-		return -EINVAL;
-	r->version = v;
+	else
+		r->version = v;
 	return 0;
+}
+
+bool packet_ring_has_blocks(const struct wsock *ws)
+{
+	return ws->ring && ws->ring->version == TPACKET_V3;
+}
+
+static uint32_t header_size(uint32_t version)
+{
+	static const uint32_t bytes[] = { sizeof(struct tpacket_hdr), sizeof(struct tpacket2_hdr),
+					  sizeof(struct tpacket3_hdr) };
+
+	return bytes[version];
 }
 
 int packet_ring_get(struct wsock *ws, int name, void *value, socklen_t *len)
@@ -222,10 +229,9 @@ int packet_ring_get(struct wsock *ws, int name, void *value, socklen_t *len)
 		if (*len < sizeof(v))
 			return -EINVAL;
 		memcpy(&v, value, sizeof(v));
-		if (v != TPACKET_V1 && v != TPACKET_V2)
+		if (!packet_header_bytes((uint32_t)v))
 			return -EINVAL;
-		v = v == TPACKET_V1 ? (int)sizeof(struct tpacket_hdr)
-				    : (int)sizeof(struct tpacket2_hdr);
+		v = (int)header_size((uint32_t)v);
 	} else if (name == PACKET_VERSION) {
 		v = r ? (int)r->version : TPACKET_V1;
 	} else if (name == PACKET_RESERVE) {
@@ -240,8 +246,10 @@ int packet_ring_get(struct wsock *ws, int name, void *value, socklen_t *len)
 
 void packet_ring_free(struct wsock *ws)
 {
-	if (ws->ring)
-		ring_end(ws->ring);
+	if (!ws->ring)
+		return;
+	list_del(ws->ring);
+	ring_unmap(ws->ring);
 }
 
 void *packet_ring_map(struct wsock *ws, size_t len, int prot, int flags, off64_t offset)

@@ -70,6 +70,7 @@ static uint32_t shm_events_wanted(struct abi_sock *shm, uint8_t type, uint32_t e
 uint32_t slot_events(uint32_t index, uint32_t gen, uint8_t type, uint32_t interest)
 {
 	struct abi_sock *shm;
+	uint32_t events;
 
 	if (unlikely(session_is_dead()))
 		return dead_events(type);
@@ -78,7 +79,10 @@ uint32_t slot_events(uint32_t index, uint32_t gen, uint8_t type, uint32_t intere
 	shm = &session.socks[index];
 	if (unlikely(atomic_load_explicit(&shm->gen, memory_order_acquire) != gen))
 		return SLOT_GONE;
-	return shm_events_wanted(shm, type, shm_events(shm, type), interest);
+	events = shm_events(shm, type);
+	if (type != SOCK_STREAM && unlikely(atomic_load(&packet_rings)))
+		events = packet_ring_slot_events(index, gen, events);
+	return shm_events_wanted(shm, type, events, interest);
 }
 
 int wsock_take_error(struct wsock *ws)
