@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Epoll sets as Linux has them: the cases of shim_epoll.c, and those of sets in sets in
-shim_nest.c, on the kernel, which says what is right, and on weir."""
+shim_nest.c and of waiting herds in shim_herd.c, on the kernel, which says what is right, and on
+weir."""
 import os
 import re
 import subprocess
@@ -29,7 +30,7 @@ def programs(tmp_path_factory):
 
 def cases():
     found = []
-    for name in ("shim_epoll", "shim_nest"):
+    for name in ("shim_epoll", "shim_nest", "shim_herd"):
         with open(os.path.join(HERE, name + ".c"), encoding="utf-8") as f:
             names = re.findall(r'^\t\{ "(\w+)", \w+ \},$', f.read(), re.M)
         found += [(name, case) for case in names]

@@ -266,7 +266,7 @@ static int accept_take(struct abi_sock *shm, uint32_t *index, uint32_t *gen)
 	return -EAGAIN;
 }
 
-static int accept_wait(struct wsock *ws, uint32_t *index, uint32_t *gen)
+static int accept_or_wait(struct wsock *ws, uint32_t *index, uint32_t *gen, bool *waited)
 {
 	int64_t deadline = 0;
 	int err;
@@ -281,10 +281,21 @@ static int accept_wait(struct wsock *ws, uint32_t *index, uint32_t *gen)
 			return err;
 		if (deadline == 0)
 			deadline = deadline_after(ws->rcv_timeout_ns);
-		err = sock_wait(ws, ABI_EV_IN, deadline);
+		*waited = true;
+		err = sock_wait_accept(ws, deadline);
 		if (err)
 			return err;
 	}
+}
+
+static int accept_wait(struct wsock *ws, uint32_t *index, uint32_t *gen)
+{
+	bool waited = false;
+	int err = accept_or_wait(ws, index, gen, &waited);
+
+	if (waited && !session_is_dead())
+		sock_accept_leave(ws);
+	return err;
 }
 
 static int quiet_accept(struct wsock *ws)
