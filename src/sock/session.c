@@ -299,6 +299,11 @@ void session_pid_set(struct session *session, pid_t pid)
 	session->pid = pid;
 }
 
+uint32_t session_program(const struct session *session)
+{
+	return session->family->id;
+}
+
 pid_t session_pid(const struct session *session)
 {
 	return session->pid;

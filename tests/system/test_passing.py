@@ -470,3 +470,33 @@ print(child.wait())
     assert out == "True\nENETDOWN ENETDOWN ENETDOWN\n0\n"
     log = weir.daemon.log()
     assert log.count("its copy of a socket that another program got: ENETDOWN") == 1, log
+
+
+def test_under_way_is_bounded_for_each_program(weir):
+    """A program that passes without end is refused at some point, as Linux has it (ETOOMANYREFS);
+    another one passes on."""
+    greedy = weir.script(PASSING + """
+import errno, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (8000, 8000))
+s = socket.socket()
+pairs, n = [], 0
+try:
+    while n < 3000:
+        if n % 50 == 0:
+            pairs.append(unix())
+        give(pairs[-1][0], s)
+        n += 1
+except OSError as error:
+    print(errno.errorcode[error.errno], n, flush=True)
+signal.pause()
+""")
+    weirtest.wait_until(lambda: greedy.log() or not greedy.running(), "it is refused")
+    assert greedy.log() == "ETOOMANYREFS 512\n"
+    assert weir.script(PASSING + """
+a, b = unix()
+client, conn = pair()
+give(a, conn)
+got, = take(b)
+client.sendall(b"x")
+print(got.recv(1))
+""").done() == "b'x'\n"

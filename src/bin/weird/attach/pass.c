@@ -16,10 +16,13 @@
 #include "bin/weird/attach/conn.h"
 #include "core/log.h"
 
-#define PASSED_MAX 1024u /* under way at a time */
+/* Descriptors under way at a time: all, and one program's, so that none takes the room of all. */
+#define PASSED_MAX 2048u
+#define PASSED_PROGRAM_MAX 512u
 
 struct passed {
 	uint64_t inode;
+	uint32_t program; /* session_program() of who passed it */
 	bool has_sock;
 	uint32_t word_count;
 	uint32_t words[ABI_PASS_WORDS];
@@ -40,12 +43,30 @@ static void make_mute(int fd)
 	(void)!send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static struct passed *passed_new(const struct abi_msg *msg, int passed_fd)
+/* Counts, and finds none. */
+static unsigned int counted;
+static bool count_program(const struct attach *a, uint64_t program)
 {
-	struct passed *p = passed_count < PASSED_MAX ? calloc(1, sizeof(*p)) : NULL;
+	counted += a->passed && a->passed->program == program;
+	return false;
+}
+
+static bool has_room(uint32_t program)
+{
+	if (passed_count < PASSED_PROGRAM_MAX)
+		return true;
+	counted = 0;
+	attach_find(count_program, program);
+	return passed_count < PASSED_MAX && counted < PASSED_PROGRAM_MAX;
+}
+
+static struct passed *passed_new(uint32_t program, const struct abi_msg *msg, int passed_fd)
+{
+	struct passed *p = has_room(program) ? calloc(1, sizeof(*p)) : NULL;
 
 	if (!p)
 		return NULL;
+	p->program = program;
 	p->inode = inode_of(passed_fd);
 	p->has_sock = msg->arg[0] != ABI_SOCK_NONE;
 	p->word_count = msg->word_count;
@@ -66,7 +87,7 @@ void attach_passed_free(struct attach *a)
 /* Owns end_fd. */
 static int pass(struct attach *a, const struct abi_msg *msg, int end_fd, int passed_fd)
 {
-	struct passed *p = passed_new(msg, passed_fd);
+	struct passed *p = passed_new(session_program(a->session), msg, passed_fd);
 	struct session *transit = NULL;
 	struct attach *t = NULL;
 	int err = p ? 0 : -ETOOMANYREFS;
