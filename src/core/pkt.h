@@ -97,8 +97,10 @@ static inline uint32_t pkt_head_len_from(const struct pkt *p, uint16_t offset)
  */
 static inline void *pkt_header(const struct pkt *p, uint16_t offset, uint32_t len)
 {
-	if (offset < p->mbuf.data_off || pkt_head_len_from(p, offset) < len ||
-	    (uint32_t)(offset - p->mbuf.data_off) > p->mbuf.data_len)
+	/* Huge where offset lies in front of the data. */
+	uint32_t skip = (uint32_t)offset - p->mbuf.data_off;
+
+	if (skip > p->mbuf.data_len || p->mbuf.data_len - skip < len)
 		return NULL;
 	return pkt_at(p, offset);
 }

@@ -108,7 +108,7 @@ static ssize_t dgram_send(struct weir *weir, struct direct_fd *d, const void *da
 		return direct_fail(EAGAIN);
 	}
 	tail = atomic_load_explicit(&s->tx_tail, memory_order_relaxed);
-	app_ring_write(tx_ring(weir, s), size, tail, &h, sizeof(h));
+	*app_record(tx_ring(weir, s), size, tail) = h;
 	app_ring_write(tx_ring(weir, s), size, tail + (uint32_t)sizeof(h), data, (uint32_t)len);
 	atomic_store_explicit(&s->tx_tail, tail + app_dgram_space((uint32_t)len),
 			      memory_order_release);
@@ -205,7 +205,7 @@ static ssize_t dgram_recv(struct weir *weir, struct direct_fd *d, void *data, si
 	if (app_sock_rx_used(s) == 0)
 		return atomic_load(&s->state) & ABI_S_RX_EOF ? 0 : direct_fail(EAGAIN);
 	head = atomic_load_explicit(&s->rx_head, memory_order_relaxed);
-	app_ring_read(&h, rx_ring(weir, s), s->rx_size_bytes, head, sizeof(h));
+	app_record_read(&h, rx_ring(weir, s), s->rx_size_bytes, head);
 	len = h.len_bytes < room ? h.len_bytes : (uint32_t)room;
 	app_ring_read(data, rx_ring(weir, s), s->rx_size_bytes, head + (uint32_t)sizeof(h), len);
 	direct_addr_out(s->family, &h.addr, h.port_be, addr, addr_len);

@@ -219,7 +219,7 @@ static unsigned int drain(struct sock *s)
 		uint32_t used = byte_ring_used(&s->tx);
 		int ret;
 
-		app_ring_read(&d, s->tx.data, s->tx.size_bytes, s->tx.head, sizeof(d));
+		app_record_read(&d, s->tx.data, s->tx.size_bytes, s->tx.head);
 		if (d.len_bytes > used - sizeof(d)) {
 			sock_broken(s->part, "a datagram is longer than what was sent");
 			return n;

@@ -76,8 +76,7 @@ static bool filter_passes(const struct sock *s, const struct pkt *p)
  * program is given in one piece. */
 static struct abi_dgram *gro_record(const struct sock *s)
 {
-	return (struct abi_dgram *)(void *)(s->rx.data +
-					    (s->udp->gro_pos & (s->rx.size_bytes - 1)));
+	return app_record(s->rx.data, s->rx.size_bytes, s->udp->gro_pos);
 }
 
 static bool gro_same_flow(const struct abi_dgram *r, const struct abi_dgram *d)
@@ -169,7 +168,7 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	}
 	if (unlikely(pcb->gro))
 		gro_begin(s, &d);
-	app_ring_write(s->rx.data, s->rx.size_bytes, s->rx.tail, &d, sizeof(d));
+	*app_record(s->rx.data, s->rx.size_bytes, s->rx.tail) = d;
 	copy_in(s, p, s->rx.tail + (uint32_t)sizeof(d), len);
 	s->rx.tail += space;
 	pkt_consume(w, p, FATE_DELIVERED);

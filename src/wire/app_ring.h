@@ -85,6 +85,19 @@ static inline uint32_t app_dgram_space(uint32_t len_bytes)
 	return (uint32_t)((sizeof(struct abi_dgram) + len_bytes + 63) & ~63u);
 }
 
+/* The header of the record at pos, a multiple of 64: it lies in one piece. */
+static inline struct abi_dgram *app_record(uint8_t *ring, uint32_t size, uint32_t pos)
+{
+	return (struct abi_dgram *)(void *)(ring + (pos & (size - 1)));
+}
+
+/* Copied once: whatever the other side writes there from now on, it is this that is judged. */
+static inline void app_record_read(struct abi_dgram *d, uint8_t *ring, uint32_t size, uint32_t pos)
+{
+	*d = *app_record(ring, size, pos);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* The pending error (a positive errno) or 0; it stays pending until app_sock_take_error(). */
 static inline int app_sock_error(const struct abi_sock *s)
 {

@@ -122,7 +122,7 @@ static int put_header(struct wsock *ws, const struct putting *put, const struct 
 	struct abi_dgram first;
 
 	if (likely(!put->begun)) {
-		app_ring_write(put->ring, put->size, put->tail, d, sizeof(*d));
+		*app_record(put->ring, put->size, put->tail) = *d;
 		return 0;
 	}
 	app_ring_read(&first, put->ring, put->size, put->tail, sizeof(first));
@@ -272,20 +272,20 @@ static void copy_out(uint8_t *ring, uint32_t size, uint32_t pos, uint32_t len, s
 }
 
 /* The record at *head, which a whole one is behind; false where there is none. */
-static bool record_at(const uint8_t *ring, uint32_t size, uint32_t head, uint32_t used,
+static bool record_at(uint8_t *ring, uint32_t size, uint32_t head, uint32_t used,
 		      struct abi_dgram *d)
 {
 	if (used < sizeof(*d))
 		return false;
-	app_ring_read(d, ring, size, head, sizeof(*d));
+	app_record_read(d, ring, size, head);
 	if (d->len_bytes > used - sizeof(*d))
 		d->len_bytes = used - (uint32_t)sizeof(*d);
 	return true;
 }
 
 /* SO_PEEK_OFF: step over what was peeked at before. Returns the offset in the record at *head. */
-static uint32_t peek_skip(const struct abi_sock *shm, const uint8_t *ring, uint32_t size,
-			  uint32_t *head, uint32_t *used)
+static uint32_t peek_skip(const struct abi_sock *shm, uint8_t *ring, uint32_t size, uint32_t *head,
+			  uint32_t *used)
 {
 	uint32_t off = atomic_load_explicit(&shm->peek_off, memory_order_relaxed);
 	struct abi_dgram d;
