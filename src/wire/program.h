@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 enum program_kind {
-	PROGRAM_UNKNOWN,  /* neither a program nor a script: execve() says what it is */
+	PROGRAM_UNKNOWN,  /* neither a program nor a script: ENOEXEC, but for binfmt_misc */
 	PROGRAM_DYNAMIC,  /* the C library's loader gives it the shim (LD_PRELOAD); Go ones too */
 	PROGRAM_FOREIGN,  /* static, or of another loader: weir-launch becomes it */
 	PROGRAM_NOT_OURS, /* for another processor, or 32-bit */

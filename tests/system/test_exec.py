@@ -256,6 +256,33 @@ for fd in (99, os.open(sys.argv[1], os.O_RDONLY), os.open(sys.argv[1] + "/plain"
     assert python_exec(weir, text, str(tmp_path)) == on_kernel
 
 
+def test_file_of_binfmt_misc(make_weir, where, tmp_path):
+    """The kernel would start an interpreter for it that is static. In a user namespace, which has
+    its own list of such files."""
+    mount = "mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && "
+    inside = ["unshare", "-U", "-r", "-m", "sh", "-c"]
+    if subprocess.run([*inside, mount + "true"], check=False, timeout=20).returncode:
+        pytest.skip("this kernel has no binfmt_misc of a user namespace's own")
+    weir = make_weir(options=("--allow-users",))
+    os.chmod(tmp_path, 0o755)
+    (tmp_path / "file").write_text("weirtest, a file")
+    (tmp_path / "file").chmod(0o755)
+    rule = f":weirtest:M::weirtest::{where}/static:"
+    wrap = [*inside, mount + f"echo '{rule}' >/proc/sys/fs/binfmt_misc/register && exec \"$@\"",
+            "sh"]
+    assert ON_KERNEL in weir.on_kernel(*wrap, str(tmp_path / "file")).done(20)
+    direct = weir.on_weir(str(tmp_path / "file"), wrap=wrap)
+    assert direct.wait(20) == 126 and "binfmt_misc" in direct.log()
+    log = weir.on_weir(weirtest.PYTHON, "-c", """
+import os, sys
+try:
+    os.execv(sys.argv[1], ["x"])
+except OSError as e:
+    print("failed", e.errno)
+""", str(tmp_path / "file"), wrap=wrap).done(20)
+    assert log == "failed 8\n", log
+
+
 SPAWN_UNKNOWN = r"""
 #include <fcntl.h>
 #include <spawn.h>

@@ -172,6 +172,9 @@ static int judge(const char *path, struct program *p)
 
 	if (err)
 		return refuse(p->path, strerror(-err));
+	if (p->kind == PROGRAM_UNKNOWN)
+		return refuse(p->path, "it is neither a program nor a script (files of binfmt_misc "
+				       "are not started)");
 	if (p->kind == PROGRAM_HIDDEN)
 		return refuse(p->path, "it cannot be read, so it cannot be seen which kind of "
 				       "program it is");

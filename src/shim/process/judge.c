@@ -48,6 +48,10 @@ int exec_judge(const struct program_at *at, const struct program_caller *caller,
 				     "or memory left?)");
 		return err;
 	}
+	/* For execvp() and shells to go on with. The kernel might know it all the same, by
+	 * binfmt_misc, and start an interpreter that nobody has looked at. */
+	if (p->kind == PROGRAM_UNKNOWN)
+		return -ENOEXEC;
 	if (p->kind == PROGRAM_HIDDEN)
 		return exec_refuse(p->path, "it cannot be read, so it cannot be seen which kind of "
 					    "program it is");
