@@ -399,6 +399,31 @@ static int membership(struct sock *s, const void *data, uint32_t len, bool add)
 	return 0;
 }
 
+/* What is there for programs that set it; NULL: no such option. */
+static bool *flag_of(struct packet_sock *ps, uint32_t name)
+{
+	switch (name) {
+	case PACKET_LOSS:
+		return &ps->loss;
+	case PACKET_ORIGDEV:
+		return &ps->origdev;
+	case PACKET_QDISC_BYPASS:
+		return &ps->qdisc_bypass;
+	default:
+		return NULL;
+	}
+}
+
+static int flag_set(struct packet_sock *ps, uint32_t name, bool on)
+{
+	bool *flag = flag_of(ps, name);
+
+	if (flag == NULL)
+		return -ENOPROTOOPT;
+	*flag = on;
+	return 0;
+}
+
 int packet_option_set(struct sock *s, uint32_t name, const void *data, uint32_t len)
 {
 	int32_t value = 0;
@@ -415,13 +440,12 @@ int packet_option_set(struct sock *s, uint32_t name, const void *data, uint32_t 
 		s->packet->ignore_outgoing = value;
 		return 0;
 	case PACKET_COPY_THRESH:
+		return 0;
 	case PACKET_TIMESTAMP:
-	case PACKET_LOSS:
-	case PACKET_ORIGDEV:
-	case PACKET_QDISC_BYPASS:
+		s->packet->timestamp = value;
 		return 0;
 	default:
-		return -ENOPROTOOPT;
+		return flag_set(s->packet, name, value != 0);
 	}
 }
 
@@ -448,13 +472,12 @@ int packet_option_get(struct sock *s, uint32_t name, void *data, uint32_t *len)
 		value = s->packet->ignore_outgoing;
 		break;
 	case PACKET_TIMESTAMP:
-	case PACKET_LOSS:
-	case PACKET_ORIGDEV:
-	case PACKET_QDISC_BYPASS:
-		value = 0;
+		value = s->packet->timestamp;
 		break;
 	default:
-		return -ENOPROTOOPT;
+		if (flag_of(s->packet, name) == NULL)
+			return -ENOPROTOOPT;
+		value = *flag_of(s->packet, name);
 	}
 	*len = *len < sizeof(value) ? *len : (uint32_t)sizeof(value);
 	memcpy(data, &value, *len);

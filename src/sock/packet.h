@@ -29,6 +29,8 @@ struct packet_sock {
 	uint16_t protocol_be;		   /* 0: nothing is heard */
 	uint8_t type;			   /* SOCK_RAW, SOCK_DGRAM, SOCK_PACKET */
 	bool ignore_outgoing;
+	bool origdev, loss, qdisc_bypass; /* kept and given back: they change nothing here */
+	int32_t timestamp;
 	uint32_t memberships;	  /* PACKET_ADD_MEMBERSHIP: each is taken back once */
 	uint32_t accepted, drops; /* since PACKET_STATISTICS was asked last */
 	uint64_t drops_total;

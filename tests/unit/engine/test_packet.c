@@ -147,6 +147,37 @@ static void test_filter(void **state)
 	below_end(&p);
 }
 
+/* Options that change nothing are kept; what there is not is refused. */
+static void test_options(void **state)
+{
+	static const uint32_t kept[] = { PACKET_LOSS, PACKET_ORIGDEV, PACKET_QDISC_BYPASS,
+					 PACKET_TIMESTAMP, PACKET_IGNORE_OUTGOING };
+	static const uint32_t absent[] = { PACKET_FANOUT, PACKET_VNET_HDR, 99 };
+	struct app_sock s;
+	struct program p;
+
+	below_begin(&p, true);
+	assert_int_equal(below_packet_socket(&p, SOCK_RAW, ETH_P_ALL, &s), 0);
+	for (unsigned int i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		for (uint32_t value = 2; value-- != 0;) {
+			assert_int_equal(
+				below_option(&p, s, ABI_CTL_SETSOCKOPT, SOL_PACKET, kept[i], value),
+				0);
+			assert_int_equal(
+				below_option(&p, s, ABI_CTL_GETSOCKOPT, SOL_PACKET, kept[i], 77),
+				0);
+			assert_int_equal(p.app.channel->ctl.data[0], value);
+		}
+	}
+	for (unsigned int i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		assert_int_equal(below_option(&p, s, ABI_CTL_SETSOCKOPT, SOL_PACKET, absent[i], 1),
+				 -ENOPROTOOPT);
+		assert_int_equal(below_option(&p, s, ABI_CTL_GETSOCKOPT, SOL_PACKET, absent[i], 1),
+				 -ENOPROTOOPT);
+	}
+	below_end(&p);
+}
+
 static void test_sends(void **state)
 {
 	uint8_t frame[FRAME_ROOM], bytes[2048];
@@ -305,13 +336,10 @@ static void test_datagram_filter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_permission),
-		cmocka_unit_test(test_sees),
-		cmocka_unit_test(test_vlan),
-		cmocka_unit_test(test_filter),
-		cmocka_unit_test(test_sends),
-		cmocka_unit_test(test_loses),
-		cmocka_unit_test(test_datagram_filter),
+		cmocka_unit_test(test_permission), cmocka_unit_test(test_options),
+		cmocka_unit_test(test_sees),	   cmocka_unit_test(test_vlan),
+		cmocka_unit_test(test_filter),	   cmocka_unit_test(test_sends),
+		cmocka_unit_test(test_loses),	   cmocka_unit_test(test_datagram_filter),
 		cmocka_unit_test(test_raw),
 	};
 
