@@ -136,6 +136,108 @@ static void op_honest(struct fuzz_in *in)
 	control(ch, &ctl);
 }
 
+static void below_socket(struct abi_channel *ch, uint8_t what)
+{
+	static const struct {
+		uint8_t family, type, protocol;
+	} kinds[] = { { AF_INET, SOCK_RAW, IPPROTO_ICMP },
+		      { AF_INET, SOCK_RAW, IPPROTO_RAW },
+		      { AF_INET, SOCK_DGRAM, IPPROTO_ICMP },
+		      { AF_INET, SOCK_RAW, IPPROTO_UDP },
+		      { AF_PACKET, SOCK_RAW, 3 },
+		      { AF_PACKET, SOCK_DGRAM, 3 } };
+	unsigned int i = what % (sizeof(kinds) / sizeof(kinds[0]));
+	struct abi_ctl ctl = { .op = ABI_CTL_OPEN,
+			       .sock = ABI_SOCK_NONE,
+			       .level = kinds[i].family,
+			       .optname = kinds[i].type };
+
+	ctl.len = kinds[i].family == AF_PACKET ? htons(kinds[i].protocol) : kinds[i].protocol;
+	control(ch, &ctl);
+}
+
+static void below_option(struct fuzz_in *in, struct abi_channel *ch, uint8_t sock)
+{
+	static const struct {
+		uint16_t level, name;
+	} options[] = { { SOL_SOCKET, SO_BINDTODEVICE }, { SOL_SOCKET, SO_BINDTOIFINDEX },
+			{ IPPROTO_IP, IP_UNICAST_IF },	 { IPPROTO_IP, IP_HDRINCL },
+			{ IPPROTO_IP, IP_RECVERR },	 { IPPROTO_IP, IP_MTU_DISCOVER },
+			{ IPPROTO_IP, IP_MTU },		 { 255, 1 /* ICMP_FILTER */ },
+			{ SOL_SOCKET, SO_REUSEADDR },	 { SOL_SOCKET, SO_BROADCAST } };
+	uint8_t what = fuzz_u8(in);
+	unsigned int i = what % (sizeof(options) / sizeof(options[0]));
+	struct abi_ctl ctl = ctl_for(what & 0x80 ? ABI_CTL_GETSOCKOPT : ABI_CTL_SETSOCKOPT, sock);
+
+	ctl.level = options[i].level;
+	ctl.optname = options[i].name;
+	ctl.len = fuzz_u8(in) % 24;
+	fuzz_bytes(in, ctl.data, 4);
+	if (what & 0x40)
+		memcpy(ctl.data, "lo", 3);
+	control(ch, &ctl);
+}
+
+/* An ICMP or IP header may stand at its beginning; to our own addresses, so that it comes back. */
+static void below_send(struct fuzz_in *in, struct abi_channel *ch, uint8_t sock)
+{
+	struct abi_dgram d = { .len_bytes = fuzz_u16(in) % 2048,
+			       .addr = ipaddr_from_ip4(htonl(INADDR_LOOPBACK)) };
+	struct abi_sock *s = sock_at(sock);
+	struct abi_ctl ctl = ctl_for(ABI_CTL_SEND, sock);
+	uint64_t at = atomic_load(&s->tx_offset);
+	uint32_t size = atomic_load(&s->tx_size_bytes), tail = atomic_load(&s->tx_tail);
+	uint8_t head[28] = { 0 };
+
+	fuzz_bytes(in, head, sizeof(head));
+	if (head[27] & 1)
+		head[0] = 0x45;
+	else if (head[27] & 2)
+		memcpy(head, "\x08\0", 2);
+	if (size < sizeof(d) + 4096 || size > CHANNEL_ARENA_BYTES / 2 ||
+	    at >= CHANNEL_ARENA_BYTES - size)
+		return;
+	app_ring_write((uint8_t *)arena + at, size, tail, &d, sizeof(d));
+	app_ring_write((uint8_t *)arena + at, size, tail + (uint32_t)sizeof(d), head, sizeof(head));
+	atomic_store(&s->tx_tail, tail + app_dgram_space(d.len_bytes));
+	control(ch, &ctl);
+}
+
+/* Raw and packet sockets, ICMP datagram sockets, and what is set on them. */
+static void op_below(struct fuzz_in *in)
+{
+	uint8_t what = fuzz_u8(in), sock = fuzz_u8(in);
+	struct abi_channel *ch = channel[what >> 4 & 1];
+	struct abi_ctl ctl;
+
+	switch (what % 5) {
+	case 0:
+		below_socket(ch, what >> 5);
+		break;
+	case 1:
+		below_option(in, ch, sock);
+		break;
+	case 2:
+		below_send(in, ch, sock);
+		break;
+	case 3:
+		ctl = ctl_for(ABI_CTL_FILTER, sock);
+		ctl.optname = 1 + fuzz_u8(in) % 3;
+		ctl.len = ctl.optname * 8;
+		fuzz_bytes(in, ctl.data, 24);
+		control(ch, &ctl);
+		break;
+	default:
+		ctl = ctl_for(what & 0x80 ? ABI_CTL_BIND : ABI_CTL_ERRQUEUE, sock);
+		ctl.optname = 1;
+		ctl.port_be = fuzz_u8(in);
+		if (what & 0x40)
+			ctl.addr = ipaddr_any();
+		control(ch, &ctl);
+		break;
+	}
+}
+
 static void op_ctl(struct fuzz_in *in)
 {
 	struct abi_channel *ch = channel[fuzz_u8(in) % CHANNELS];
@@ -237,7 +339,11 @@ static void op_session(struct fuzz_in *in)
 
 static void program_open(void)
 {
+	static const uint32_t group = 0;
 	struct family_params params = { .name = "hostile",
+					.net_raw = true,
+					.groups = &group,
+					.group_count = 1,
 					.arena_bytes = CHANNEL_ARENA_BYTES,
 					.socks = CHANNEL_SOCKS,
 					.workers = engine->worker,
@@ -288,9 +394,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const op[])(struct fuzz_in *) = { op_honest,  op_honest,	 op_honest,
-							op_ctl,	    op_sqe,	 op_send,
-							op_receive, op_scribble, op_session };
+	static void (*const op[])(
+		struct fuzz_in *) = { op_honest, op_honest,  op_honest,	  op_ctl,     op_sqe,
+				      op_send,	 op_receive, op_scribble, op_session, op_below };
 	struct fuzz_in in = { data, size };
 
 	program_open();
