@@ -5,8 +5,14 @@
 #include "shim/rewrite/rewrite.h"
 #include "shim/shim.h"
 
-__attribute__((constructor)) static void shim_start(void)
+/* A library's constructor that uses sockets may come before ours. */
+void shim_begin(void)
 {
+	static bool begun;
+
+	if (begun)
+		return;
+	begun = true;
 	real_resolve();
 	session_keep_names();
 	session_keep_stderr();
@@ -14,6 +20,11 @@ __attribute__((constructor)) static void shim_start(void)
 	exec_keep_names();
 	process_init();
 	exec_adopt();
+}
+
+__attribute__((constructor)) static void shim_start(void)
+{
+	shim_begin();
 	foreign_adopt_self();
 	rewrite_start();
 	names_start();

@@ -143,6 +143,9 @@ void fdtab_close_private(int fd);
 /* Highest descriptor number ever entered, plus one. */
 unsigned int fdtab_top(void);
 
+/* init.c: what the program was started with is taken over; once. */
+void shim_begin(void);
+
 /* ---- link/session.c ---- */
 
 struct session {
@@ -163,6 +166,7 @@ struct session {
 extern struct session session;
 
 int session_attach(void);
+void session_attach_lock(bool take); /* for fork() */
 /* Where the daemon answers; what fails is tried again, and told, at the first socket. */
 void session_attach_early(void);
 /* Where programs attach: RUNDIR/INSTANCE/app.sock. The length, as snprintf(). */

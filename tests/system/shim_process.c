@@ -2,6 +2,7 @@
 /* dup, fork, exec, close-on-exec, killed peers, closed descriptors, and datagrams. */
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -412,6 +413,45 @@ static void datagrams_pktinfo(void)
 	CHECK(info.ipi_addr.s_addr == htonl(INADDR_LOOPBACK));
 }
 
+static void *opens(void *arg)
+{
+	CHECK(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+	return arg;
+}
+
+/* In a process that has no session yet: one thread makes it while another forks. */
+static void attach_and_fork(int usec)
+{
+	struct timespec ts = { 0, usec * 1000 };
+	unsigned short port;
+	pthread_t t;
+	pid_t pid;
+
+	CHECK(pthread_create(&t, NULL, opens, NULL) == 0);
+	nanosleep(&ts, NULL);
+	pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		CHECK(close(listener(&port)) == 0);
+		_exit(0);
+	}
+	reap(pid);
+	CHECK(pthread_join(t, NULL) == 0);
+}
+
+static void forks_while_attaching(void)
+{
+	for (int i = 0; i < 60; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			attach_and_fork(i * 37 % 600);
+			_exit(0);
+		}
+		reap(pid);
+	}
+}
+
 static const struct shim_case cases[] = {
 	{ "dups", dups },
 	{ "workers", workers },
@@ -420,6 +460,7 @@ static const struct shim_case cases[] = {
 	{ "spawns", spawns },
 	{ "killed_peer", killed_peer },
 	{ "close_everything", close_everything },
+	{ "forks_while_attaching", forks_while_attaching },
 	{ "goes_to_background", goes_to_background },
 	{ "dual_stack", dual_stack },
 	{ "other_sockets", other_sockets },

@@ -75,6 +75,11 @@ int main(int argc, char **argv)
 }
 """
 
+NEEDS = """
+int say(const char *text);
+int main(int argc, char **argv) { return argc > 1 ? say(argv[1]) : 0; }
+"""
+
 SERVER = """
 import socket
 server = socket.create_server(("127.0.0.1", 7000))
@@ -101,6 +106,8 @@ def built(tmp_path_factory):
     return {
         "library": library,
         "program": compile_c(folder, "program", PROGRAM, "-ldl"),
+        "needs": compile_c(folder, "needs", NEEDS,
+                           library, f"-Wl,-rpath,{folder}"),
         "now": compile_c(folder, "now", PROGRAM + LIBRARY, "-DLINKED", "-Wl,-z,now,-z,relro"),
         "lazy": compile_c(folder, "lazy", PROGRAM + LIBRARY, "-DLINKED", "-Wl,-z,lazy",
                           "-no-pie"),
@@ -123,6 +130,13 @@ def test_loaded_later(server, built, way):
     weir.on_weir(built["program"], built["library"], way.split()[0], env=env).done()
     expected = "constructor" if env else "late" if way == "child" else way
     assert program.done() == expected + "\n"
+
+
+def test_constructor_before_ours(server, built):
+    """A library that the program is linked to begins before what is preloaded."""
+    weir, program = server
+    weir.on_weir(built["needs"], env={"AT_ONCE": "1"}).done()
+    assert program.done() == "constructor\n"
 
 
 @pytest.mark.parametrize("how", ["now", "lazy", "noplt"])

@@ -331,6 +331,7 @@ int session_attach(void)
 
 	if (likely(atomic_load(&session.attached)))
 		return session_is_dead() ? -ENETDOWN : 0;
+	shim_begin();
 	state = talk_begin(&attach_lock);
 	if (!atomic_load(&session.attached)) {
 		err = now_ns() < again_ns ? -ENETDOWN : attach(told);
@@ -409,4 +410,12 @@ void session_channel_free(const struct abi_channel *channel)
 	state = talk_begin(&session.lock);
 	message_send(session.fd, &msg, -1);
 	talk_end(&session.lock, state);
+}
+
+void session_attach_lock(bool take)
+{
+	if (take)
+		lock_take(&attach_lock);
+	else
+		lock_drop(&attach_lock);
 }

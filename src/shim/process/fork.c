@@ -70,6 +70,7 @@ static void locks(bool take)
 		epset_lock_all(true);
 		owners_lock(true);
 		lock_take(&session.lock);
+		spawn_lock(true);
 		channels_lock(true);
 		fdtab_lock(true);
 		netlink_lock(true);
@@ -79,6 +80,7 @@ static void locks(bool take)
 		netlink_lock(false);
 		fdtab_lock(false);
 		channels_lock(false);
+		spawn_lock(false);
 		lock_drop(&session.lock);
 		owners_lock(false);
 		epset_lock_all(false);
@@ -91,6 +93,8 @@ static void prepare(void)
 	exec_lock_take();
 	child_fd = -1;
 	epset_before_fork();
+	/* Whether there is a session is the same till the child is there. */
+	session_attach_lock(true);
 	if (atomic_load(&session.attached) && !session_is_dead()) {
 		create_all();
 		child_fd = session_for_child(NULL, 0);
@@ -103,6 +107,7 @@ static void parent(void)
 	locks(false);
 	fdtab_close_private(child_fd);
 	child_fd = -1;
+	session_attach_lock(false);
 	exec_lock_drop();
 	lock_drop(&fork_lock);
 }
@@ -114,9 +119,21 @@ static void no_room_for_child(void)
 		    "which was just forked, has no network.\n");
 }
 
+/* Other threads of the parent's were creating them. */
+static void unlock_creation(void)
+{
+	for (unsigned int fd = 0; fd < fdtab_top(); fd++) {
+		struct wsock *ws = fd_sock((int)fd);
+
+		if (ws)
+			atomic_store(&ws->create_lock.word, 0);
+	}
+}
+
 static void child(void)
 {
 	locks(false);
+	unlock_creation();
 	/* The kernel forgets it in a child. */
 	if (foreign_active)
 		foreign_watch();
@@ -133,6 +150,7 @@ static void child(void)
 	}
 	epset_forked();
 	child_fd = -1;
+	session_attach_lock(false);
 	exec_lock_drop();
 	lock_drop(&fork_lock);
 }

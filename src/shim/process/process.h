@@ -13,6 +13,7 @@
 int call_system(const char *command);
 FILE *call_popen(const char *command, const char *mode);
 int call_pclose(FILE *file);
+void spawn_lock(bool take);
 
 /* exec.c: descriptors that are inheritable for a moment; held from there to the new image, or to
  * where there is none. */

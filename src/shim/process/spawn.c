@@ -305,3 +305,14 @@ int call_pclose(FILE *file)
 	}
 	return r == 0 ? status : -1;
 }
+
+void spawn_lock(bool take)
+{
+	if (take) {
+		lock_take(&system_lock);
+		lock_take(&opened_lock);
+	} else {
+		lock_drop(&opened_lock);
+		lock_drop(&system_lock);
+	}
+}
