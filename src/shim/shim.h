@@ -161,7 +161,8 @@ struct session {
 	unsigned int workers;
 	const struct abi_daemon *daemon;
 	int bell[ABI_MAX_WORKERS];
-	struct lock lock; /* one request at a time */
+	struct lock lock;  /* one request at a time */
+	unsigned int owed; /* answers that did not come in time */
 };
 extern struct session session;
 

@@ -230,3 +230,34 @@ def test_another_build(weir):
         s.send((1).to_bytes(4, "little") + bytes(4) + (77).to_bytes(4, "little") + bytes(10))
         answer = s.recv(1000)
     assert b"it is of another build" in answer
+
+
+LATE = """
+import fcntl, os, signal, socket, struct, sys, time
+SIOCGIFINDEX = 0x8933
+s = socket.socket()
+def index():
+    return struct.unpack("16si", fcntl.ioctl(s, SIOCGIFINDEX, struct.pack("16si", b"lo", 0)))[1]
+lo = index()
+os.kill(int(sys.argv[1]), signal.SIGSTOP)
+try:
+    index()
+    print("an answer?")
+except OSError as e:
+    print(os.strerror(e.errno))
+os.kill(int(sys.argv[1]), signal.SIGCONT)
+if os.fork() == 0:
+    socket.create_server(("127.0.0.1", 7001))
+    os._exit(index() != lo)
+print(os.waitstatus_to_exitcode(os.wait()[1]), index() == lo)
+a = socket.create_server(("127.0.0.1", 7000))
+socket.create_connection(a.getsockname()).sendall(b"x")
+print(a.accept()[0].recv(1))
+"""
+
+
+def test_late_answer(make_weir):
+    """A weird that stood still longer than anybody waits: its late answer is not the next one's."""
+    weir = make_weir(ports=())
+    said = weir.script(LATE, str(weir.daemon.pid)).done(60)
+    assert said == "Connection timed out\n0 True\nb'x'\n"

@@ -129,15 +129,35 @@ static int message_receive(int fd, struct abi_msg *msg, size_t room, int *fds)
 	do
 		n = R(recvmsg)(fd, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset++)));
-	if (n < (ssize_t)sizeof(*msg) ||
-	    msg->word_count > ((size_t)n - sizeof(*msg)) / sizeof(uint32_t))
+	if (n < (ssize_t)sizeof(*msg))
 		return -ENETDOWN;
 	for (int i = 0; fds && i < (int)ANSWER_FDS_MAX; i++)
 		fds[i] = -1;
 	c = CMSG_FIRSTHDR(&m);
 	if (fds && c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	if (msg->word_count > ((size_t)n - sizeof(*msg)) / sizeof(uint32_t))
+		return -EMSGSIZE;
 	return msg->error;
+}
+
+/* The answer to the last request. Those of earlier ones, for which nobody waited any longer, come
+ * before it. */
+static int answer_receive(struct abi_msg *msg, size_t room, int *fds)
+{
+	for (;;) {
+		int err = message_receive(session.fd, msg, room, fds);
+
+		if (err == -ETIMEDOUT)
+			session.owed++;
+		if (err == -ETIMEDOUT || err == -ENETDOWN || session.owed == 0)
+			return err;
+		session.owed--;
+		for (unsigned int i = 0; i < ANSWER_FDS_MAX; i++) {
+			if (fds[i] >= 0)
+				R(close)(fds[i]);
+		}
+	}
 }
 
 /* got: the answer's first descriptor, or -1; NULL: none is expected. */
@@ -152,9 +172,9 @@ static int request(struct abi_msg *msg, size_t room, const int *send_fds, unsign
 	state = talk_begin(&session.lock);
 	err = message_send_fds(session.fd, msg, send_fds, n);
 	if (!err)
-		err = message_receive(session.fd, msg, room, got ? fds : NULL);
+		err = answer_receive(msg, room, fds);
 	talk_end(&session.lock, state);
-	if (err == -EPIPE || err == -ECONNRESET || err == -ENETDOWN)
+	if (err == -EPIPE || err == -ECONNRESET || err == -ENETDOWN || err == -EMSGSIZE)
 		session_died();
 	if (!err && got)
 		*got = fds[0];

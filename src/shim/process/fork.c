@@ -134,6 +134,7 @@ static void child(void)
 {
 	locks(false);
 	unlock_creation();
+	session.owed = 0;
 	/* The kernel forgets it in a child. */
 	if (foreign_active)
 		foreign_watch();
