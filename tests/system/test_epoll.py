@@ -48,6 +48,13 @@ def test_case(weir, programs, name, case):
     weir.on_weir(programs(name), case).done(60)
 
 
+def test_many_sockets_in_one_set(make_weir, programs):
+    """More than a family has without --sockets. A process has 15,000 at most, where the number of
+    descriptors is limited to 20,000: the set is shared."""
+    weir = make_weir(ports=(), options=("--sockets", "100000"))
+    weir.on_weir(programs("shim_many"), "5", "15000").done(120)
+
+
 @pytest.mark.parametrize("name,case", [
     ("shim_epoll", "fork_before_sockets"), ("shim_epoll", "fork_maker_dies"),
     ("shim_epoll", "fork_killed"), ("shim_nest", "level"), ("shim_nest", "all_hear"),

@@ -32,6 +32,7 @@ const char config_help[] =
 	"  --config FILE        read options from FILE, a line each: port = tap,name=weir0\n"
 	"  --workers N          worker threads; every port needs as many queues (default: 1)\n"
 	"  --packets N          packet buffers for each worker (default: 16384)\n"
+	"  --sockets N          sockets of a program and what it forks (default: 65536)\n"
 	"  --spin-us N          spin at most so long for work before sleeping (default: 100)\n"
 	"  --user NAME          become this user once the ports are open\n"
 	"  --allow-users        programs of any user may attach (default: our user's and root's)\n"
@@ -178,6 +179,8 @@ static int set_option(const char *key, const char *value, struct weird_config *c
 		return set_number(key, value, 1, ABI_MAX_WORKERS, &c->workers, error);
 	if (strcmp(key, "packets") == 0)
 		return set_number(key, value, 1024, 1u << 24, &c->packets, error);
+	if (strcmp(key, "sockets") == 0)
+		return set_number(key, value, 64, 1u << 20, &c->sockets, error);
 	if (strcmp(key, "spin-us") == 0)
 		return set_number(key, value, 0, 1000000, &c->spin_us, error);
 	if (strcmp(key, "ready-fd") == 0)
@@ -229,25 +232,16 @@ int config_read_file(const char *path, struct weird_config *config, char error[C
 /* ---- the command line ---- */
 
 static const struct option options[] = {
-	{ "port", required_argument, NULL, 0 },
-	{ "addr", required_argument, NULL, 0 },
-	{ "route", required_argument, NULL, 0 },
-	{ "sysctl", required_argument, NULL, 0 },
-	{ "forward", no_argument, NULL, 0 },
-	{ "instance", required_argument, NULL, 0 },
-	{ "rundir", required_argument, NULL, 0 },
-	{ "config", required_argument, NULL, 'c' },
-	{ "workers", required_argument, NULL, 0 },
-	{ "packets", required_argument, NULL, 0 },
-	{ "spin-us", required_argument, NULL, 0 },
-	{ "user", required_argument, NULL, 0 },
-	{ "allow-users", no_argument, NULL, 0 },
-	{ "ready-fd", required_argument, NULL, 0 },
-	{ "pidfile", required_argument, NULL, 0 },
-	{ "log-level", required_argument, NULL, 0 },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 },
+	{ "port", required_argument, NULL, 0 },	     { "addr", required_argument, NULL, 0 },
+	{ "route", required_argument, NULL, 0 },     { "sysctl", required_argument, NULL, 0 },
+	{ "forward", no_argument, NULL, 0 },	     { "instance", required_argument, NULL, 0 },
+	{ "rundir", required_argument, NULL, 0 },    { "config", required_argument, NULL, 'c' },
+	{ "workers", required_argument, NULL, 0 },   { "packets", required_argument, NULL, 0 },
+	{ "sockets", required_argument, NULL, 0 },   { "spin-us", required_argument, NULL, 0 },
+	{ "user", required_argument, NULL, 0 },	     { "allow-users", no_argument, NULL, 0 },
+	{ "ready-fd", required_argument, NULL, 0 },  { "pidfile", required_argument, NULL, 0 },
+	{ "log-level", required_argument, NULL, 0 }, { "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'v' },	     { NULL, 0, NULL, 0 },
 };
 
 static void set_defaults(struct weird_config *config)

@@ -34,6 +34,7 @@ struct weird_config {
 	unsigned int item_count;
 	unsigned int workers;
 	unsigned int packets; /* for each worker, 0: the engine's default */
+	unsigned int sockets; /* of a family of programs, 0: the default */
 	unsigned int spin_us;
 	int ready_fd; /* -1: none */
 	enum log_level log_level;

@@ -184,7 +184,7 @@ static int start_serving(struct engine *engine, const struct weird_config *confi
 	if (!err)
 		err = control_watch_add(&request_watch, EPOLLIN);
 	if (!err)
-		err = attach_start(engine, rundir->app_fd, config->allow_users);
+		err = attach_start(engine, rundir->app_fd, config->allow_users, config->sockets);
 	if (!err)
 		err = control_start(engine, rundir->ctl_fd);
 	if (err)

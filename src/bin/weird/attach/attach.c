@@ -261,9 +261,10 @@ static void on_connection(struct control_watch *watch, uint32_t events)
 	}
 }
 
-int attach_start(struct engine *engine, int listen_fd, bool allow_users)
+int attach_start(struct engine *engine, int listen_fd, bool allow_users, unsigned int socks)
 {
 	attach_engine = engine;
+	attach_do_socks(socks);
 	any_user = allow_users;
 	listener.fd = listen_fd;
 	listener.fn = on_connection;

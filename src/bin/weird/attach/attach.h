@@ -10,8 +10,9 @@
 
 #include "engine/engine.h"
 
-/* Serve a listening SOCK_SEQPACKET descriptor (it stays the caller's). 0 or -errno. */
-int attach_start(struct engine *engine, int listen_fd, bool allow_users);
+/* Serve a listening SOCK_SEQPACKET descriptor (it stays the caller's). socks: how many sockets a
+ * family of programs may have, 0: the default. 0 or -errno. */
+int attach_start(struct engine *engine, int listen_fd, bool allow_users, unsigned int socks);
 
 /* Look after sessions: those that broke a rule are ended, paused ones go on, silent ones are
  * closed. Call after each round of the control loop. Returns in how many milliseconds at most

@@ -37,6 +37,8 @@ struct attach *attach_find(bool (*is)(const struct attach *a, uint64_t arg), uin
  */
 const char *attach_do(struct engine *engine, struct attach *a, const struct abi_msg *msg,
 		      const int *fds);
+/* How many sockets a family that begins from now on may have; 0: the default. */
+void attach_do_socks(unsigned int socks);
 
 /* An answer. False: the program does not read what it is told; its connection is over. */
 struct abi_msg attach_answer_to(uint32_t type, int error);

@@ -68,12 +68,26 @@ static bool answer_arena(struct engine *engine, const struct attach *a, uint32_t
 
 /* ---- messages ---- */
 
+/* Address space for the buffers of each socket, where the configuration says how many there may be:
+ * more than an idle one takes. Memory comes with use. */
+#define ARENA_BYTES_EACH (1u << 20)
+#define ARENA_BYTES_MIN (4ull << 30)
+
+static unsigned int family_socks; /* 0: the default */
+
+void attach_do_socks(unsigned int socks)
+{
+	family_socks = socks;
+}
+
 /* A family of programs, with the bells it wakes the workers with. */
 static int family_begin(struct engine *engine, struct attach *a, const char *name)
 {
 	struct family_params params = {
 		.name = name,
 		.memfd = true,
+		.socks = family_socks,
+		.arena_bytes = (uint64_t)family_socks * ARENA_BYTES_EACH,
 		.net_raw = peer_allowed(&a->peer, false),
 		.workers = engine->worker,
 		.worker_count = engine->worker_count,
@@ -81,6 +95,8 @@ static int family_begin(struct engine *engine, struct attach *a, const char *nam
 	uint32_t *groups = NULL;
 	int err = peer_groups(a->watch.fd, &a->peer, &groups);
 
+	if (params.arena_bytes != 0 && params.arena_bytes < ARENA_BYTES_MIN)
+		params.arena_bytes = ARENA_BYTES_MIN;
 	if (err < 0)
 		return err;
 	params.groups = groups;
