@@ -9,10 +9,11 @@ import http.client
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
-from weirtest import PYTHON, WEIR_ADDR, make_file, pause, wait_until
+from weirtest import KERNEL_ADDR, PYTHON, WEIR_ADDR, make_file, pause, wait_until
 
 SECONDS = float(os.environ.get("WEIR_CHAOS_SECONDS", "60"))
 
@@ -91,7 +92,56 @@ def everyday(weir):
         ("forking", [PYTHON, "-c", FORKING_SERVER]),
         ("datagrams", [PYTHON, "-c", UDP_PAIR, WEIR_ADDR]),
         ("wrk", ["wrk", "-t", "2", "-c", "20", "-d", "100", f"http://{WEIR_ADDR}/index.html"]),
+        ("wget", again(f"wget -q -O /dev/null http://{WEIR_ADDR}/big.bin")),
+        ("socat", ["socat", "TCP-LISTEN:7200,fork,reuseaddr", "EXEC:cat"]),
+        ("nc", again(f"head -c 500000 /dev/zero | nc -N {WEIR_ADDR} 7200 >/dev/null")),
+        ("dnsmasq", ["dnsmasq", "-k", "-C", "/dev/null", "-p", "5353", "-u", "root", "-x", "",
+                     "--no-resolv", "--no-hosts", "--address=/test/192.0.2.1"]),
+        ("dig", again(f"dig +tries=1 +timeout=1 -p 5353 @{WEIR_ADDR} a.test")),
+        ("mosquitto", ["mosquitto", "-p", "1883"]),
+        ("mosquitto_sub", again("mosquitto_sub -t '#'")),
+        ("mosquitto_pub", again("yes | head -100 | mosquitto_pub -t a -l -q 1")),
+        ("s_server", ["openssl", "s_server", "-quiet", "-www", "-accept", "4433", "-cert",
+                      f"{weir.tmp}/cert.pem", "-key", f"{weir.tmp}/key.pem"]),
+        ("s_client", again(f"echo Q | openssl s_client -connect {WEIR_ADDR}:4433")),
+        ("ping", ["ping", "-i", "0.01", KERNEL_ADDR]),
+        ("tcpdump", ["tcpdump", "-n", "-i", "any", "-w", "/dev/null"]),
+        ("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", f"{weir.tmp}/sshd.conf"]),
+        ("ssh", again(f"ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i "
+                      f"{weir.tmp}/id -p 2222 root@{WEIR_ADDR} head -c 300000 /dev/zero")),
     ]
+
+
+def again(command):
+    """A shell that runs it over and over; the pause is for where there is no server."""
+    return ["sh", "-c", f"while true; do {command}; sleep 0.05; done >/dev/null 2>&1"]
+
+
+def make_keys(weir):
+    """What servers of TLS and SSH begin with."""
+    quiet = {"check": True, "timeout": 60, "stdout": subprocess.DEVNULL,
+             "stderr": subprocess.DEVNULL}
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=weir.test", "-keyout", f"{weir.tmp}/key.pem", "-out",
+                    f"{weir.tmp}/cert.pem"], **quiet)
+    for name in ("host", "id"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                        f"{weir.tmp}/{name}"], **quiet)
+    os.makedirs("/run/sshd", exist_ok=True)
+    with open(f"{weir.tmp}/sshd.conf", "w", encoding="ascii") as f:
+        f.write(f"Port 2222\nHostKey {weir.tmp}/host\nAuthorizedKeysFile {weir.tmp}/id.pub\n"
+                f"PermitRootLogin yes\nStrictModes no\nPidFile {weir.tmp}/sshd.pid\n"
+                "UsePAM no\n")
+
+
+PORTS = """
+import socket
+for port in 6400, 8080, 5300, 7100, 7200, 5353, 1883, 4433, 2222:
+    socket.create_server(("", port)).close()
+for port in 7101, 5353, 5300:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(("", port))
+print("all free")
+"""
 
 
 def page():
@@ -120,6 +170,8 @@ def nothing_left(weir, before, seconds=30):
                f"not {(descriptors(weir), arenas(weir))}", seconds)
     wait_until(lambda: not [s for s in weir.sockets() if s["state"] != "TIME-WAIT"],
                "every socket came back", seconds)
+    wait_until(lambda: weir.free_buffers() >= weir.pool_free, "every packet came back", seconds)
+    weir.check_ledger()
 
 
 def seed():
@@ -132,6 +184,7 @@ def test_killed_at_random_moments(weir):
     """For a minute everyday programs are started and killed (SIGKILL, the whole group, or one
     process of it); nginx, which nobody kills, answers all the while."""
     rng = seed()
+    make_keys(weir)
     before = (descriptors(weir), arenas(weir))
     nginx = weir.nginx()
     make_file(os.path.join(weir.www, "big.bin"), 4 << 20)
@@ -158,6 +211,7 @@ def test_killed_at_random_moments(weir):
         weir.programs.remove(victim)
     nginx.end(signal.SIGTERM)
     nothing_left(weir, before)
+    assert weir.script(PORTS).done() == "all free\n"
 
 
 ATTACH_AND_DIE = """
