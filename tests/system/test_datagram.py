@@ -341,6 +341,9 @@ STAMPS = PRELUDE + """
 TX_SW, RX_SW, SW, OPT_ID, SCHED, TSONLY = 2, 8, 16, 128, 256, 2048
 NEW, OLD, STAMPING = 65, 37, 37
 r = udp()
+# Linux begins to stamp what comes a while after the first socket has asked (net_enable_timestamp).
+asker = udp()
+asker.setsockopt(S, 29, 1)
 
 def entry(what, s, ms=2000):
     p = select.poll()
