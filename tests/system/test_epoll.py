@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+import weirtest
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -53,6 +55,27 @@ def test_many_sockets_in_one_set(make_weir, programs):
     descriptors is limited to 20,000: the set is shared."""
     weir = make_weir(ports=(), options=("--sockets", "100000"))
     weir.on_weir(programs("shim_many"), "5", "15000").done(120)
+
+
+KEPT = """
+import os, select, socket, sys
+for keep in (False, True):
+    child = os.fork()
+    if child == 0:
+        ep = select.epoll()
+        ep.register(socket.socket(), select.EPOLLIN)
+        os.set_inheritable(ep.fileno(), keep)
+        os.execv("/bin/echo", ["echo", str(keep)])
+    assert os.waitpid(child, 0) == (child, 0)
+"""
+
+
+def test_a_set_kept_over_exec_is_told_of(weir):
+    """Its weir sockets stay behind; who waits for it there would never learn why."""
+    words = "was kept over exec: its sockets on weir do not go along"
+    weir.script(KEPT).done()
+    weirtest.wait_until(lambda: words in weir.daemon.log(), "it is told")
+    assert weir.daemon.log().count(words) == 1
 
 
 @pytest.mark.parametrize("name,case", [
