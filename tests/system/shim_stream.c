@@ -384,6 +384,59 @@ static void splices(void)
 	CHECK(read(p[0], buf, 5) == 5 && memcmp(buf, "hello", 5) == 0);
 }
 
+/* Until the process sleeps in the kernel. */
+static void wait_asleep(pid_t pid)
+{
+	char path[64], line[256], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	while (state != 'S') {
+		FILE *f = fopen(path, "r");
+
+		CHECK(f && fgets(line, sizeof(line), f) && strrchr(line, ')'));
+		state = strrchr(line, ')')[2];
+		CHECK(state != 'Z');
+		fclose(f);
+	}
+}
+
+/* Who waits for the pipe keeps nobody from the socket: of an empty one, and of a full one. */
+static void splice_waits_alone(void)
+{
+	int in[2], out[2], a, b;
+	char page[4096] = "later";
+	pid_t sends, takes;
+
+	pair(&a, &b);
+	CHECK(pipe(in) == 0 && pipe(out) == 0);
+	CHECK(fcntl(out[1], F_SETPIPE_SZ, sizeof(page)) == (int)sizeof(page));
+	CHECK(write(out[1], page, sizeof(page)) == (ssize_t)sizeof(page));
+	sends = fork();
+	if (sends == 0)
+		_exit(splice(in[0], NULL, a, NULL, 100, 0) != 5);
+	CHECK(sends > 0);
+	wait_asleep(sends);
+	CHECK(send(a, "now", 3, 0) == 3);
+	read_all(b, page, 3);
+	CHECK(send(b, "1234567", 7, 0) == 7);
+	takes = fork();
+	if (takes == 0)
+		_exit(splice(a, NULL, out[1], NULL, 100, 0) != 4);
+	CHECK(takes > 0);
+	wait_asleep(takes);
+	read_all(a, page, 3);
+	CHECK(read(out[0], page, sizeof(page)) == (ssize_t)sizeof(page));
+	reap(takes);
+	CHECK(read(out[0], page, sizeof(page)) == 4 && memcmp(page, "4567", 4) == 0);
+	CHECK(write(in[1], "later", 5) == 5);
+	reap(sends);
+	read_all(b, page, 5);
+	CHECK(memcmp(page, "later", 5) == 0);
+	CHECK(splice(in[0], NULL, a, NULL, 100, SPLICE_F_NONBLOCK) == -1 && errno == EAGAIN);
+	CHECK(fcntl(in[0], F_SETFL, O_NONBLOCK) == 0);
+	CHECK(splice(in[0], NULL, a, NULL, 100, 0) == -1 && errno == EAGAIN);
+}
+
 static void stdio(void)
 {
 	char line[64];
@@ -448,6 +501,7 @@ static const struct shim_case cases[] = {
 	{ "peek_waitall", peek_waitall },
 	{ "send_file", send_file },
 	{ "splices", splices },
+	{ "splice_waits_alone", splice_waits_alone },
 	{ "stdio", stdio },
 	{ "options", options },
 	{ "linger_reset", linger_reset },

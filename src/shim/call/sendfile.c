@@ -4,7 +4,9 @@
 #include "shim/shim.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define CHUNK_MAX (256u << 10)
@@ -141,6 +143,31 @@ ssize_t call_sendfile(struct wsock *ws, int in_fd, off64_t *offset, size_t count
 	return send_from(ws, in_fd, offset, count, false, wsock_nonblock(ws));
 }
 
+/* ---- the pipe of splice() ---- */
+
+/* Wait here, where no lock is held that others need. */
+static int pipe_wait(int fd, short events, bool nonblock)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	if (R(poll)(&p, 1, 0) != 0)
+		return 0; /* ready, or in a state that the call itself tells of */
+	if (nonblock || R(fcntl64)(fd, F_GETFL) & O_NONBLOCK)
+		return -EAGAIN;
+	return R(poll)(&p, 1, -1) < 0 ? -errno : 0;
+}
+
+/* As much as a pipe that has room takes without waiting: an empty one all it can hold, another one
+ * surely this (pipe(7)). */
+static size_t pipe_room(int fd)
+{
+	int size = R(fcntl64)(fd, F_GETPIPE_SZ), used = 0;
+
+	if (size > 0 && R(ioctl)(fd, FIONREAD, &used) == 0 && used == 0)
+		return (size_t)size;
+	return PIPE_BUF;
+}
+
 /* Receive ring -> pipe. */
 static ssize_t drain_once(struct wsock *ws, int out_fd, size_t want)
 {
@@ -179,6 +206,7 @@ static ssize_t receive_to(struct wsock *ws, int out_fd, size_t len, bool nonbloc
 	int64_t deadline = deadline_after(ws->rcv_timeout_ns);
 	uint8_t byte;
 	struct iovec iov = { &byte, 1 };
+	size_t room;
 	ssize_t n;
 
 	for (;;) {
@@ -186,7 +214,11 @@ static ssize_t receive_to(struct wsock *ws, int out_fd, size_t len, bool nonbloc
 		n = stream_recv(ws, &iov, 1, MSG_PEEK | (nonblock ? MSG_DONTWAIT : 0));
 		if (n <= 0)
 			return n;
-		n = drain_once(ws, out_fd, len);
+		n = pipe_wait(out_fd, POLLOUT, nonblock);
+		if (n)
+			return n;
+		room = pipe_room(out_fd);
+		n = drain_once(ws, out_fd, len < room ? len : room);
 		if (n != -ENODATA)
 			return n;
 		if (deadline != NO_DEADLINE && now_ns() > deadline)
@@ -199,7 +231,7 @@ ssize_t call_splice(int in_fd, off64_t *in_off, int out_fd, off64_t *out_off, si
 {
 	struct wsock *in = fd_sock(in_fd), *out = fd_sock(out_fd);
 	bool nonblock = flags & SPLICE_F_NONBLOCK;
-	struct pollfd p = { .fd = in_fd, .events = POLLIN };
+	int err;
 
 	if ((in && out) || (in && in->type != SOCK_STREAM) || (out && out->type != SOCK_STREAM))
 		return -EINVAL;
@@ -210,7 +242,8 @@ ssize_t call_splice(int in_fd, off64_t *in_off, int out_fd, off64_t *out_off, si
 	if (in)
 		return in->shm ? receive_to(in, out_fd, len, nonblock || wsock_nonblock(in))
 			       : -ENOTCONN;
-	if (nonblock && R(poll)(&p, 1, 0) == 0)
-		return -EAGAIN;
+	err = pipe_wait(in_fd, POLLIN, nonblock);
+	if (err)
+		return err;
 	return send_from(out, in_fd, NULL, len, true, nonblock || wsock_nonblock(out));
 }
