@@ -75,6 +75,8 @@ int session_channel_hold(struct session *session, unsigned int worker, uint32_t 
 /* The descriptor that rings it, for another channel; -1: it is none of this session's. */
 int session_channel_bell(const struct session *session, unsigned int worker, uint32_t index);
 void session_channel_free(struct session *session, unsigned int worker, uint32_t index);
+/* How many channels the family has, on all workers. */
+unsigned int session_channel_count(const struct session *session);
 
 /* The family broke a rule (a worker saw it): words for the log, or NULL. To be asked for after each
  * wake-up of the control thread; the answer is to destroy its sessions. */

@@ -121,3 +121,13 @@ void session_channels_close(struct session *session)
 				channel_close(ch);
 		}
 }
+
+unsigned int session_channel_count(const struct session *session)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < session->family->parts; i++)
+		for (unsigned int c = 0; c < ABI_MAX_CHANNELS; c++)
+			n += channel_at(session, i, c) != NULL;
+	return n;
+}

@@ -13,6 +13,7 @@
 #include "wire/app_abi.h"
 
 #define CONNECTIONS_MAX 1024u
+#define CONNECTIONS_FAMILY_MAX 256u /* of one program and those it forked */
 #define REQUEST_BYTES_MAX 8192u
 #define DATAGRAMS_A_ROUND 8u /* then others have their turn */
 #define MESSAGES_MAX 64u     /* in one datagram */
@@ -23,8 +24,9 @@ struct connection {
 	struct rtnl rtnl;
 	struct rtnl_dump dump;
 	uint32_t portid;
-	int protocol; /* NETLINK_ROUTE or NETLINK_SOCK_DIAG */
-	bool waiting; /* for room: the program does not read what it asked for */
+	int protocol;	 /* NETLINK_ROUTE or NETLINK_SOCK_DIAG */
+	uint32_t family; /* session_program() of who opened it */
+	bool waiting;	 /* for room: the program does not read what it asked for */
 };
 
 static struct connection *connections;
@@ -137,10 +139,20 @@ static void on_event(struct control_watch *watch, uint32_t events)
 		wait_for_room(c, !go_on(c));
 }
 
-int weird_netlink_open(struct engine *engine, int fd, uint32_t portid, int protocol)
+static bool may_open(uint32_t family)
+{
+	unsigned int n = 0;
+
+	for (const struct connection *c = connections; c; c = c->next)
+		n += c->family == family;
+	return n < CONNECTIONS_FAMILY_MAX && connection_count < CONNECTIONS_MAX;
+}
+
+int weird_netlink_open(struct engine *engine, int fd, uint32_t portid, int protocol,
+		       uint32_t family)
 {
 	struct connection *c = NULL;
-	int err = connection_count < CONNECTIONS_MAX ? -ENOMEM : -EMFILE;
+	int err = may_open(family) ? -ENOMEM : -EMFILE;
 
 	if (err == -ENOMEM)
 		c = calloc(1, sizeof(*c));
@@ -151,6 +163,7 @@ int weird_netlink_open(struct engine *engine, int fd, uint32_t portid, int proto
 		c->rtnl.worker_count = engine->worker_count;
 		c->portid = portid;
 		c->protocol = protocol;
+		c->family = family;
 		err = control_watch_add(&c->watch, EPOLLIN);
 	}
 	if (err) {

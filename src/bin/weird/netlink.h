@@ -13,8 +13,10 @@
 #include "engine/engine.h"
 
 /* Owns fd, also where it fails. portid: the socket's address; protocol: NETLINK_ROUTE or
- * NETLINK_SOCK_DIAG. 0, -EMFILE (too many), -ENOMEM. */
-int weird_netlink_open(struct engine *engine, int fd, uint32_t portid, int protocol);
+ * NETLINK_SOCK_DIAG; family: session_program() of who wants it. 0, -EMFILE (too many, or too many
+ * of the family), -ENOMEM. */
+int weird_netlink_open(struct engine *engine, int fd, uint32_t portid, int protocol,
+		       uint32_t family);
 void weird_netlink_stop(void);
 
 #endif

@@ -27,6 +27,8 @@
 #include "engine/clock.h"
 
 #define CONNECTIONS_MAX 4096u
+#define CONNECTIONS_USER_MAX 1024u /* of another user than weird's own and root */
+#define PROCESSES_MAX 2048u	   /* of one program and those it forked */
 #define MESSAGES_A_ROUND 16u
 #define TOKENS_MAX 1024u	  /* messages that may come at once, */
 #define TOKEN_NS 500000u	  /* and one more each half a millisecond */
@@ -46,10 +48,33 @@ static unsigned int connection_count;
 
 static void on_message(struct control_watch *watch, uint32_t events);
 
+static bool is_of_user(const struct attach *a, uint64_t uid)
+{
+	return a->peer.uid == uid;
+}
+
+static bool is_of_family(const struct attach *a, uint64_t family)
+{
+	return a->session && session_program(a->session) == family;
+}
+
+/* Why there can be no other one, or NULL. Nobody shall be able to keep all others out. */
+static const char *full(const struct session *session, const struct peer *peer)
+{
+	if (connection_count >= CONNECTIONS_MAX)
+		return "4096 programs are attached, no more can be";
+	if (!peer_allowed(peer, false) &&
+	    attach_count(is_of_user, peer->uid) >= CONNECTIONS_USER_MAX)
+		return "1024 programs of this user are attached, no more can be";
+	if (session && attach_count(is_of_family, session_program(session)) >= PROCESSES_MAX)
+		return "it has 2048 processes, no more can be";
+	return NULL;
+}
+
 /* Owns fd from here on. */
 struct attach *attach_new(int fd, struct session *session, const struct peer *peer)
 {
-	struct attach *a = connection_count < CONNECTIONS_MAX ? calloc(1, sizeof(*a)) : NULL;
+	struct attach *a = full(session, peer) ? NULL : calloc(1, sizeof(*a));
 
 	if (!a) {
 		close(fd);
@@ -101,6 +126,15 @@ struct attach *attach_find(bool (*is)(const struct attach *a, uint64_t arg), uin
 	while (a && !is(a, arg))
 		a = a->next;
 	return a;
+}
+
+unsigned int attach_count(bool (*is)(const struct attach *a, uint64_t arg), uint64_t arg)
+{
+	unsigned int n = 0;
+
+	for (const struct attach *a = connections; a; a = a->next)
+		n += is(a, arg);
+	return n;
 }
 
 /* Is there room in the log for another broken rule? A program could break them all day. */
@@ -234,8 +268,7 @@ static const char *refusal(int fd, struct peer *peer, int *error)
 		return "it serves its own user and root; start it with --allow-users for all "
 		       "users, or as this user";
 	*error = -EAGAIN;
-	return connection_count >= CONNECTIONS_MAX ? "4096 programs are attached, no more can be"
-						   : NULL;
+	return full(NULL, peer);
 }
 
 static void on_connection(struct control_watch *watch, uint32_t events)

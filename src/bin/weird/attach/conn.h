@@ -28,8 +28,9 @@ struct attach {
  * it answers NULL: no memory, or too many connections. */
 struct attach *attach_new(int fd, struct session *session, const struct peer *peer);
 
-/* The first one of which it is true, or NULL. */
+/* The first one of which it is true, or NULL; and of how many it is. */
 struct attach *attach_find(bool (*is)(const struct attach *a, uint64_t arg), uint64_t arg);
+unsigned int attach_count(bool (*is)(const struct attach *a, uint64_t arg), uint64_t arg);
 
 /*
  * Do what a judged message (msg.h) says; fds are its descriptors, owned here.

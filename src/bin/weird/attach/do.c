@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -154,6 +155,18 @@ bool attach_is_unix_socket(int fd, int wanted)
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == wanted;
 }
 
+#define CHANNELS_SCARCE 16u
+
+/* Descriptors get scarce (the lowest free number is a high one), and the family has its share of
+ * them: the last quarter is for others. */
+static bool has_its_share(const struct session *session, int fd)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd > limit.rlim_cur / 4 * 3 &&
+	       session_channel_count(session) >= CHANNELS_SCARCE;
+}
+
 static bool do_channel(struct attach *a, const struct abi_msg *msg)
 {
 	struct abi_msg reply = attach_answer_to(msg->type, 0);
@@ -166,8 +179,10 @@ static bool do_channel(struct attach *a, const struct abi_msg *msg)
 	control_park();
 	reply.error = attach_bell_make(&bell, a->session, msg);
 	if (!reply.error) {
-		reply.error = session_channel(a->session, worker, bell.ring_fd,
-					      (uint32_t)msg->arg[0], &index, &offset);
+		reply.error = has_its_share(a->session, bell.ring_fd)
+				      ? -EMFILE
+				      : session_channel(a->session, worker, bell.ring_fd,
+							(uint32_t)msg->arg[0], &index, &offset);
 		if (reply.error)
 			close(bell.ring_fd);
 		else if (msg->arg[2] & ABI_CHANNEL_SHARED)
@@ -227,7 +242,8 @@ static bool do_netlink(struct engine *engine, const struct attach *a, const stru
 		close(fd);
 		return false;
 	}
-	reply.error = weird_netlink_open(engine, fd, (uint32_t)msg->arg[0], (int)msg->arg[1]);
+	reply.error = weird_netlink_open(engine, fd, (uint32_t)msg->arg[0], (int)msg->arg[1],
+					 session_program(a->session));
 	return attach_answer(a, &reply, NULL, 0);
 }
 
