@@ -24,6 +24,7 @@ struct udp_pcb {
 	void *user;		/* the socket */
 	bool reuse_addr;
 	bool reuse_port;
+	uint32_t uid; /* SO_REUSEPORT shares with those of the same user only */
 	bool broadcast;
 	bool freebind;	  /* IP_FREEBIND: bound to any address, also one that is not ours (yet) */
 	bool transparent; /* IP_TRANSPARENT: that, and sends from there */

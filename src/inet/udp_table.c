@@ -143,7 +143,7 @@ bool udp_bind_conflicts(const struct udp_table *t, const struct udp_pcb *pcb,
 		    !ipaddr_equal(&other->local.addr, &local->addr))
 			continue;
 		if ((other->reuse_addr && pcb->reuse_addr) ||
-		    (other->reuse_port && pcb->reuse_port))
+		    (other->reuse_port && pcb->reuse_port && other->uid == pcb->uid))
 			continue;
 		return true;
 	}

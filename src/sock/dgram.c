@@ -41,7 +41,9 @@ int dgram_bind(struct sock *s, const struct endpoint *local)
 
 	if (s->udp->local.port_be != 0)
 		return -EINVAL;
-	ret = udp_bind(s->part->w, s->udp, local);
+	ret = sock_port_check(s, local->port_be);
+	if (ret == 0)
+		ret = udp_bind(s->part->w, s->udp, local);
 	if (ret == 0)
 		sock_set_addrs(s);
 	return ret;

@@ -17,6 +17,20 @@
 
 static _Atomic uint32_t families;
 
+/* A pcb has a byte for whose it is. Called by one thread, the control thread. */
+static uint8_t owner_of(uint32_t uid)
+{
+	static uint32_t users[UINT8_MAX];
+	static uint8_t count;
+	uint8_t i = 0;
+
+	while (i < count && users[i] != uid)
+		i++;
+	if (i == count && count < UINT8_MAX)
+		users[count++] = uid;
+	return i;
+}
+
 static size_t socks_bytes(const struct family *f)
 {
 	return (size_t)f->sock_count * sizeof(struct sock);
@@ -122,6 +136,9 @@ int family_create(const struct family_params *params, struct family **family)
 		return -ENOMEM;
 	strncpy(f->name, params->name != NULL ? params->name : "?", sizeof(f->name) - 1);
 	f->net_raw = params->net_raw;
+	f->unprivileged = params->unprivileged;
+	f->uid = params->uid;
+	f->owner = owner_of(params->uid);
 	f->group_count = params->group_count;
 	f->arena_fd = -1;
 	for (unsigned int i = 0; i < ABI_MAX_WORKERS; i++)

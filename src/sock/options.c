@@ -77,6 +77,7 @@ static void stream_apply(const struct sock *s, const struct sock_options *o)
 	pub->keepalive = o->keepalive;
 	pub->reuse_addr = o->reuse_addr;
 	pub->reuse_port = o->reuse_port;
+	pub->owner = s->part->family->owner;
 	pub->linger = o->linger;
 	pub->linger_s = (uint32_t)o->linger_s;
 	pub->keep_idle_s = (uint16_t)o->keep_idle;
@@ -113,6 +114,7 @@ static void dgram_apply(struct sock *s, const struct sock_options *o)
 {
 	s->udp->reuse_addr = o->reuse_addr;
 	s->udp->reuse_port = o->reuse_port;
+	s->udp->uid = s->part->family->uid;
 	s->udp->broadcast = o->broadcast;
 	s->udp->ttl = (uint8_t)(o->ttl == -1 ? 64 : o->ttl);
 	s->udp->tos = (uint8_t)o->tos;

@@ -23,7 +23,9 @@ struct family_params {
 	uint32_t socks;		/* table size, 0: the default (65,536) */
 	bool memfd;		/* daemon placement; else anonymous memory */
 	bool net_raw;		/* may have raw and packet sockets [CAP_NET_RAW] */
-	const uint32_t *groups; /* of the program's user; copied */
+	bool unprivileged;	/* may not bind low ports [no CAP_NET_BIND_SERVICE] */
+	uint32_t uid;		/* the program's user, */
+	const uint32_t *groups; /* and its groups; copied */
 	unsigned int group_count;
 	struct worker **workers;
 	unsigned int worker_count;

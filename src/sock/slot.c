@@ -3,6 +3,7 @@
  * Socket slots: taking, referencing, closing, giving back; and the small things that every kind of
  * socket needs (errors, addresses, rings).
  */
+#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -326,6 +327,13 @@ void sock_set_addrs(struct sock *s)
 	s->abi->local_port_be = local->port_be;
 	s->abi->peer_addr = remote->addr;
 	s->abi->peer_port_be = remote->port_be;
+}
+
+int sock_port_check(const struct sock *s, uint16_t port_be)
+{
+	if (port_be == 0 || !s->part->family->unprivileged)
+		return 0;
+	return be16toh(port_be) < tcp_params(s->part->w)->ip_unprivileged_port_start ? -EACCES : 0;
 }
 
 uint32_t sock_ring_size(uint32_t bytes, bool dgram)

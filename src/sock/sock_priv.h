@@ -213,6 +213,9 @@ struct family {
 	_Atomic(const char *) broken;
 	_Atomic uint32_t live_parts;
 	bool net_raw; /* may have raw and packet sockets [CAP_NET_RAW] */
+	bool unprivileged;
+	uint32_t uid;
+	uint8_t owner; /* number of that user, 255: one of too many */
 	unsigned int group_count;
 	uint32_t *groups; /* of whoever began it, the effective one first */
 	unsigned int parts;
@@ -292,6 +295,8 @@ static inline bool part_broken(const struct part *part)
 void sock_set_error(struct sock *s, int error);
 void sock_clear_error(struct sock *s);
 void sock_set_addrs(struct sock *s);
+/* 0, or -EACCES: the port is not for the program's user. */
+int sock_port_check(const struct sock *s, uint16_t port_be);
 uint32_t sock_ring_size(uint32_t bytes, bool dgram);
 int ring_make(struct part *part, struct byte_ring *ring, uint32_t size_bytes);
 void ring_drop(struct part *part, struct byte_ring *ring);

@@ -203,9 +203,10 @@ static int stream_reopen(struct sock *s)
 	atomic_store_explicit(&s->abi->tx_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->abi->tx_urg, 0, memory_order_relaxed);
 	ret = stream_open(s);
-	if (ret == 0 && (s->bound_addr || s->bound_port))
-		ret = tcp_bind(s->part->w, s->tcp, &at);
-	return ret;
+	if (ret != 0 || (!s->bound_addr && !s->bound_port))
+		return ret;
+	ret = sock_port_check(s, at.port_be);
+	return ret != 0 ? ret : tcp_bind(s->part->w, s->tcp, &at);
 }
 
 int stream_dissolve(struct sock *s)
@@ -232,7 +233,9 @@ int stream_bind(struct sock *s, const struct endpoint *local)
 
 	if (s->tcp == NULL || tcp_public(s->tcp)->local.port_be != 0)
 		return -EINVAL;
-	ret = tcp_bind(s->part->w, s->tcp, local);
+	ret = sock_port_check(s, local->port_be);
+	if (ret == 0)
+		ret = tcp_bind(s->part->w, s->tcp, local);
 	if (ret != 0)
 		return ret;
 	s->bound_addr = !ipaddr_is_any(&local->addr);

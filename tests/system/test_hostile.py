@@ -7,7 +7,8 @@ import socket
 import struct
 import subprocess
 
-from weirtest import PYTHON, TOP
+import pytest
+from weirtest import BIN, PYTHON, TAP, TOP, WEIR_ADDR
 
 NONE = 0xffffffff
 HEAD = struct.Struct("<IiII4Q96sII")
@@ -126,3 +127,55 @@ def test_connections_of_a_user(make_weir):
         assert said.startswith("1024 ") and "1024 programs of this user" in said, said
         Client(weir).close()
         crowd.stdin.close()
+
+
+PORTS = """
+import errno, os, socket, sys
+def attempt(kind, port, reuse=False, sent=[]):
+    s = socket.socket(socket.AF_INET, kind)
+    sent.append(s)
+    if reuse:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        s.bind(("0.0.0.0", port))
+        if kind == socket.SOCK_STREAM:
+            s.listen()
+        return "bound"
+    except OSError as e:
+        return errno.errorcode[e.errno]
+for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+    print(os.getuid(), *[attempt(kind, port, reuse) for port, reuse in
+                         ((80, False), (1023, True), (1024, False), (8080, True), (8080, True))])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def ports_of(weir, user):
+    environment = dict(os.environ, LD_PRELOAD=f"{BIN}/../shim/libweir_shim.so",
+                       WEIR_RUNDIR=weir.rundir)
+    with subprocess.Popen([PYTHON, "-c", PORTS], user=user, group=user, extra_groups=[], cwd="/",
+                          env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as program:
+        lines = iter(program.stdout.readline, "ready\n")
+        yield [line.split()[1:] for line in lines]
+        program.stdin.close()
+
+
+@pytest.mark.parametrize("workers", (1, 2))
+def test_ports_of_users(make_weir, workers):
+    """Low ports are weird's own user's and root's, and a port is shared with oneself only."""
+    tap = TAP if workers == 1 else f"{TAP},queues={workers}"
+    weir = make_weir(ports=((tap, f"{WEIR_ADDR}/24"),),
+                     options=("--allow-users", "--workers", str(workers)))
+    other, again = ports_of(weir, 65534), ports_of(weir, 65534)
+    assert next(other) == [["EACCES", "EACCES", "bound", "bound", "bound"]] * 2
+    assert next(again) == [["EACCES", "EACCES", "EADDRINUSE", "bound", "bound"]] * 2
+    root = ports_of(weir, 0)
+    assert next(root) == [["bound", "bound", "EADDRINUSE", "EADDRINUSE", "EADDRINUSE"]] * 2
+    for program in (root, again, other):
+        assert next(program, None) is None
+    assert weir.cli("sysctl", "net.ipv4.ip_unprivileged_port_start=80").returncode == 0
+    other = ports_of(weir, 65534)
+    assert next(other)[0][0] == "bound"
+    assert next(other, None) is None

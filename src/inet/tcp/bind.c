@@ -5,7 +5,7 @@
  * Every pcb with a local port, and every TIME_WAIT, is linked in the bind table by its port.
  * Linux's rules: two may share a port when their addresses differ (and neither is "any"), when they
  * are bound to different interfaces, when both set SO_REUSEADDR and neither listens, or when both
- * set SO_REUSEPORT.
+ * set SO_REUSEPORT and are of one user.
  */
 #include <errno.h>
 
@@ -75,6 +75,12 @@ static bool ifs_meet(uint8_t a, uint8_t b)
 	return a == 0 || b == 0 || a == b;
 }
 
+static bool shares_port(const struct tcp_pcb *a, const struct tcp_pcb *b)
+{
+	return a->pub.reuse_port && b->pub.reuse_port && a->pub.owner == b->pub.owner &&
+	       a->pub.owner != UINT8_MAX;
+}
+
 static bool node_conflicts(struct tcp_node *node, const struct tcp_pcb *pcb,
 			   const struct endpoint *local)
 {
@@ -94,7 +100,7 @@ static bool node_conflicts(struct tcp_node *node, const struct tcp_pcb *pcb,
 	    !addrs_meet(&other->pub.local.addr, &local->addr) ||
 	    !ifs_meet(other->pub.bound_if, pcb->pub.bound_if))
 		return false;
-	if (other->pub.reuse_port && pcb->pub.reuse_port)
+	if (shares_port(other, pcb))
 		return false;
 	return !(other->pub.reuse_addr && pcb->pub.reuse_addr && other->pub.state != TCP_LISTEN);
 }
@@ -122,8 +128,7 @@ bool tcp_port_listens(struct worker *w, const struct tcp_pcb *pcb)
 		if (node->kind == TCP_NODE_PCB && other != pcb && other->pub.state == TCP_LISTEN &&
 		    other->pub.local.port_be == pcb->pub.local.port_be &&
 		    addrs_meet(&other->pub.local.addr, &pcb->pub.local.addr) &&
-		    ifs_meet(other->pub.bound_if, pcb->pub.bound_if) &&
-		    !(other->pub.reuse_port && pcb->pub.reuse_port))
+		    ifs_meet(other->pub.bound_if, pcb->pub.bound_if) && !shares_port(other, pcb))
 			return true;
 	}
 	return false;

@@ -64,6 +64,7 @@ struct tcp_public {
 	uint8_t ttl, tos;
 	uint8_t pmtudisc; /* IP_MTU_DISCOVER: IP_PMTUDISC_* */
 	uint8_t bound_if; /* SO_BINDTODEVICE: this interface alone; 0: any */
+	uint8_t owner;	  /* a number of the user; SO_REUSEPORT shares within it only, 255: not */
 	bool nodelay : 1, cork : 1, keepalive : 1, reuse_addr : 1, reuse_port : 1;
 	bool thin_linear : 1;	     /* TCP_THIN_LINEAR_TIMEOUTS */
 	bool linger : 1;	     /* SO_LINGER on */

@@ -90,6 +90,8 @@ static int family_begin(struct engine *engine, struct attach *a, const char *nam
 		.socks = family_socks,
 		.arena_bytes = (uint64_t)family_socks * ARENA_BYTES_EACH,
 		.net_raw = peer_allowed(&a->peer, false),
+		.unprivileged = !peer_allowed(&a->peer, false),
+		.uid = a->peer.uid,
 		.workers = engine->worker,
 		.worker_count = engine->worker_count,
 	};
