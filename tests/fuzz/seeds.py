@@ -5,6 +5,7 @@
 The seeds are in the targets' own record format (see the head of each fuzz_*.c).
 """
 
+import json
 import os
 import re
 import struct
@@ -182,6 +183,17 @@ def config_seeds():
                     b"rate_mbit=10,queue=5,seed=3:wire,mtu=1500")
 
 
+def control_seeds():
+    """Each command, with the words that some of them take."""
+    words = {"prefix": "198.18.0.0/24", "address": "198.18.0.1/24", "dev": "lo", "name": "tcp_sack",
+             "value": "1", "via": "198.18.0.9", "on": True, "tcp": True, "count": 3}
+    for command in ("ledger", "stat", "drops", "sockets", "addr", "addr-add", "addr-del", "route",
+                    "route-add", "route-del", "forward", "sysctl", "sysctl-set", "counters",
+                    "stop", "version", "?"):
+        for extra in ({}, words):
+            yield f"{command}-{len(extra)}", json.dumps({"cmd": command, **extra}).encode() + b"\n"
+
+
 def filter_seeds():
     insn = struct.Struct("<HBBI").pack
     ether = bytes(12) + b"\x08\x00"
@@ -192,7 +204,7 @@ def filter_seeds():
 
 TARGETS = {"rx": rx_seeds, "reasm": reasm_seeds, "tcp": tcp_seeds, "channel": channel_seeds,
            "attach": attach_seeds, "config": config_seeds, "filter": filter_seeds,
-           "netlink": netlink_seeds}
+           "netlink": netlink_seeds, "control": control_seeds}
 
 
 def main():
