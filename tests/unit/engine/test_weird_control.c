@@ -35,6 +35,12 @@ static json_t *command_big(struct engine *e, const json_t *request)
 	return list;
 }
 
+/* As a message that was cut within a character. */
+static json_t *command_cut(struct engine *e, const json_t *request)
+{
+	return json_pack("{s:o}", "error", json_sprintf("%s", "\xe2\x82"));
+}
+
 static json_t *command_stop(struct engine *e, const json_t *request)
 {
 	control_request_stop();
@@ -42,9 +48,8 @@ static json_t *command_stop(struct engine *e, const json_t *request)
 }
 
 const struct control_command control_commands[] = {
-	{ "echo", command_echo, true },
-	{ "big", command_big, false },
-	{ "stop", command_stop, false },
+	{ "echo", command_echo, true }, { "big", command_big, false },
+	{ "cut", command_cut, false },	{ "stop", command_stop, false },
 	{ NULL, NULL, false },
 };
 
@@ -70,6 +75,7 @@ static void test_answers(void **state)
 					   "\xff\xfe",
 					   "{\"cmd\":\"echo\",\"cmd\":\"echo\"}",
 					   "null",
+					   "{\"cmd\":\"cut\"}",
 					   "{}" };
 	json_t *reply = ask("{\"cmd\":\"echo\",\"say\":\"hello\"}");
 

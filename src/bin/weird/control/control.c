@@ -75,10 +75,15 @@ char *control_answer(struct engine *engine, const char *request, size_t len)
 {
 	json_t *parsed = json_loadb(request, len, JSON_REJECT_DUPLICATES, NULL);
 	json_t *reply = parsed ? run(engine, parsed) : error_object("the request is not JSON");
-	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
-	size_t size = text ? strlen(text) : 0;
-	char *line = text ? realloc(text, size + 2) : NULL;
+	char *text, *line;
+	size_t size;
 
+	/* Words of the request that were cut within a character, for one, make no JSON. */
+	if (!reply)
+		reply = error_object("weird has no words for what is wrong with the request");
+	text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+	size = text ? strlen(text) : 0;
+	line = text ? realloc(text, size + 2) : NULL;
 	if (line)
 		memcpy(line + size, "\n", 2);
 	else
