@@ -86,7 +86,7 @@ const char *session_broken(const struct session *session);
 
 const char *session_name(const struct session *session);
 pid_t session_pid(const struct session *session);
-uint32_t session_program(const struct session *session); /* the id of its struct program_info */
+uint32_t session_program(const struct session *session);  /* the id of its struct program_info */
 void session_pid_set(struct session *session, pid_t pid); /* for people only */
 
 /* For weir stat: visit the sockets of all workers. */
