@@ -521,6 +521,9 @@ void owners_after_fork(void);
 ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags);
 void dgram_uncork(struct wsock *ws); /* UDP_CORK is off: ws->shm is there */
 ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags);
+/* zerocopy.c */
+void zerocopy_note(struct wsock *ws, bool on);
+void zerocopy_sent(struct wsock *ws);
 /* errqueue.c: recvmsg(MSG_ERRQUEUE) */
 ssize_t errqueue_recv(struct wsock *ws, struct msghdr *msg, int flags);
 /* cmsg.c: used: of msg's control room. All mark in msg what did not fit. */

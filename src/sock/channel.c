@@ -144,6 +144,9 @@ static void sock_op(struct channel *ch, const struct abi_sqe *sqe)
 		value = (int32_t)sqe->arg32;
 		option_set(s, sqe->arg16 >> 8, sqe->arg16 & 0xff, &value, sizeof(value));
 		break;
+	case ABI_OP_ZEROCOPY:
+		errqueue_zerocopy(s, sqe->arg32);
+		break;
 	default:
 		break;
 	}

@@ -3,6 +3,10 @@
  * The error queue of a socket [sk_error_queue]: what ICMP errors and our own say about datagrams
  * that were sent (IP_RECVERR). Records in a ring of our own memory, made when the option is set; a
  * full one loses the newest, as Linux's does. Programs take entries by ABI_CTL_ERRQUEUE.
+ *
+ * And which sends with MSG_ZEROCOPY are complete (SO_ZEROCOPY): each has a number, and an entry
+ * tells of a range of them. The shim copies what it sends, so they are complete when they return,
+ * and each is told as copied. None of these is lost: what has no room waits for it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,9 +23,11 @@
 
 /* A socket has no room for a pointer to it, and few have one. */
 struct errqueue {
-	struct errqueue *next; /* in its bucket */
-	uint32_t sock;	       /* number of its socket */
-	uint32_t head, tail;   /* run freely */
+	struct errqueue *next;	    /* in its bucket */
+	uint32_t sock;		    /* number of its socket */
+	uint32_t head, tail;	    /* run freely */
+	uint32_t last;		    /* where the newest entry begins, if any is there */
+	uint32_t zc_first, zc_next; /* complete and not told yet: from, and behind */
 	uint8_t ring[ERRQUEUE_BYTES];
 };
 
@@ -53,6 +59,7 @@ int errqueue_open(struct sock *s)
 	(*link)->next = NULL;
 	(*link)->sock = s->index;
 	(*link)->head = (*link)->tail = 0;
+	(*link)->zc_first = (*link)->zc_next = 0;
 	s->part->errqueue_count++;
 	return 0;
 }
@@ -69,6 +76,37 @@ void errqueue_close(struct sock *s)
 	s->state &= ~ABI_S_ERRQ;
 }
 
+bool errqueue_in_use(const struct sock *s)
+{
+	const struct errqueue *q = *errqueue_link(s);
+
+	return q != NULL && (q->head != q->tail || q->zc_next != 0);
+}
+
+void errqueue_purge(struct sock *s)
+{
+	struct errqueue *q = *errqueue_link(s);
+	uint32_t from, end;
+	struct abi_error e;
+
+	if (q == NULL || q->head == q->tail)
+		return;
+	from = q->head;
+	end = q->tail;
+	q->tail = q->head;
+	for (; from != end; from += record_space(e.len_bytes)) {
+		app_ring_read(&e, q->ring, ERRQUEUE_BYTES, from, sizeof(e));
+		if (e.origin != SO_EE_ORIGIN_ZEROCOPY)
+			continue;
+		app_ring_write(q->ring, ERRQUEUE_BYTES, q->tail, &e, sizeof(e));
+		q->last = q->tail;
+		q->tail += record_space(0);
+	}
+	if (q->head == q->tail)
+		s->state &= ~ABI_S_ERRQ;
+	sock_mark(s, 0);
+}
+
 void errqueue_put(struct sock *s, const struct abi_error *e, const void *payload)
 {
 	struct errqueue *q = *errqueue_link(s);
@@ -79,11 +117,56 @@ void errqueue_put(struct sock *s, const struct abi_error *e, const void *payload
 	app_ring_write(q->ring, ERRQUEUE_BYTES, q->tail, e, sizeof(*e));
 	app_ring_write(q->ring, ERRQUEUE_BYTES, q->tail + (uint32_t)sizeof(*e), payload,
 		       e->len_bytes);
+	q->last = q->tail;
 	q->tail += space;
 	s->state |= ABI_S_ERRQ;
 	/* The pending error is there at once, and who sees that looks here. */
 	sock_publish(s);
 	sock_mark(s, ABI_EV_ERR | ABI_EV_PRI);
+}
+
+/* The newest entry is of the sends just before: it grows [skb_zerocopy_notify_extend]. */
+static bool zerocopy_extend(struct errqueue *q)
+{
+	struct abi_error e;
+
+	if (q->head == q->tail)
+		return false;
+	app_ring_read(&e, q->ring, ERRQUEUE_BYTES, q->last, sizeof(e));
+	if (e.origin != SO_EE_ORIGIN_ZEROCOPY || e.data + 1 != q->zc_first)
+		return false;
+	e.data = q->zc_next - 1;
+	app_ring_write(q->ring, ERRQUEUE_BYTES, q->last, &e, sizeof(e));
+	return true;
+}
+
+static void zerocopy_tell(struct sock *s, struct errqueue *q)
+{
+	struct abi_error e = { .origin = SO_EE_ORIGIN_ZEROCOPY,
+			       .code = SO_EE_CODE_ZEROCOPY_COPIED,
+			       .info = q->zc_first,
+			       .data = q->zc_next - 1 };
+
+	if (q->zc_first == q->zc_next)
+		return;
+	if (zerocopy_extend(q)) {
+		sock_mark(s, ABI_EV_ERR | ABI_EV_PRI);
+	} else {
+		if (record_space(0) > ERRQUEUE_BYTES - (q->tail - q->head))
+			return;
+		errqueue_put(s, &e, &e);
+	}
+	q->zc_first = q->zc_next;
+}
+
+void errqueue_zerocopy(struct sock *s, uint32_t n)
+{
+	struct errqueue *q = *errqueue_link(s);
+
+	if (q == NULL)
+		return;
+	q->zc_next += n;
+	zerocopy_tell(s, q);
 }
 
 static void of_icmp(const struct pkt *p, struct abi_error *e)
@@ -155,6 +238,7 @@ int errqueue_take(struct sock *s, void *data, uint32_t *len)
 	*len = (uint32_t)sizeof(e) + e.len_bytes;
 	app_ring_read(data, q->ring, ERRQUEUE_BYTES, q->head, *len);
 	q->head += record_space(e.len_bytes);
+	zerocopy_tell(s, q);
 	pending_error(s, q, e.origin == SO_EE_ORIGIN_ICMP);
 	return 0;
 }

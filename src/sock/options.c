@@ -135,11 +135,11 @@ static void dgram_apply(struct sock *s, const struct sock_options *o)
 /* Without room for a queue its errors are told by SO_ERROR alone. */
 static void errqueue_apply(struct sock *s, const struct sock_options *o)
 {
-	if (o->recverr || (o->timestamping != 0 && s->use == SLOT_DGRAM))
+	if (o->recverr || o->zerocopy || (o->timestamping != 0 && s->use == SLOT_DGRAM))
 		(void)errqueue_open(s);
-	else
+	else if (!errqueue_in_use(s))
 		errqueue_close(s);
-	if (o->select_errq)
+	if (o->select_errq && s->use != SLOT_STREAM) /* as datagram_poll() */
 		s->state |= ABI_S_ERRQ_PRI;
 	else
 		s->state &= ~ABI_S_ERRQ_PRI;
@@ -256,6 +256,9 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 		value = value != 0;
 	if (level == IPPROTO_IP && name == IP_TRANSPARENT && value && !s->part->family->net_raw)
 		return -EPERM;
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY && s->use != SLOT_STREAM &&
+	    s->use != SLOT_DGRAM)
+		return -EOPNOTSUPP;
 	if (o->flags & OPT_NOT_STREAM && s->use == SLOT_STREAM)
 		return -EINVAL;
 	if (value < o->min || value > o->max || (o->flags & OPT_NOT_0 && value == 0))
@@ -272,6 +275,8 @@ int option_set(struct sock *s, uint32_t level, uint32_t name, const void *data, 
 	*option_int_at(s->opt, o) = value;
 	if (name == SO_OOBINLINE && level == SOL_SOCKET)
 		app_oob_inline_set(s->abi, value);
+	if (name == IP_RECVERR && level == IPPROTO_IP && value == 0)
+		errqueue_purge(s);
 	options_changed(s);
 	return 0;
 }

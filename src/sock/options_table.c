@@ -39,6 +39,7 @@ static const struct int_option int_options[] = {
 	OPT(SOL_SOCKET, SO_TIMESTAMPING_NEW, timestamping, 0, 0, 0x3ffff, 0),
 	OPT(SOL_SOCKET, SO_NO_CHECK, no_check, OPT_BOOL, INT_MIN, INT_MAX, 0),
 	OPT(SOL_SOCKET, SO_PASSCRED, passcred, OPT_BOOL, INT_MIN, INT_MAX, 0),
+	OPT(SOL_SOCKET, SO_ZEROCOPY, zerocopy, 0, 0, 1, 0),
 	OPT(SOL_SOCKET, SO_SELECT_ERR_QUEUE, select_errq, OPT_BOOL, INT_MIN, INT_MAX, 0),
 	OPT(SOL_SOCKET, SO_INCOMING_CPU, incoming_cpu, 0, INT_MIN, INT_MAX, -1),
 	OPT(IPPROTO_TCP, TCP_NODELAY, nodelay, OPT_BOOL | OPT_STREAM, INT_MIN, INT_MAX, 0),

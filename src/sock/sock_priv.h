@@ -108,7 +108,7 @@ struct sock_options {
 	int32_t tos, ttl, pktinfo, recverr, mtu_discover, bind_no_port, recv_tos, recv_ttl,
 		freebind, transparent, recv_ipopts, ret_ipopts, select_errq, timestamping, no_check,
 		gro;
-	int32_t hdrincl;
+	int32_t hdrincl, zerocopy;
 	int32_t bound_if, unicast_if; /* SO_BINDTODEVICE, IP_UNICAST_IF; 0: none */
 	int32_t mcast_ttl, mcast_loop, mcast_all;
 	int32_t v6only, v6_tclass, v6_hops, v6_recverr, v6_pktinfo, v6_recv_hoplimit,
@@ -381,6 +381,12 @@ void errqueue_close(struct sock *s); /* and what it holds is gone */
 /* Put an entry with e->len_bytes of payload; nothing where there is no queue, or no room. */
 void errqueue_put(struct sock *s, const struct abi_error *e, const void *payload);
 void errqueue_net_error(struct sock *s, const struct net_error *net);
+/* What it holds goes, but for completions of MSG_ZEROCOPY [skb_errqueue_purge]. */
+void errqueue_purge(struct sock *s);
+/* It holds something, or counts sends. */
+bool errqueue_in_use(const struct sock *s);
+/* MSG_ZEROCOPY: n more sends are complete. Nothing where there is no queue. */
+void errqueue_zerocopy(struct sock *s, uint32_t n);
 /* ABI_CTL_ERRQUEUE; data has ABI_CTL_DATA_BYTES. 0 or -EAGAIN. */
 int errqueue_take(struct sock *s, void *data, uint32_t *len);
 

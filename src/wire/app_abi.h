@@ -72,6 +72,7 @@ enum abi_op {
 	ABI_OP_WATCH,	 /* arg16: channel, arg32: interest (ABI_EV_* | ABI_WATCH_*) */
 	ABI_OP_UNWATCH,	 /* arg16: channel */
 	ABI_OP_SETINT,	 /* arg16: level << 8 | name (both < 256), arg32: value; cannot fail */
+	ABI_OP_ZEROCOPY, /* arg32: so many sends with MSG_ZEROCOPY have been copied */
 	ABI_OP_MAX
 };
 
@@ -217,7 +218,8 @@ struct abi_channel {
 #define ABI_R_STAMPING 0x400u	  /* SO_TIMESTAMPING: software receive stamps */
 #define ABI_R_STAMPING_NEW 0x800u /* its spelling */
 #define ABI_R_PEEK_OFF 0x1000u
-#define ABI_R_INQ 0x2000u /* TCP_INQ */
+#define ABI_R_INQ 0x2000u      /* TCP_INQ */
+#define ABI_R_ZEROCOPY 0x8000u /* no receive option: SO_ZEROCOPY, ABI_OP_ZEROCOPY is wanted */
 
 /* abi_sock.tx_opts of a datagram socket: what its sends are like */
 #define ABI_T_SEGMENT 0xffffu /* UDP_SEGMENT: bytes, 0: none */

@@ -10,7 +10,8 @@ import weirtest
 sys.path.insert(0, os.path.join(weirtest.TOP, "tests", "differential"))
 import differential  # noqa: E402
 
-GROUPS = ("life", "send", "recv", "flags", "fd", "signals", "waits")
+GROUPS = ("life", "send", "recv", "flags", "fd", "signals", "waits", "zerocopy", "option",
+          "options", "fcntl")
 
 
 @pytest.fixture(scope="module")

@@ -243,6 +243,8 @@ ssize_t dgram_send(struct wsock *ws, const struct msghdr *msg, int flags)
 			break;
 		err = put_locked(ws, &d, msg, flags);
 		shared_unlock(&ws->shm->tx_lock);
+		if (err == 0 && unlikely(flags & MSG_ZEROCOPY))
+			zerocopy_sent(ws);
 		if (err == 0)
 			return (ssize_t)len;
 		if (err != -EAGAIN)

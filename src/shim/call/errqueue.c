@@ -111,8 +111,8 @@ ssize_t errqueue_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	if (room < len)
 		len = (uint32_t)room;
 	copy_out(msg, data + sizeof(e), len);
-	/* A time stamp is nobody's. */
-	if (e.origin == SO_EE_ORIGIN_TIMESTAMPING)
+	/* Neither time stamps nor sends that are complete are anybody's. */
+	if (e.origin == SO_EE_ORIGIN_TIMESTAMPING || e.origin == SO_EE_ORIGIN_ZEROCOPY)
 		msg->msg_namelen = 0;
 	else
 		addr_out(ws, &e.addr, e.port_be, msg->msg_name, &msg->msg_namelen);

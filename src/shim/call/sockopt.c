@@ -135,6 +135,8 @@ static void note_set(struct wsock *ws, int name, const void *value)
 
 	if (name == SO_LINGER)
 		note_linger(ws, value);
+	if (name == SO_ZEROCOPY)
+		zerocopy_note(ws, *(const uint8_t *)value != 0);
 	if (name != SO_TIMESTAMPING && name != SO_TIMESTAMPING_NEW)
 		return;
 	memcpy(&flags, value, sizeof(flags));

@@ -193,18 +193,29 @@ static void cork(struct wsock *ws, bool on)
 }
 
 /* MSG_MORE is TCP_CORK from this send to the next one without it. */
-ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
+static ssize_t send_more(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
 {
 	uint32_t opts = atomic_load_explicit(&ws->opts, memory_order_relaxed);
 	ssize_t n;
 
-	if (likely(!(flags & MSG_MORE) && !(opts & WS_MORE)))
-		return send_bytes(ws, iov, iovcnt, flags);
 	if (!(opts & (WS_MORE | WS_CORK)) && ws->shm)
 		cork(ws, true);
 	n = send_bytes(ws, iov, iovcnt, flags);
 	if (!(flags & MSG_MORE) && (opts & WS_MORE))
 		cork(ws, false);
+	return n;
+}
+
+ssize_t stream_send(struct wsock *ws, const struct iovec *iov, int iovcnt, int flags)
+{
+	uint32_t opts = atomic_load_explicit(&ws->opts, memory_order_relaxed);
+	ssize_t n;
+
+	if (likely(!(flags & (MSG_MORE | MSG_ZEROCOPY)) && !(opts & WS_MORE)))
+		return send_bytes(ws, iov, iovcnt, flags);
+	n = send_more(ws, iov, iovcnt, flags);
+	if ((flags & MSG_ZEROCOPY) && n > 0)
+		zerocopy_sent(ws);
 	return n;
 }
 

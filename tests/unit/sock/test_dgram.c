@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Datagram sockets: records both ways, what does not fit, errors. */
 #include <errno.h>
+#include <time.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 
@@ -188,6 +190,74 @@ static void test_errors(void **state)
 	assert_int_equal(app_sock_take_error(prog_sock(&p, s)), 0);
 }
 
+static bool take_error(struct psock s, struct abi_error *e)
+{
+	struct abi_ctl ctl = { .op = ABI_CTL_ERRQUEUE };
+
+	if (prog_ctl(&p, &ctl, &s) != 0)
+		return false;
+	memcpy(e, ctl.data, sizeof(*e));
+	return true;
+}
+
+static void take_range(struct psock s, uint32_t first, uint32_t last)
+{
+	struct abi_error e;
+
+	assert_true(take_error(s, &e));
+	assert_int_equal(e.origin, SO_EE_ORIGIN_ZEROCOPY);
+	assert_int_equal(e.error, 0);
+	assert_int_equal(e.code, SO_EE_CODE_ZEROCOPY_COPIED);
+	assert_int_equal(e.info, first);
+	assert_int_equal(e.data, last);
+}
+
+/* MSG_ZEROCOPY: completions grow together, and none is lost where the queue is full. */
+static void test_zerocopy(void **state)
+{
+	struct abi_error e;
+	struct psock s;
+	int n = 0;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	prog_submit(&p, ABI_OP_ZEROCOPY, s, 0, 1); /* nobody asked */
+	prog_run(&p);
+	assert_false(prog_sock(&p, s)->state & ABI_S_ERRQ);
+	assert_int_equal(prog_setopt(&p, s, SOL_SOCKET, SO_ZEROCOPY, 1), 0);
+	for (int i = 0; i < 3; i++)
+		prog_submit(&p, ABI_OP_ZEROCOPY, s, 0, 1);
+	prog_run(&p);
+	assert_true(app_sock_events(prog_sock(&p, s)) & ABI_EV_ERR);
+	take_range(s, 0, 2);
+	assert_false(take_error(s, &e));
+	/* Errors between them part them; without IP_RECVERR these alone go. */
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_RECVERR, 1), 0);
+	for (int i = 0; i < 3; i++) {
+		fake_udp_error(w, 53, ECONNREFUSED);
+		prog_submit(&p, ABI_OP_ZEROCOPY, s, 0, 1);
+		prog_run(&p);
+	}
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_RECVERR, 0), 0);
+	take_range(s, 3, 3);
+	take_range(s, 4, 4);
+	take_range(s, 5, 5);
+	assert_false(take_error(s, &e));
+	/* A full queue: what has no room is told behind it. */
+	assert_int_equal(prog_setopt(&p, s, IPPROTO_IP, IP_RECVERR, 1), 0);
+	for (int i = 0; i < 1000; i++)
+		fake_udp_error(w, 53, ECONNREFUSED);
+	for (int i = 0; i < 5; i++)
+		prog_submit(&p, ABI_OP_ZEROCOPY, s, 0, 1);
+	prog_run(&p);
+	while (take_error(s, &e) && e.origin == NET_ERROR_ICMP)
+		n++;
+	assert_true(n > 50 && n < 1000);
+	assert_int_equal(e.info, 6);
+	assert_int_equal(e.data, 10);
+	assert_false(take_error(s, &e));
+}
+
 /* IP_RECVERR: a queue of errors, with what recvmsg() hands out. */
 static void test_error_queue(void **state)
 {
@@ -371,6 +441,7 @@ int main(void)
 		T(test_last_words),
 		T(test_errors),
 		T(test_error_queue),
+		T(test_zerocopy),
 		T(test_gro),
 		T(test_gro_full),
 		T(test_segments),
