@@ -89,6 +89,7 @@ struct wsock {
 	struct lock create_lock;
 	struct packet_ring *ring; /* of a packet socket, or NULL (call/packet_ring.c) */
 	struct owner *owner;	  /* who gets SIGURG; of this process's making */
+	struct async *async;	  /* SIGIO, likewise */
 };
 
 extern _Atomic(struct obj *) fdtab[FD_MAX];
@@ -513,6 +514,11 @@ uint32_t urgent_limit(struct wsock *ws, uint32_t *head, uint32_t used, int flags
 void owner_changed(struct wsock *ws, int fd);
 void owner_adopt(struct wsock *ws, int fd); /* behind exec */
 void owner_gone(struct wsock *ws);
+/* async.c: SIGIO */
+int async_set(struct wsock *ws, int fd, bool on);
+void async_adopt(struct wsock *ws, int fd);
+void async_gone(struct wsock *ws);
+void async_after_fork(void);
 void packet_ring_free(struct wsock *ws); /* packet_ring.c */
 void owner_hears(struct owner *owner);	 /* what comes from now on is news */
 void owners_signalled(void);		 /* in a handler of SIGURG */

@@ -51,6 +51,7 @@ int channel_open(struct session *session, struct part *part, int bell_fd, uint32
 	ch->index = (uint16_t)index;
 	ch->bell_fd = bell_fd;
 	ch->bell_is_sock = is_socket(bell_fd);
+	ch->far_fd = -1;
 	part->channel[index] = ch;
 	if (part->channel_words < index / 64 + 1)
 		part->channel_words = index / 64 + 1;
@@ -76,6 +77,8 @@ void channel_close(struct channel *ch)
 	arena_release(&part->heap, ch->abi);
 	if (ch->bell_fd >= 0)
 		close(ch->bell_fd);
+	if (ch->far_fd >= 0)
+		close(ch->far_fd);
 	free(ch);
 }
 

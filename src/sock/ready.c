@@ -198,6 +198,9 @@ static void sock_post(struct sock *s, uint32_t events)
 			exclusive = true;
 			continue;
 		}
+		if (unlikely(watch->channel->far_fd >= 0))
+			async_note(watch->channel,
+				   s->state & ABI_S_TX_SHUT ? events & ~ABI_EV_OUT : events);
 		watch_post(watch);
 		if (watch->interest & ABI_WATCH_ONCE)
 			watch_free(s->part->w, watch);
@@ -219,6 +222,8 @@ int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 	if (watch->interest & interest & ABI_WATCH_ONCE)
 		interest |= watch->interest;
 	watch->interest = interest;
+	if (ch->far_fd >= 0)
+		return 0; /* of what comes from now on */
 	if (s->state & ABI_S_LISTEN)
 		accept_steal(s);
 	sock_publish(s);
@@ -346,6 +351,10 @@ void sock_flush(struct worker *w)
 	for (ch = l->bells; ch != NULL; ch = next) {
 		next = ch->bell_next;
 		ch->bell_listed = false;
+		if (unlikely(ch->far_fd >= 0)) {
+			async_ring(ch);
+			continue;
+		}
 		if (!atomic_load_explicit(&ch->abi->sleeping, memory_order_relaxed) ||
 		    !atomic_exchange_explicit(&ch->abi->sleeping, 0, memory_order_relaxed))
 			continue;

@@ -84,11 +84,26 @@ void session_channels_inherit(struct session *child, const struct session *paren
 		}
 }
 
+void session_channel_async(struct session *session, unsigned int worker, uint32_t index, int far_fd)
+{
+	struct channel *ch = channel_at(session, worker, index);
+
+	if (ch != NULL)
+		ch->far_fd = far_fd;
+}
+
 int session_channel_bell(const struct session *session, unsigned int worker, uint32_t index)
 {
 	const struct channel *ch = channel_at(session, worker, index);
 
 	return ch != NULL && (ch->session == session || holds(session, ch)) ? ch->bell_fd : -1;
+}
+
+int session_channel_far(const struct session *session, unsigned int worker, uint32_t index)
+{
+	const struct channel *ch = channel_at(session, worker, index);
+
+	return ch != NULL && ch->session == session ? ch->far_fd : -1;
 }
 
 void session_channel_free(struct session *session, unsigned int worker, uint32_t index)

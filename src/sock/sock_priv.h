@@ -88,6 +88,8 @@ struct channel {
 	uint16_t index;
 	int bell_fd; /* -1: none */
 	bool bell_is_sock;
+	int far_fd;	     /* of ABI_BELL_ASYNC: the program's end, too; else -1 */
+	uint32_t far_events; /* to be told there */
 	struct watch *watches;
 };
 
@@ -312,6 +314,10 @@ unsigned int channel_drain(struct channel *ch, unsigned int max);
 void channel_bell(struct channel *ch);
 /* Ring it, though nothing happened, and though it may have been rung already. */
 void channel_wake(struct channel *ch);
+
+/* async.c: ABI_BELL_ASYNC. What is to be told when it is rung; and the ring. */
+void async_note(struct channel *ch, uint32_t events);
+void async_ring(struct channel *ch);
 
 /* session_channel.c */
 void session_channels_inherit(struct session *child, const struct session *parent);

@@ -476,6 +476,9 @@ enum abi_bell {
 	ABI_BELL_EVENT = 0,
 	ABI_BELL_SOCKET, /* a datagram at each ring, for who wants signals (O_ASYNC) */
 	ABI_BELL_SAME,	 /* another channel's */
+	/* One end of a pair of UNIX streams, which is given events that the kernel makes SIGIO of,
+	 * where it has O_ASYNC: each as it would have come to the socket. Rung always. */
+	ABI_BELL_ASYNC,
 	ABI_BELL_MAX
 };
 /* An epoll set's: it belongs to every process that was forked since (or asked to hold it), and goes

@@ -79,7 +79,7 @@ int call_ioctl(struct wsock *ws, int fd, unsigned long request, void *arg)
 	case SIOCGPGRP:
 		return R(ioctl)(fd, request, arg) < 0 ? -errno : 0;
 	case FIOASYNC:
-		return *(int *)arg ? -EOPNOTSUPP : 0;
+		return async_set(ws, fd, *(int *)arg != 0);
 	default:
 		err = netif_ioctl(request, arg);
 		/* Those of terminals are how stdio and shells ask what it is. */

@@ -171,8 +171,8 @@ int call_fcntl(struct obj *o, int fd, int cmd, unsigned long arg)
 			/* O_APPEND and O_NOATIME mean nothing here, as in Linux. */
 			wsock_change_file_flags(ws, O_NONBLOCK | O_APPEND | O_NOATIME,
 						(uint32_t)arg);
-			if (arg & O_ASYNC)
-				session_note("fcntl(F_SETFL, O_ASYNC): weir sends no SIGIO");
+			if ((wsock_file_flags(ws) ^ arg) & O_ASYNC)
+				return async_set(ws, fd, arg & O_ASYNC);
 			return 0;
 		}
 		break;

@@ -101,6 +101,8 @@ static void wsock_free(struct wsock *ws)
 {
 	if (ws->owner)
 		owner_gone(ws);
+	if (ws->async)
+		async_gone(ws);
 	if (ws->ring)
 		packet_ring_free(ws);
 	if (ws->shm && !session_is_dead())

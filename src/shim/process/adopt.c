@@ -99,6 +99,7 @@ static void adopt(int fd)
 		return;
 	fdtab_set(fd, &at->ws->obj);
 	owner_adopt(at->ws, fd);
+	async_adopt(at->ws, fd);
 }
 
 /* The descriptor with this number, if it is the file that was meant; it is ours from now on. */

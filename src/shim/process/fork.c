@@ -147,6 +147,7 @@ static void child(void)
 		if (child_fd < 0 && !session_is_dead())
 			no_room_for_child();
 		owners_after_fork();
+		async_after_fork();
 		channels_after_fork();
 	}
 	epset_forked();

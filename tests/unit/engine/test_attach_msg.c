@@ -126,9 +126,10 @@ static void test_shape(void **state)
 
 static void test_channel_arguments(void **state)
 {
-	static const uint64_t bad[] = {
-		0, 3, 100, ATTACH_CQ_ENTRIES_MAX * 2, 1ull << 32, 1ull << 63, UINT64_MAX
-	};
+	static const uint64_t bad[] = { 0,	    ABI_BELL_MAX + 1,
+					100,	    ATTACH_CQ_ENTRIES_MAX * 2,
+					1ull << 32, 1ull << 63,
+					UINT64_MAX };
 	struct abi_msg m = message(ABI_MSG_CHANNEL);
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

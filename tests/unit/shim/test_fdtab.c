@@ -38,6 +38,11 @@ void epset_free(struct epset *ep)
 	sets_freed++;
 }
 
+void async_gone(struct wsock *ws)
+{
+	(void)ws;
+}
+
 void owner_gone(struct wsock *ws)
 {
 }

@@ -186,7 +186,9 @@ static bool do_channel(struct attach *a, const struct abi_msg *msg)
 				      : session_channel(a->session, worker, bell.ring_fd,
 							(uint32_t)msg->arg[0], &index, &offset);
 		if (reply.error)
-			close(bell.ring_fd);
+			attach_bell_close(&bell);
+		else if (bell.far_fd >= 0)
+			session_channel_async(a->session, worker, index, bell.far_fd);
 		else if (msg->arg[2] & ABI_CHANNEL_SHARED)
 			session_channel_share(a->session, worker, index);
 	}
