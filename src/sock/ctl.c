@@ -52,7 +52,7 @@ static int ctl_connect(struct sock *s, struct endpoint *to, uint16_t flags)
 	if (s->use == SLOT_DGRAM)
 		return dgram_connect(s, to);
 	if (flags & ABI_CONNECT_DISSOLVE)
-		return s->shard_next == ABI_SOCK_NONE ? stream_dissolve(s) : -EISCONN;
+		return stream_dissolve(s); /* a listener with siblings: SHARD_UNLISTEN */
 	if (to->port_be == 0)
 		return -ECONNREFUSED;
 	/* The unspecified address is this host. */
@@ -101,6 +101,28 @@ static bool sets_filter(const struct abi_ctl *ctl)
 		ctl->optname == SO_DETACH_FILTER);
 }
 
+/* Does the call end a listener that has siblings on other workers? */
+static bool unlistens(const struct sock *s, const struct abi_ctl *ctl)
+{
+	if (s->use != SLOT_STREAM || !(s->state & ABI_S_LISTEN) || s->shard_next == ABI_SOCK_NONE)
+		return false;
+	if (ctl->op == ABI_CTL_CONNECT)
+		return ctl->flags & ABI_CONNECT_DISSOLVE;
+	return ctl->optname == SHUT_RD || ctl->optname == SHUT_RDWR;
+}
+
+/* An option that is a sibling's, too: what it decides for itself; a listener's is its children's.
+ */
+static bool siblings_have(const struct sock *s, const struct abi_ctl *ctl)
+{
+	if (s->use == SLOT_STREAM)
+		return s->shard_next != ABI_SOCK_NONE;
+	return s->use == SLOT_DGRAM &&
+	       (s->shard_next != ABI_SOCK_NONE ||
+		(mcast_option_is(ctl->level, ctl->optname) && shard_wanted(s))) &&
+	       (ctl->level == IPPROTO_IP || ctl->level == IPPROTO_UDP || ctl->level == SOL_SOCKET);
+}
+
 static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 {
 	struct endpoint at = { .addr = ctl->addr, .port_be = ctl->port_be };
@@ -132,6 +154,10 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			ret = raw_connect(s, &at);
 			break;
 		}
+		if (unlistens(s, ctl)) {
+			ret = shard_request(s, ch, SHARD_UNLISTEN, &at);
+			break;
+		}
 		ret = ctl_connect(s, &at, ctl->flags);
 		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
 			ret = shard_request(s, ch, SHARD_CONNECT, &at);
@@ -144,17 +170,13 @@ static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 			ret = shard_request(s, ch, SHARD_LISTEN, &at);
 		break;
 	case ABI_CTL_SHUTDOWN:
-		ret = ctl_shutdown(s, ctl->optname);
+		ret = unlistens(s, ctl) ? shard_request(s, ch, SHARD_UNLISTEN, &at)
+					: ctl_shutdown(s, ctl->optname);
 		break;
 	case ABI_CTL_SETSOCKOPT:
 		if (ctl->len > sizeof(ctl->data))
 			return -EINVAL;
-		/* What a sibling decides for itself. */
-		if (s->use == SLOT_DGRAM &&
-		    (s->shard_next != ABI_SOCK_NONE ||
-		     (mcast_option_is(ctl->level, ctl->optname) && shard_wanted(s))) &&
-		    (ctl->level == IPPROTO_IP || ctl->level == IPPROTO_UDP ||
-		     ctl->level == SOL_SOCKET))
+		if (siblings_have(s, ctl))
 			ret = shard_request_option(s, ch, ctl);
 		else
 			ret = option_set(s, ctl->level, ctl->optname, ctl->data, ctl->len);

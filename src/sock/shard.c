@@ -161,6 +161,14 @@ static int port_compare(struct sock *s)
 }
 
 /* As if it were closed, but for what it has still to send. */
+static int unlisten(struct sock *first)
+{
+	shard_chain_close(first->part->family, first->shard_next);
+	first->shard_next = ABI_SOCK_NONE;
+	first->abi->shard_next = ABI_SOCK_NONE;
+	return stream_shutdown(first, SHUT_RD);
+}
+
 static int leave(struct sock *first)
 {
 	for (uint32_t head = first->tx.head - 1;
@@ -260,6 +268,8 @@ static void request_do(struct shard_request *r)
 		ret = shard_below_all(s);
 	else if (r->what == SHARD_OPTION)
 		ret = option_all(s, r);
+	else if (r->what == SHARD_UNLISTEN)
+		ret = s->state & ABI_S_LISTEN ? unlisten(s) : -ENOTCONN;
 	else if (s->use == SLOT_DGRAM)
 		ret = r->what == SHARD_LEAVE ? leave(s) : shard_chain_connect(s);
 	sock_publish(s);

@@ -418,11 +418,12 @@ unsigned int dgram_tx_more(struct worker *w);
 
 /* shard.c: listeners and datagram sockets on several workers */
 enum shard_what {
-	SHARD_LISTEN,  /* siblings of a listener */
-	SHARD_BIND,    /* is the port free on all workers? Siblings of a datagram socket */
-	SHARD_OPTION,  /* an option that its siblings are to have too */
-	SHARD_CONNECT, /* a datagram socket was connected: its siblings follow */
-	SHARD_BELOW,   /* a raw or packet socket: it has siblings from the start, all alike */
+	SHARD_LISTEN,	/* siblings of a listener */
+	SHARD_BIND,	/* is the port free on all workers? Siblings of a datagram socket */
+	SHARD_OPTION,	/* an option that its siblings are to have too */
+	SHARD_CONNECT,	/* a datagram socket was connected: its siblings follow */
+	SHARD_BELOW,	/* a raw or packet socket: it has siblings from the start, all alike */
+	SHARD_UNLISTEN, /* it listens no more: its siblings go, and it is as new */
 	SHARD_CLOSE,
 	SHARD_LEAVE, /* a datagram socket is about to be closed: its siblings are, and its port is
 		      * free

@@ -32,7 +32,7 @@ static void inherit_word(_Atomic uint32_t *to, _Atomic uint32_t *from)
 
 static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pcb *pcb)
 {
-	struct sock *l = sock_of(listener), *s;
+	struct sock *l = sock_of(listener), *first, *s;
 	struct tcp_public *pub = tcp_public(pcb);
 	int ret;
 
@@ -43,6 +43,8 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 		return -ECONNABORTED;
 	if (!accept_room(l))
 		return -ENOBUFS;
+	/* What the program writes is the first one's. */
+	first = l->shard_first != ABI_SOCK_NONE ? &l->part->family->socks[l->shard_first] : l;
 	ret = sock_slot_take(l->part, &s);
 	if (ret != 0)
 		return ret;
@@ -64,8 +66,8 @@ static int up_incoming(struct worker *w, struct tcp_pcb *listener, struct tcp_pc
 	pub->user = s;
 	options_apply(s);
 	app_oob_inline_set(s->abi, s->opt->oobinline);
-	inherit_word(&s->abi->recv_opts, &l->abi->recv_opts);
-	inherit_word(&s->abi->peek_off, &l->abi->peek_off);
+	inherit_word(&s->abi->recv_opts, &first->abi->recv_opts);
+	inherit_word(&s->abi->peek_off, &first->abi->peek_off);
 	s->pub_rx_tail = 0;
 	s->pub_tx_head = 0;
 	sock_publish_tx_ring(s, &pub->snd);

@@ -42,3 +42,22 @@ def compare(weir, program, on_kernel, group):
 @pytest.mark.parametrize("group", GROUPS)
 def test_same(make_weir, program, on_kernel, group):
     compare(make_weir(ports=()), program, on_kernel, group)
+
+
+# A backlog is that of each worker's part of a listener.
+OF_TWO = ("signals.connect_*: connections wait on each worker, so a backlog of 0 takes one more",)
+
+
+def test_two_workers(make_weir, program, on_kernel):
+    weir = make_weir(ports=(), options=("--workers", "2"))
+    kernel = dict(on_kernel)
+    names = [group + ".*" for group in GROUPS]
+    ours = differential.run_on_weir(weir, program, names)
+    again = differential.differing(kernel, ours)
+    if again:
+        ours.update(differential.run_on_weir(weir, program, again, 1))
+        kernel.update(differential.run_on_kernel(program, again, 1))
+    known = differential.justifications() + [differential.Justification(line) for line in OF_TWO]
+    result = differential.Result(kernel, ours, known, False)
+    print("\n".join(result.rows), result.closing(), sep="\n")
+    assert not result.unexplained
