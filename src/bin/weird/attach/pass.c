@@ -29,11 +29,13 @@ struct passed {
 };
 static unsigned int passed_count;
 
+/* 0 where it is no end of a pair. A file is not asked: one of FUSE answers when its server likes,
+ * and that may be the program itself. */
 static uint64_t inode_of(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 ? st.st_ino : 0;
+	return attach_is_unix_socket(fd, SOCK_SEQPACKET) && fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
 /* Who is not on weir reads an end, once, and cannot write. */
