@@ -103,8 +103,8 @@ static struct watch *watch_add(struct sock *s, struct channel *ch)
 	return watch;
 }
 
-/* Put an entry into the watch's CQ, unless the last one still waits there. */
-static void watch_post(struct watch *watch)
+/* Put an entry into the watch's CQ, unless the last one still waits there. flags: ABI_CQE_*. */
+static void watch_post(struct watch *watch, uint32_t flags)
 {
 	struct channel *ch = watch->channel;
 	struct abi_channel *abi = ch->abi;
@@ -116,8 +116,11 @@ static void watch_post(struct watch *watch)
 		sock_broken(ch->part, "cq_head is outside of the completion queue");
 		return;
 	}
-	if (watch->posted && watch->posted_at - head < used)
-		return; /* merged */
+	if (watch->posted && watch->posted_at - head < used) {
+		if (flags == 0) /* merged; and news now, where it was not */
+			abi->cq[watch->posted_at & (ch->cq_entries - 1)].sock = watch->sock->index;
+		return;
+	}
 	if (used == ch->cq_entries) {
 		watch->posted = false;
 		ch->part->w->socks->cq_overflows++;
@@ -125,7 +128,7 @@ static void watch_post(struct watch *watch)
 		return;
 	}
 	abi->cq[ch->cq_tail & (ch->cq_entries - 1)] =
-		(struct abi_cqe){ .sock = watch->sock->index, .gen = watch->sock->gen };
+		(struct abi_cqe){ .sock = watch->sock->index | flags, .gen = watch->sock->gen };
 	watch->posted = true;
 	watch->posted_at = ch->cq_tail;
 	atomic_store_explicit(&abi->cq_tail, ++ch->cq_tail, memory_order_release);
@@ -169,7 +172,7 @@ static bool post_exclusive(struct sock *s, uint32_t events)
 	}
 	if (best == NULL)
 		return false;
-	watch_post(best);
+	watch_post(best, 0);
 	if (best->interest & ABI_WATCH_ONCE) {
 		watch_free(s->part->w, best);
 	} else if (best != last) {
@@ -201,7 +204,7 @@ static void sock_post(struct sock *s, uint32_t events)
 		if (unlikely(watch->channel->far_fd >= 0))
 			async_note(watch->channel,
 				   s->state & ABI_S_TX_SHUT ? events & ~ABI_EV_OUT : events);
-		watch_post(watch);
+		watch_post(watch, 0);
 		if (watch->interest & ABI_WATCH_ONCE)
 			watch_free(s->part->w, watch);
 	}
@@ -234,7 +237,7 @@ int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 	if (!(s->state & ABI_S_LISTEN) && app_sock_rx_used(s->abi) != 0)
 		events |= ABI_EV_IN;
 	if (watch_wants(watch, events)) {
-		watch_post(watch);
+		watch_post(watch, ABI_CQE_WATCHED);
 		if (interest & ABI_WATCH_ONCE)
 			watch_free(s->part->w, watch);
 	}

@@ -102,9 +102,12 @@ struct abi_sqe {
 };
 
 struct abi_cqe {
-	uint32_t sock;
+	uint32_t sock; /* and perhaps ABI_CQE_WATCHED */
 	uint32_t gen;
 };
+
+/* What was there when the watch was set: no news for who has seen it already. */
+#define ABI_CQE_WATCHED 0x80000000u
 
 /* ---- the synchronous call, one at a time for each channel ---- */
 

@@ -83,6 +83,7 @@ static int sock_modify(struct epset *ep, struct wsock *ws, const struct epkey *k
 {
 	struct epitem *item = epshare_find(ep->sh, key);
 	uint32_t before = watch_bits(epshare_interest(ep->sh, key->sock, key->gen));
+	struct epwords words;
 
 	if (!item)
 		return -ENOENT;
@@ -95,7 +96,7 @@ static int sock_modify(struct epset *ep, struct wsock *ws, const struct epkey *k
 		watch(ep, ws);
 	/* Armed again, perhaps for what was there all the time. */
 	if (atomic_load(&ep->sh->sleepers) > 0 &&
-	    (epitem_events(item, event->events) & (event->events | EPOLLERR | EPOLLHUP)))
+	    (epitem_events(item, event->events, &words) & (event->events | EPOLLERR | EPOLLHUP)))
 		epset_kick(ep);
 	return 0;
 }

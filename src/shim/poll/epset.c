@@ -151,6 +151,7 @@ void epshare_modify(struct epshare *sh, struct epitem *item, const struct epoll_
 	item->interest = event->events | EPOLLERR | EPOLLHUP;
 	item->data = event->data.u64;
 	item->edge = EPEDGE_NEW;
+	item->is_told = event->events & EPOLLET && item->sock != EPSOCK_SET ? EPTOLD_NOT : 0;
 	count_news(sh);
 	ready_push(sh, item);
 }
@@ -195,10 +196,12 @@ void epshare_rebuild(struct epshare *sh)
 	}
 }
 
-static void mark_slot(struct epshare *sh, uint32_t sock, uint32_t gen, bool any_gen)
+static void mark_slot(struct epshare *sh, uint32_t sock, uint32_t gen, bool any_gen, bool watched)
 {
 	for (struct epitem *item = at(sh, sh->map[sock]); item; item = at(sh, item->same)) {
 		if (any_gen || item->gen == gen) {
+			if (!watched && item->is_told == EPTOLD_ONCE)
+				item->is_told = 0;
 			ready_push(sh, item);
 			count_news(sh);
 		}
@@ -207,15 +210,18 @@ static void mark_slot(struct epshare *sh, uint32_t sock, uint32_t gen, bool any_
 
 void epshare_mark(struct epshare *sh, uint32_t sock, uint32_t gen)
 {
+	bool watched = sock & ABI_CQE_WATCHED;
 	uint32_t first;
+
+	sock &= ~ABI_CQE_WATCHED;
 
 	if (sock >= EPSHARE_SOCKS)
 		return;
-	mark_slot(sh, sock, gen, false);
+	mark_slot(sh, sock, gen, false, watched);
 	/* A slot that was a shard once may be a socket by now: a look too many harms nobody. */
 	first = sh->shard[sock];
 	if (first && first <= EPSHARE_SOCKS)
-		mark_slot(sh, first - 1, 0, true);
+		mark_slot(sh, first - 1, 0, true, watched);
 }
 
 void epshare_mark_all(struct epshare *sh)
@@ -266,13 +272,13 @@ static uint32_t wanted(uint32_t interest)
 	return want;
 }
 
-static uint32_t look_at(struct epitem *item, epitem_events_fn look)
+static uint32_t look_at(struct epitem *item, epitem_events_fn look, struct epwords *words)
 {
 	uint32_t events;
 
 	if (item->interest == 0)
 		return 0;
-	events = look(item, wanted(item->interest));
+	events = look(item, wanted(item->interest), words);
 	if (events == EPITEM_GONE)
 		return events;
 	if (events & EPOLLIN)
@@ -280,6 +286,30 @@ static uint32_t look_at(struct epitem *item, epitem_events_fn look)
 	if (events & EPOLLOUT)
 		events |= EPOLLWRNORM;
 	return events & item->interest & EPOLL_BITS;
+}
+
+/* Reported, and then the engine's word on the watch, when nothing has changed since. */
+static bool told_before(struct epitem *item, const struct epwords *now)
+{
+	if (item->is_told != EPTOLD_ONCE)
+		return false;
+	item->is_told = 0;
+	return memcmp(&item->told, now, sizeof(*now)) == 0;
+}
+
+static void report(struct epshare *sh, struct epitem *item, const struct epwords *now)
+{
+	if (item->sock == EPSOCK_SET) {
+		item->news_told = item->news_seen;
+	} else if (item->is_told == EPTOLD_NOT) {
+		item->told = *now;
+		item->is_told = EPTOLD_ONCE;
+	}
+	item->edge = 0;
+	if (item->interest & EPOLLONESHOT)
+		item->interest = 0;
+	else if (!(item->interest & EPOLLET))
+		ready_push(sh, item);
 }
 
 int epshare_collect(struct epshare *sh, struct epoll_event *events, int max, epitem_events_fn look)
@@ -290,25 +320,21 @@ int epshare_collect(struct epshare *sh, struct epoll_event *events, int max, epi
 	/* Each item once, also those that go back to the end of the list. */
 	while (left-- > 0 && n < max) {
 		struct epitem *item = at(sh, sh->ready_first);
+		struct epwords words = { 0 };
 		uint32_t got;
 
 		if (!item)
 			break;
 		ready_remove(sh, item);
-		got = look_at(item, look);
+		got = look_at(item, look, &words);
 		if (got == EPITEM_GONE)
 			epshare_remove(sh, item);
-		if (!got || got == EPITEM_GONE)
+		if (!got || got == EPITEM_GONE || told_before(item, &words))
 			continue;
 		events[n].events = got;
 		events[n].data.u64 = item->data;
 		n++;
-		item->news_told = item->news_seen;
-		item->edge = 0;
-		if (item->interest & EPOLLONESHOT)
-			item->interest = 0;
-		else if (!(item->interest & EPOLLET))
-			ready_push(sh, item);
+		report(sh, item, &words);
 	}
 	return n;
 }
@@ -318,9 +344,10 @@ bool epshare_has_event(struct epshare *sh, epitem_events_fn look)
 	struct epitem *item;
 
 	while ((item = at(sh, sh->ready_first)) != NULL) {
-		uint32_t got = look_at(item, look);
+		struct epwords words = { 0 };
+		uint32_t got = look_at(item, look, &words);
 
-		if (got && got != EPITEM_GONE)
+		if (got && got != EPITEM_GONE && !told_before(item, &words))
 			return true;
 		if (got == EPITEM_GONE)
 			epshare_remove(sh, item);

@@ -37,6 +37,15 @@
 #define EPEDGE_KERNEL 1u /* the kernel says so, of a kernel descriptor in there or of a ring */
 #define EPEDGE_NEW 2u	 /* it was added or changed just now */
 
+/* What the engine writes of a socket, where it has events: the same words, nothing new. */
+struct epwords {
+	uint32_t rx_tail, tx_head, error, state;
+};
+
+/* An edge may be seen here before the engine has the watch, which then tells of it once more. */
+#define EPTOLD_NOT 1u  /* watched anew, and not reported since */
+#define EPTOLD_ONCE 2u /* reported, with `told`, and the engine's word on the watch may come */
+
 struct epitem {
 	uint32_t sock, gen; /* ABI_SOCK_NONE: one that the engine does not know, never ready */
 	int fd;
@@ -44,12 +53,18 @@ struct epitem {
 	uint64_t data;
 	uint32_t same; /* next item of the same slot */
 	uint32_t ready_next, ready_prev;
-	uint32_t all_next, all_prev;   /* also the free list */
-	uint32_t news_told, news_seen; /* of a set: its news when it was reported, and looked at */
-	uint8_t used;		       /* written last when it comes, first when it goes */
+	uint32_t all_next, all_prev; /* also the free list */
+	union {
+		struct {
+			uint32_t news_told, news_seen; /* of a set: when reported, and looked at */
+		};
+		struct epwords told; /* of a socket */
+	};
+	uint8_t used; /* written last when it comes, first when it goes */
 	uint8_t queued;
-	uint8_t type; /* SOCK_* */
-	uint8_t edge; /* of a set: EPEDGE_* or 0 */
+	uint8_t type;	 /* SOCK_* */
+	uint8_t edge;	 /* of a set: EPEDGE_* or 0 */
+	uint8_t is_told; /* edge-triggered, of a socket: EPTOLD_* or 0 */
 };
 
 /* What a socket is for an item. */
@@ -91,11 +106,12 @@ struct epset {
 	struct epset *next_set;
 };
 
-/* The events of the item's socket (for the interest given); EPITEM_GONE: there is no such socket.
- */
+/* The events of the item's socket (for the interest given), and its words as they were before;
+ * EPITEM_GONE: there is no such socket. */
 #define EPITEM_GONE SLOT_GONE
-typedef uint32_t (*epitem_events_fn)(struct epitem *item, uint32_t interest);
-uint32_t epitem_events(struct epitem *item, uint32_t interest); /* epwait.c */
+typedef uint32_t (*epitem_events_fn)(struct epitem *item, uint32_t interest, struct epwords *words);
+uint32_t epitem_events(struct epitem *item, uint32_t interest,
+		       struct epwords *words); /* epwait.c */
 
 /* ---- epset.c: pure data, no system call, no clock ---- */
 
@@ -107,7 +123,7 @@ struct epitem *epshare_add(struct epshare *sh, const struct epkey *key,
 			   const struct epoll_event *event);
 void epshare_modify(struct epshare *sh, struct epitem *item, const struct epoll_event *event);
 void epshare_remove(struct epshare *sh, struct epitem *item);
-/* The socket in this slot has changed. */
+/* The socket in this slot has changed, or (sock with ABI_CQE_WATCHED) has its watch now. */
 void epshare_mark(struct epshare *sh, uint32_t sock, uint32_t gen);
 void epshare_mark_all(struct epshare *sh);
 /* The sets in this one: nobody tells of them, so they are looked at each time. */

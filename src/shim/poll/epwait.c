@@ -14,13 +14,27 @@ struct ep_wait {
 	int max, n;
 };
 
-uint32_t epitem_events(struct epitem *item, uint32_t interest)
+static void words_of(uint32_t sock, struct epwords *words)
+{
+	const struct abi_sock *shm = &session.socks[sock];
+
+	if (sock >= session.sock_count)
+		return;
+	words->rx_tail = atomic_load_explicit(&shm->rx_tail, memory_order_acquire);
+	words->tx_head = atomic_load_explicit(&shm->tx_head, memory_order_acquire);
+	words->error = atomic_load_explicit(&shm->error, memory_order_acquire);
+	words->state = atomic_load_explicit(&shm->state, memory_order_acquire);
+}
+
+uint32_t epitem_events(struct epitem *item, uint32_t interest, struct epwords *words)
 {
 	if (unlikely(item->sock == EPSOCK_SET))
 		return epset_item_events(item);
-	return item->sock == ABI_SOCK_NONE
-		       ? 0
-		       : slot_events(item->sock, item->gen, item->type, interest);
+	if (item->sock == ABI_SOCK_NONE)
+		return 0;
+	if (item->is_told)
+		words_of(item->sock, words);
+	return slot_events(item->sock, item->gen, item->type, interest);
 }
 
 static bool drain_channel(struct epshare *sh, struct abi_channel *ch, unsigned int worker)

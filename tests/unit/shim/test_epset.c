@@ -28,7 +28,7 @@ static struct epkey key(unsigned int i, int fd)
 	return (struct epkey){ .sock = i, .gen = gen_of(i), .fd = fd, .type = SOCK_STREAM };
 }
 
-static uint32_t look(struct epitem *item, uint32_t interest)
+static uint32_t look(struct epitem *item, uint32_t interest, struct epwords *words)
 {
 	looks++;
 	if (item->sock == EPSOCK_SET) {
@@ -40,6 +40,10 @@ static uint32_t look(struct epitem *item, uint32_t interest)
 	}
 	if (item->gen != gen_of(item->sock))
 		return EPITEM_GONE;
+	words->rx_tail = arena_socks[item->sock].rx_tail;
+	words->tx_head = arena_socks[item->sock].tx_head;
+	words->error = arena_socks[item->sock].error;
+	words->state = arena_socks[item->sock].state;
 	return app_sock_events(&arena_socks[item->sock]);
 }
 
@@ -94,6 +98,35 @@ static void data_arrives(unsigned int i, unsigned int bytes)
 {
 	arena_socks[i].rx_tail += bytes;
 	epshare_mark(sh, i, gen_of(i));
+}
+
+/* What was there when the socket was added is seen here, and the engine tells of it too when it has
+ * the watch: one edge. What comes meanwhile is another one. */
+static void test_watch_tells_no_edge_twice(void **state)
+{
+	arena_socks[1].rx_tail = arena_socks[2].rx_tail = 10;
+	add(1, 5, EPOLLIN | EPOLLET);
+	add(2, 6, EPOLLIN | EPOLLET);
+	assert_int_equal(collect(), 2);
+	epshare_mark(sh, 1 | ABI_CQE_WATCHED, gen_of(1));
+	arena_socks[2].rx_tail++;
+	epshare_mark(sh, 2 | ABI_CQE_WATCHED, gen_of(2));
+	assert_int_equal(collect(), 1);
+	assert_int_equal(events[0].data.fd, 6);
+	data_arrives(1, 1);
+	assert_int_equal(collect(), 1);
+	assert_int_equal(events[0].data.fd, 5);
+	/* Other words of the engine are news, whatever they are of: shutdown() of what was shut. */
+	epshare_modify(sh, find(2, 6), &(struct epoll_event){ .events = EPOLLIN | EPOLLET });
+	assert_int_equal(collect(), 1);
+	epshare_mark(sh, 2, gen_of(2));
+	assert_int_equal(collect(), 1);
+	/* An error with nothing else is news. */
+	epshare_modify(sh, find(1, 5), &(struct epoll_event){ .events = EPOLLIN | EPOLLET });
+	assert_int_equal(collect(), 1);
+	arena_socks[1].error = 1u << 16 | ECONNREFUSED;
+	epshare_mark(sh, 1 | ABI_CQE_WATCHED, gen_of(1));
+	assert_int_equal(collect(), 1);
 }
 
 static void test_level_stays_until_read(void **state)
@@ -353,6 +386,7 @@ static void test_a_set_inside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_watch_tells_no_edge_twice, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_level_stays_until_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_edge_once_for_each_arrival, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_edge_is_told_at_add_and_mod, setup, teardown),

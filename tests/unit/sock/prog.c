@@ -267,7 +267,7 @@ bool prog_cqe(struct abi_channel *ch, struct psock *s)
 		return false;
 	cqe = ch->cq[head & (ch->cq_entries - 1)];
 	atomic_store(&ch->cq_head, head + 1);
-	*s = (struct psock){ cqe.sock, cqe.gen };
+	*s = (struct psock){ cqe.sock & ~ABI_CQE_WATCHED, cqe.gen };
 	return true;
 }
 
