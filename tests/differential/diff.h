@@ -128,6 +128,8 @@ void give_up(const char *file, int line, const char *what, int err) __attribute_
 /* The events there are now, by poll, epoll and select: "poll IN RDHUP, epoll IN RDHUP, select r".
  */
 void say_ready(int fd);
+/* epoll_wait() for at most ms: "WHAT N EVENTS..." of the one event there is room for. */
+void say_wait(const char *what, int ep, int ms);
 /* Wait until poll() tells all of these (any one of the others does not end it); says nothing if
  * so, and that it never came if not. */
 void until(int fd, short events);

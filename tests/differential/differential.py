@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
 import weirtest  # noqa: E402
 
 SOURCES = ("main", "say", "sockets", "states", "life", "stream_io", "options", "fd", "signals",
-           "waits", "zerocopy", "sigio")
+           "waits", "zerocopy", "sigio", "ready")
 JUSTIFIED = os.path.join(HERE, "justified.txt")
 TIMEOUT = 300
 # What cases do on purpose.

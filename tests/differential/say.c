@@ -161,6 +161,15 @@ void say_ready(int fd)
 	say_select(fd);
 }
 
+void say_wait(const char *what, int ep, int ms)
+{
+	struct epoll_event event = { 0 };
+	char text[160];
+	int n = epoll_wait(ep, &event, 1, ms);
+
+	say("  %s %d%s", what, n, events_text(n > 0 ? event.events : 0, text));
+}
+
 static void pause_ms(int ms)
 {
 	struct timespec ts = { 0, ms * 1000000l };

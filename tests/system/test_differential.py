@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(weirtest.TOP, "tests", "differential"))
 import differential  # noqa: E402
 
 GROUPS = ("life", "send", "recv", "flags", "fd", "signals", "waits", "zerocopy", "option",
-          "options", "fcntl", "sigio")
+          "options", "fcntl", "sigio", "ready", "watch")
 
 
 @pytest.fixture(scope="module")
