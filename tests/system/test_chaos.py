@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import pytest
+from test_databases import AS_POSTGRES, PG
 from weirtest import KERNEL_ADDR, PYTHON, WEIR_ADDR, make_file, pause, wait_until
 
 SECONDS = float(os.environ.get("WEIR_CHAOS_SECONDS", "60"))
@@ -109,6 +110,10 @@ def everyday(weir):
         ("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", f"{weir.tmp}/sshd.conf"]),
         ("ssh", again(f"ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i "
                       f"{weir.tmp}/id -p 2222 root@{WEIR_ADDR} head -c 300000 /dev/zero")),
+        ("postgres", [*AS_POSTGRES, f"{PG}/postgres", "-D", f"{weir.tmp}/pg", "-h", WEIR_ADDR, "-k",
+                      f"{weir.tmp}/pg", "-c", "fsync=off", "-c", "shared_buffers=16MB"]),
+        ("pgbench", again(f"pgbench -h {WEIR_ADDR} -U postgres -i -q postgres && "
+                          f"pgbench -h {WEIR_ADDR} -U postgres -n -c 4 -T 5 postgres")),
     ]
 
 
@@ -134,9 +139,18 @@ def make_keys(weir):
                 "UsePAM no\n")
 
 
+def make_database(weir):
+    subprocess.run(["install", "-d", "-o", "postgres", "-m", "700", f"{weir.tmp}/pg"], check=True,
+                   timeout=10)
+    subprocess.run([*AS_POSTGRES, f"{PG}/initdb", "-D", f"{weir.tmp}/pg", "-A", "trust", "-N"],
+                   check=True, timeout=60, stdout=subprocess.DEVNULL, cwd="/")
+    with open(f"{weir.tmp}/pg/pg_hba.conf", "a", encoding="ascii") as f:
+        f.write(f"host all all {WEIR_ADDR}/32 trust\n")
+
+
 PORTS = """
 import socket
-for port in 6400, 8080, 5300, 7100, 7200, 5353, 1883, 4433, 2222:
+for port in 5432, 6400, 8080, 5300, 7100, 7200, 5353, 1883, 4433, 2222:
     socket.create_server(("", port)).close()
 for port in 7101, 5353, 5300:
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(("", port))
@@ -180,11 +194,13 @@ def seed():
     return random.Random(chosen)
 
 
-def test_killed_at_random_moments(weir):
+def test_killed_at_random_moments(make_weir):
     """For a minute everyday programs are started and killed (SIGKILL, the whole group, or one
     process of it); nginx, which nobody kills, answers all the while."""
     rng = seed()
+    weir = make_weir(options=("--allow-users",))
     make_keys(weir)
+    make_database(weir)
     before = (descriptors(weir), arenas(weir))
     nginx = weir.nginx()
     make_file(os.path.join(weir.www, "big.bin"), 4 << 20)
