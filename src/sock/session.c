@@ -54,7 +54,7 @@ void family_drain(struct family *f)
 	for (unsigned int i = 0; i < f->parts; i++) {
 		struct part *part = f->part[i];
 
-		for (unsigned int c = 0; c < ABI_MAX_CHANNELS && !part_broken(part); c++)
+		for (unsigned int c = 0; c < 64 * part->channel_words && !part_broken(part); c++)
 			if (part->channel[c] != NULL)
 				channel_drain(part->channel[c], ABI_SQ_ENTRIES);
 	}

@@ -15,6 +15,12 @@ static struct channel *channel_at(const struct session *session, unsigned int wo
 	return session->family->part[worker]->channel[index];
 }
 
+/* Numbers behind this were never given out there. */
+static unsigned int channels_of(const struct session *session, unsigned int worker)
+{
+	return 64 * session->family->part[worker]->channel_words;
+}
+
 static bool holds(const struct session *session, const struct channel *ch)
 {
 	return session->held[ch->part->w->id][ch->index / 64] >> (ch->index % 64) & 1;
@@ -76,7 +82,7 @@ int session_channel_hold(struct session *session, unsigned int worker, uint32_t 
 void session_channels_inherit(struct session *child, const struct session *parent)
 {
 	for (unsigned int i = 0; i < parent->family->parts; i++)
-		for (unsigned int c = 0; c < ABI_MAX_CHANNELS; c++) {
+		for (unsigned int c = 0; c < channels_of(parent, i); c++) {
 			struct channel *ch = channel_at(parent, i, c);
 
 			if (ch != NULL && holds(parent, ch))
@@ -125,7 +131,7 @@ void session_channel_free(struct session *session, unsigned int worker, uint32_t
 void session_channels_close(struct session *session)
 {
 	for (unsigned int i = 0; i < session->family->parts; i++)
-		for (unsigned int c = 0; c < ABI_MAX_CHANNELS; c++) {
+		for (unsigned int c = 0; c < channels_of(session, i); c++) {
 			struct channel *ch = channel_at(session, i, c);
 
 			if (ch == NULL)
@@ -142,7 +148,7 @@ unsigned int session_channel_count(const struct session *session)
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < session->family->parts; i++)
-		for (unsigned int c = 0; c < ABI_MAX_CHANNELS; c++)
+		for (unsigned int c = 0; c < channels_of(session, i); c++)
 			n += channel_at(session, i, c) != NULL;
 	return n;
 }

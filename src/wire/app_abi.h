@@ -50,7 +50,7 @@
 
 #define ABI_CACHE_LINE 64
 #define ABI_MAX_WORKERS 16u
-#define ABI_MAX_CHANNELS 512u	 /* per arena and worker */
+#define ABI_MAX_CHANNELS 4096u	 /* per arena and worker: threads that wait, and epoll sets */
 #define ABI_SQ_ENTRIES 256u	 /* power of two */
 #define ABI_CQ_THREAD 64u	 /* completion entries of a thread channel */
 #define ABI_CQ_EPOLL 4096u	 /* and of an epoll channel; any power of two may be asked for */
@@ -395,8 +395,9 @@ struct abi_arena {
 	uint64_t sock_offset; /* struct abi_sock[sock_count] */
 	uint32_t sock_count;
 	_Atomic uint32_t socks_free; /* 0: socket() answers ENFILE without asking */
-	/* (p, atomic or) one cache line a worker: a bit for each of its channels whose SQ has
-	 * entries; taken by exchange with 0 */
+	/* (p, atomic or) of each worker: a bit for each of its channels whose SQ has entries;
+	 * taken by exchange with 0. The lowest numbers are given out first, so that it is one
+	 * cache line for a program of up to 512 threads. */
 	struct {
 		ABI_ALIGNED _Atomic uint64_t bits[ABI_MAX_CHANNELS / 64];
 	} sq_pending[ABI_MAX_WORKERS];

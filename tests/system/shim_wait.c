@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -414,6 +415,70 @@ static void busy(void)
 		_exit(0);
 }
 
+static void *takes_a_byte(void *arg)
+{
+	char byte = 0;
+
+	CHECK(recv(*(int *)arg, &byte, 1, 0) == 1 && byte == 'x');
+	CHECK(send(*(int *)arg, "y", 1, 0) == 1);
+	return NULL;
+}
+
+/* A thread that waits and sends where no descriptor is free any more. */
+static void no_descriptor_free(void)
+{
+	struct rlimit limit;
+	pthread_t thread;
+	int a, b, last;
+	char byte;
+
+	pair(&a, &b);
+	CHECK(send(a, "1", 1, 0) == 1 && recv(b, &byte, 1, 0) == 1);
+	last = dup(0);
+	CHECK(last >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = (rlim_t)last + 1;
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	CHECK(dup(0) == -1 && errno == EMFILE);
+	CHECK(pthread_create(&thread, NULL, takes_a_byte, &b) == 0);
+	usleep(50000); /* it may wait by now; either way it has to get what comes */
+	CHECK(send(a, "x", 1, 0) == 1);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(recv(a, &byte, 1, 0) == 1 && byte == 'y');
+}
+
+static void *takes_and_answers(void *arg)
+{
+	char byte;
+	int fd = (int)(long)arg;
+
+	CHECK(recv(fd, &byte, 1, 0) == 1);
+	CHECK(send(fd, &byte, 1, 0) == 1);
+	return NULL;
+}
+
+/* A thread for each connection, each asleep in recv(). */
+static void thousand_threads(void)
+{
+	enum { N = 1000 };
+	static pthread_t thread[N];
+	static int a[N], b[N];
+	pthread_attr_t attr;
+	char byte;
+
+	CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, 128 << 10) == 0);
+	for (int i = 0; i < N; i++) {
+		pair(&a[i], &b[i]);
+		CHECK(pthread_create(&thread[i], &attr, takes_and_answers, (void *)(long)b[i]) ==
+		      0);
+	}
+	for (int i = N - 1; i >= 0; i--)
+		CHECK(send(a[i], "x", 1, 0) == 1);
+	for (int i = 0; i < N; i++) {
+		CHECK(recv(a[i], &byte, 1, 0) == 1 && byte == 'x');
+		CHECK(pthread_join(thread[i], NULL) == 0);
+	}
+}
+
 static const struct shim_case cases[] = {
 	{ "epoll_level", epoll_level },
 	{ "epoll_edge", epoll_edge },
@@ -430,6 +495,8 @@ static const struct shim_case cases[] = {
 	{ "selects", selects },
 	{ "epoll_listener", epoll_listener },
 	{ "busy", busy },
+	{ "no_descriptor_free", no_descriptor_free },
+	{ "thousand_threads", thousand_threads },
 	{ NULL, NULL },
 };
 

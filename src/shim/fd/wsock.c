@@ -107,6 +107,7 @@ uint32_t wsock_events_wanted(struct wsock *ws, uint32_t interest)
 void wsock_watch(struct wsock *ws, struct abi_channel **channels, uint32_t interest)
 {
 	struct abi_sock *shm = ws->shm;
+	struct thread_state *t = thread_state();
 
 	for (unsigned int n = 0; shm; n++) {
 		uint32_t worker = shm->worker % ABI_MAX_WORKERS;
@@ -120,6 +121,7 @@ void wsock_watch(struct wsock *ws, struct abi_channel **channels, uint32_t inter
 			       interest);
 		shm = wsock_next_shard(shm, n);
 	}
+	t->deaf |= ws->shm && channels == t->channel && t->bell < 0;
 }
 
 void wsock_unwatch(struct wsock *ws, struct abi_channel **channels)

@@ -88,16 +88,41 @@ static void enlist(struct thread_state *t)
 	pthread_setspecific(exit_key, t);
 }
 
+/* A channel whose bell another one may have too; NULL: there is none. */
+static struct abi_channel *any_channel(void)
+{
+	struct abi_channel *channel = NULL;
+
+	lock_take(&list_lock);
+	for (struct thread_state *t = threads; t && !channel; t = t->next) {
+		for (unsigned int i = 0; i < session.workers && !channel; i++)
+			channel = t->channel[i];
+	}
+	lock_drop(&list_lock);
+	return channel;
+}
+
+/* Where no descriptor is free for a bell the thread can submit all the same, and is deaf. */
 static struct abi_channel *open_channel(struct thread_state *t, unsigned int worker)
 {
 	struct abi_channel *channel = NULL;
+	int err;
 
 	if (session_is_dead() || worker >= session.workers)
 		return NULL;
 	for (unsigned int i = 0; i < session.workers && !channel; i++)
 		channel = t->channel[i];
-	if (session_channel(&channel, worker, ABI_CQ_THREAD, ABI_BELL_EVENT, &t->bell))
+	err = session_channel(&channel, worker, ABI_CQ_THREAD, ABI_BELL_EVENT, &t->bell);
+	if (err == -EMFILE) {
+		channel = any_channel();
+		if (channel)
+			err = session_channel(&channel, worker, ABI_CQ_THREAD, ABI_BELL_EVENT,
+					      &t->bell);
+	}
+	if (err) {
+		session_notef("a thread cannot have a channel: %s", strerror(-err));
 		return NULL;
+	}
 	t->channel[worker] = channel;
 	if (!t->listed)
 		enlist(t);
@@ -142,7 +167,7 @@ int submit(unsigned int worker, uint8_t op, uint32_t sock, uint32_t gen, uint16_
 	ch = thread_channel(worker);
 	worker %= ABI_MAX_WORKERS;
 	if (unlikely(!ch))
-		err = -ENETDOWN;
+		err = session_is_dead() ? -ENETDOWN : -ENOBUFS;
 	while (!err && unlikely(!app_sq_push(session.arena, ch, &sqe))) {
 		/* The engine has to run first. */
 		ring_worker(worker);

@@ -390,6 +390,20 @@ int session_resume(int fd, const uint32_t *words, uint32_t word_count)
 	return err;
 }
 
+static void channel_give_back(unsigned int worker, uint32_t index)
+{
+	struct abi_msg msg = { .type = ABI_MSG_CHANNEL_FREE, .version = ABI_VERSION };
+	int state;
+
+	if (session_is_dead())
+		return;
+	msg.arg[0] = index;
+	msg.arg[1] = worker;
+	state = talk_begin(&session.lock);
+	message_send(session.fd, &msg, -1);
+	talk_end(&session.lock, state);
+}
+
 int session_channel(struct abi_channel **channel, unsigned int worker, uint32_t cq_entries,
 		    uint32_t bell_kind, int *bell)
 {
@@ -408,9 +422,10 @@ int session_channel(struct abi_channel **channel, unsigned int worker, uint32_t 
 	if (!err && (msg.arg[1] > session.size || bytes > session.size - msg.arg[1]))
 		err = -EPROTO;
 	if (!err && !like) {
-		if (fd < 0) /* no descriptor was free */
+		if (fd < 0) { /* no descriptor was free */
+			channel_give_back(worker, (uint32_t)msg.arg[0]);
 			err = -EMFILE;
-		else
+		} else
 			*bell = fdtab_make_private(fd);
 	}
 	if (!err)
@@ -420,16 +435,7 @@ int session_channel(struct abi_channel **channel, unsigned int worker, uint32_t 
 
 void session_channel_free(const struct abi_channel *channel)
 {
-	struct abi_msg msg = { .type = ABI_MSG_CHANNEL_FREE, .version = ABI_VERSION };
-	int state;
-
-	if (session_is_dead())
-		return;
-	msg.arg[0] = channel->index;
-	msg.arg[1] = channel->worker;
-	state = talk_begin(&session.lock);
-	message_send(session.fd, &msg, -1);
-	talk_end(&session.lock, state);
+	channel_give_back(channel->worker, channel->index);
 }
 
 void session_attach_lock(bool take)

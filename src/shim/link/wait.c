@@ -20,6 +20,7 @@
 #define SPIN_TURNS_MIN 64
 #define VAIN_CALLS 8 /* without an answer, between two yields */
 #define SLEEP_MAX_NS 1000000000ll
+#define SLEEP_DEAF_NS 5000000ll
 #define SLEEP_FOREVER_NS 1000000000000000ll
 
 int64_t now_ns(void)
@@ -159,6 +160,12 @@ void bell_clear(int bell)
 	(void)R(epoll_wait)(bell, &event, 1, 0);
 }
 
+/* Nobody can ring for it: there was no descriptor for a bell, or no channel. */
+static bool is_deaf(const struct waiter *w, const struct thread_state *t)
+{
+	return !w->sleep && w->bell < 0 && (t->deaf || t->listed);
+}
+
 /*
  * On the bell, the session, and what else there is. As waiter.sleep(). A process may be so narrow
  * (RLIMIT_NOFILE of one: sshd before the login) that poll() refuses a list with the session in it;
@@ -169,7 +176,7 @@ static int sleep_on_fds(struct waiter *w, struct thread_state *t, struct pollfd 
 {
 	static _Atomic bool narrow;
 	bool alone = atomic_load_explicit(&narrow, memory_order_relaxed);
-	bool forever = w->deadline_ns == NO_DEADLINE && n == 2 && !alone;
+	bool forever = w->deadline_ns == NO_DEADLINE && n == 2 && !alone && !is_deaf(w, t);
 	struct pollfd *bell = alone ? &fds[1] : &fds[0];
 	int r;
 
@@ -216,7 +223,7 @@ static int sleep_on_set(struct waiter *w, struct thread_state *t, struct timespe
 /* One sleep. 1: look again; 0: a descriptor of the caller's is ready; -ETIMEDOUT, -EINTR. */
 static int sleep_once(struct waiter *w, struct thread_state *t, struct pollfd *fds, nfds_t n)
 {
-	int64_t left = w->sleep ? SLEEP_FOREVER_NS : SLEEP_MAX_NS;
+	int64_t left = w->sleep ? SLEEP_FOREVER_NS : is_deaf(w, t) ? SLEEP_DEAF_NS : SLEEP_MAX_NS;
 	struct timespec ts;
 	int r;
 
@@ -250,6 +257,7 @@ static int run_unmasked(struct waiter *w)
 
 	if (r)
 		return r < 0 ? r : 0;
+	t->deaf = false;
 	for (;;) {
 		discard(w);
 		if (w->arm)
