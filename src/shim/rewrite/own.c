@@ -4,8 +4,8 @@
  * in other instructions and in tables, too. Real ones stand where walking over the instructions
  * comes to, from wherever it begins, and something has put the number into rax before. Of 500
  * programs and libraries of Debian 12 that have the two bytes, this found a call in the 66 that do
- * have one, and in two others (of LLVM), in 0.5 ms a megabyte of what the page cache has (6 ms where
- * it is read from the disk).
+ * have one, and in two others (of LLVM), in 0.5 ms a megabyte of what the page cache has (6 ms
+ * where it is read from the disk).
  */
 #include "shim/rewrite/insn.h"
 #include "shim/rewrite/pairs.h"
