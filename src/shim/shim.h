@@ -244,7 +244,7 @@ struct thread_state {
 	uint32_t epoch;
 	int bell; /* ABI_BELL_EVENT, -1 */
 	bool listed;
-	bool deaf; /* it waits for sockets and has no bell: it looks now and then */
+	bool deaf;	  /* it waits for sockets and has no bell: it looks now and then */
 	uint32_t spin_ns; /* how long it spins before it sleeps, adapted */
 	uint32_t next_worker;
 	uint32_t vain;		/* non-blocking calls in a row that found nothing */

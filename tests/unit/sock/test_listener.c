@@ -82,20 +82,22 @@ static int saved(int fd, uint8_t *bytes, socklen_t room, socklen_t *most)
 
 static void is_syn_of(const uint8_t *bytes, int len, int active)
 {
-	const struct iphdr *ip = (const struct iphdr *)(const void *)bytes;
-	const struct tcphdr *tcp = (const struct tcphdr *)(const void *)(bytes + 20);
 	struct sockaddr_in name;
 	socklen_t size = sizeof(name);
+	struct tcphdr tcp;
+	struct iphdr ip;
 
-	assert_int_equal(ip->version, 4);
-	assert_int_equal(ip->protocol, IPPROTO_TCP);
-	assert_int_equal(ntohs(ip->tot_len), len);
-	assert_int_equal(tcp->syn, 1);
-	assert_int_equal(tcp->ack, 0);
-	assert_int_equal(20 + tcp->doff * 4, len);
-	assert_int_equal(ntohs(tcp->dest), PORT);
+	memcpy(&ip, bytes, sizeof(ip));
+	memcpy(&tcp, bytes + sizeof(ip), sizeof(tcp));
+	assert_int_equal(ip.version, 4);
+	assert_int_equal(ip.protocol, IPPROTO_TCP);
+	assert_int_equal(ntohs(ip.tot_len), len);
+	assert_int_equal(tcp.syn, 1);
+	assert_int_equal(tcp.ack, 0);
+	assert_int_equal(20 + tcp.doff * 4, len);
+	assert_int_equal(ntohs(tcp.dest), PORT);
 	weir_getsockname(weir, active, (struct sockaddr *)&name, &size);
-	assert_int_equal(tcp->source, name.sin_port);
+	assert_int_equal(tcp.source, name.sin_port);
 }
 
 static void test_the_syn_is_kept(void **state)
