@@ -50,7 +50,7 @@ static int sibling_make(struct sock *first, struct part *part, struct sock **sib
 	if (ret == 0 && s->use == SLOT_DGRAM)
 		ret = mcast_copy(part->w, &s->udp->mcast, first->udp->mcast);
 	if (ret == 0 && local.port_be != 0)
-		ret = s->use == SLOT_STREAM ? stream_bind(s, &local) : dgram_bind(s, &local);
+		ret = s->use == SLOT_STREAM ? stream_bind_twin(s, &local) : dgram_bind(s, &local);
 	if (ret == 0 && s->use == SLOT_STREAM)
 		ret = stream_listen(s, first->backlog);
 	if (ret != 0) {

@@ -342,6 +342,7 @@ void options_apply(struct sock *s);
 /* stream.c */
 int stream_open(struct sock *s);
 int stream_bind(struct sock *s, const struct endpoint *local);
+int stream_bind_twin(struct sock *s, const struct endpoint *local); /* tcp_bind_twin() */
 int stream_connect(struct sock *s, const struct endpoint *remote, bool fastopen);
 int stream_listen(struct sock *s, uint32_t backlog);
 int stream_shutdown(struct sock *s, int how);

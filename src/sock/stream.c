@@ -244,6 +244,18 @@ int stream_bind(struct sock *s, const struct endpoint *local)
 	return 0;
 }
 
+int stream_bind_twin(struct sock *s, const struct endpoint *local)
+{
+	int ret = tcp_bind_twin(s->part->w, s->tcp, local);
+
+	if (ret != 0)
+		return ret;
+	s->bound_addr = !ipaddr_is_any(&local->addr);
+	s->bound_port = true;
+	sock_set_addrs(s);
+	return 0;
+}
+
 static int send_ring_make(struct sock *s)
 {
 	struct byte_ring *snd = &tcp_public(s->tcp)->snd;

@@ -231,6 +231,19 @@ int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local
 	return 0;
 }
 
+int tcp_bind_twin(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local)
+{
+	if (pcb->pub.state != TCP_CLOSED || (pcb->flags & F_BOUND) || local->port_be == 0)
+		return -EINVAL;
+	pcb->pub.local = *local;
+	if (tcp_port_listens(w, pcb)) {
+		pcb->pub.local = (struct endpoint){ .port_be = 0 };
+		return -EADDRINUSE;
+	}
+	port_take(w, pcb, local->port_be, true);
+	return 0;
+}
+
 void tcp_unbind(struct worker *w, struct tcp_pcb *pcb)
 {
 	if (pcb->pub.state != TCP_CLOSED || !(pcb->flags & F_BOUND))

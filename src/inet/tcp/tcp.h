@@ -97,6 +97,12 @@ int tcp_open(struct worker *w, struct tcp_pcb **pcb, void *user);
 /* port 0: ephemeral at random (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound before). */
 int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local);
 
+/*
+ * A listener's twin on another worker: the port is the listener's already, so what is left here of
+ * earlier connections (TIME_WAIT) is not in the way; only who listens there is, with -EADDRINUSE.
+ */
+int tcp_bind_twin(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local);
+
 /* Undo tcp_bind() of a pcb that was not used since. */
 void tcp_unbind(struct worker *w, struct tcp_pcb *pcb);
 

@@ -88,6 +88,11 @@ int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local
 	return 0;
 }
 
+int tcp_bind_twin(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local)
+{
+	return tcp_bind(w, pcb, local);
+}
+
 void tcp_unbind(struct worker *w, struct tcp_pcb *pcb)
 {
 	pcb->pub.local = (struct endpoint){ .port_be = 0 };

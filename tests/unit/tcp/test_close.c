@@ -382,6 +382,29 @@ static void test_bind(void **state)
 	host_close(h);
 }
 
+/* What is left of a connection keeps others from its port, but no listener that has the port on
+ * another worker; a listener here does. */
+static void test_bind_twin(void **state)
+{
+	struct host *h = host_plain();
+	struct peer p = { 0 };
+	struct sock *l, *s = peer_established(&p, h, &l), *a = sock_open(h), *b = sock_open(h);
+	struct endpoint local = tcp_public(s->pcb)->local;
+
+	sock_close(l);
+	sock_close(s);
+	peer_expect(&p, TCP_F_ACK | TCP_F_FIN, 0);
+	peer_send(&p, TCP_F_ACK | TCP_F_FIN, NULL, 0);
+	assert_int_equal(states(h, TCP_TIME_WAIT), 1);
+	assert_int_equal(tcp_bind(h->w, a->pcb, &local), -EADDRINUSE);
+	assert_int_equal(tcp_bind_twin(h->w, a->pcb, &local), 0);
+	assert_int_equal(tcp_bind_twin(h->w, a->pcb, &local), -EINVAL);
+	assert_int_equal(tcp_listen(h->w, a->pcb, 8), 0);
+	assert_int_equal(tcp_bind_twin(h->w, b->pcb, &local), -EADDRINUSE);
+	assert_int_equal(tcp_public(b->pcb)->local.port_be, 0);
+	host_close(h);
+}
+
 static void test_reuse_port(void **state)
 {
 	struct host *h = host_plain();
@@ -445,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_time_wait_paws),
 		cmocka_unit_test(test_time_wait_connect),
 		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_bind_twin),
 		cmocka_unit_test(test_reuse_port),
 		cmocka_unit_test(test_info),
 	};
