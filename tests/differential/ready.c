@@ -84,6 +84,7 @@ OP(ready, shut, ALL_STATES)
 
 	say_wait("first", ep, 0);
 	(void)!shutdown(e->s, SHUT_RD);
+	settle();
 	say_wait("read side", ep, 0);
 	(void)!shutdown(e->s, SHUT_WR);
 	settle();
