@@ -400,7 +400,15 @@ for flags in (TX_SW | SW | OPT_ID | TSONLY, TX_SW | SW | TSONLY, TX_SW | SW | OP
     entry("again", s)
 call("wrong", s.sendmsg, [b"x"], [(S, STAMPING, struct.pack("=I", SW))], 0, r.getsockname())
 call("wrong", s.sendmsg, [b"x"], [(S, STAMPING, b"12")], 0, r.getsockname())
-# And what was received.
+# And what was received. The kernel begins to stamp what arrives a moment after the first socket
+# asks for it (a work queue turns it on for the machine): a socket that goes on asking waits for it.
+asking = udp()
+asking.setsockopt(S, OLD, RX_SW | SW)
+until, stamped = time.monotonic() + 10, False
+while not stamped and time.monotonic() < until:
+    s.sendto(b"stamped?", asking.getsockname())
+    stamped = bool(asking.recvmsg(100, 200)[1])
+print("stamped", stamped)
 for option, value in ((29, 1), (35, 1), (63, 1), (64, 1), (OLD, RX_SW | SW), (NEW, RX_SW | SW)):
     t = udp()
     t.setsockopt(S, option, value)
