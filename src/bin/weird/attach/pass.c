@@ -45,21 +45,17 @@ static void make_mute(int fd)
 	(void)!send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Counts, and finds none. */
-static unsigned int counted;
-static bool count_program(const struct attach *a, uint64_t program)
+static bool is_passed_by(const struct attach *a, uint64_t program)
 {
-	counted += a->passed && a->passed->program == program;
-	return false;
+	return a->passed && a->passed->program == program;
 }
 
 static bool has_room(uint32_t program)
 {
 	if (passed_count < PASSED_PROGRAM_MAX)
 		return true;
-	counted = 0;
-	attach_find(count_program, program);
-	return passed_count < PASSED_MAX && counted < PASSED_PROGRAM_MAX;
+	return passed_count < PASSED_MAX &&
+	       attach_count(is_passed_by, program) < PASSED_PROGRAM_MAX;
 }
 
 static struct passed *passed_new(uint32_t program, const struct abi_msg *msg, int passed_fd)
