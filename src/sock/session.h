@@ -74,8 +74,7 @@ int session_channel(struct session *session, unsigned int worker, int bell_fd, u
 void session_channel_share(struct session *session, unsigned int worker, uint32_t index);
 /* Another process has the set now. 0, -ENOENT (no such channel). */
 int session_channel_hold(struct session *session, unsigned int worker, uint32_t index);
-/* The descriptor that rings it, for another channel; -1: it is none of
- * this session's. */
+/* The descriptor that rings it, for another channel; -1: it is none of this session's. */
 int session_channel_bell(const struct session *session, unsigned int worker, uint32_t index);
 /* The far end of that, likewise; -1: not of ABI_BELL_ASYNC. */
 int session_channel_far(const struct session *session, unsigned int worker, uint32_t index);

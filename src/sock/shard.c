@@ -163,9 +163,7 @@ static int port_compare(struct sock *s)
 /* As if it were closed, but for what it has still to send. */
 static int unlisten(struct sock *first)
 {
-	shard_chain_close(first->part->family, first->shard_next);
-	first->shard_next = ABI_SOCK_NONE;
-	first->abi->shard_next = ABI_SOCK_NONE;
+	shard_chain_end(first);
 	return stream_shutdown(first, SHUT_RD);
 }
 
@@ -176,9 +174,7 @@ static int leave(struct sock *first)
 		head = first->tx.head;
 		dgram_tx(first);
 	}
-	shard_chain_close(first->part->family, first->shard_next);
-	first->shard_next = ABI_SOCK_NONE;
-	first->abi->shard_next = ABI_SOCK_NONE;
+	shard_chain_end(first);
 	udp_unbind(first->part->w, first->udp);
 	return 0;
 }

@@ -73,6 +73,13 @@ void shard_chain_close(struct family *f, uint32_t index)
 	}
 }
 
+void shard_chain_end(struct sock *first)
+{
+	shard_chain_close(first->part->family, first->shard_next);
+	first->shard_next = ABI_SOCK_NONE;
+	first->abi->shard_next = ABI_SOCK_NONE;
+}
+
 int shard_chain_make(struct sock *first)
 {
 	struct family *f = first->part->family;
@@ -87,9 +94,7 @@ int shard_chain_make(struct sock *first)
 		ret = first->use >= SLOT_RAW ? below_make(first, f->part[i], &s)
 					     : sibling_make(first, f->part[i], &s);
 		if (ret != 0) {
-			shard_chain_close(f, first->shard_next);
-			first->shard_next = ABI_SOCK_NONE;
-			first->abi->shard_next = ABI_SOCK_NONE;
+			shard_chain_end(first);
 			return ret;
 		}
 		last->shard_next = s->index;
@@ -176,25 +181,16 @@ int shard_make(struct sock *first)
 int shard_chain_connect(struct sock *first)
 {
 	struct family *f = first->part->family;
-	int ret = 0;
-
 	/* Dissolved, and its port given back: what came before is read all the same. */
-	if (first->udp->local.port_be == 0) {
-		for (uint32_t i = first->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
-			struct sock *s = &f->socks[i];
+	bool gone = first->udp->local.port_be == 0;
+	int ret = gone ? 0 : bind_siblings(first);
 
-			ret = dgram_connect(s, &first->udp->remote);
-			udp_unbind(s->part->w, s->udp);
-			sock_publish(s);
-			i = s->shard_next;
-		}
-		return ret;
-	}
-	ret = bind_siblings(first);
 	for (uint32_t i = first->shard_next; i != ABI_SOCK_NONE && ret == 0;) {
 		struct sock *s = &f->socks[i];
 
 		ret = dgram_connect(s, &first->udp->remote);
+		if (gone)
+			udp_unbind(s->part->w, s->udp);
 		sock_publish(s);
 		i = s->shard_next;
 	}

@@ -426,9 +426,7 @@ enum shard_what {
 	SHARD_BELOW,	/* a raw or packet socket: it has siblings from the start, all alike */
 	SHARD_UNLISTEN, /* it listens no more: its siblings go, and it is as new */
 	SHARD_CLOSE,
-	SHARD_LEAVE, /* a datagram socket is about to be closed: its siblings are, and its port is
-		      * free
-		      */
+	SHARD_LEAVE, /* before a datagram socket is closed: its siblings are, its port is free */
 };
 bool shard_wanted(const struct sock *s);
 bool shard_bind_wanted(const struct sock *s); /* are other workers to be asked for a port? */
@@ -448,6 +446,8 @@ void shard_free(struct sock_layer *l);
 int shard_chain_make(struct sock *first);
 /* Those from this one on are closed. */
 void shard_chain_close(struct family *f, uint32_t index);
+/* Close the siblings of first, which has none from now on. */
+void shard_chain_end(struct sock *first);
 /* first is bound or listens: so are its siblings, or it is not (a datagram socket is unbound). */
 int shard_make(struct sock *first);
 /* It was connected, or not any more. */
