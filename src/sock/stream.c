@@ -227,6 +227,14 @@ int stream_dissolve(struct sock *s)
 	return 0;
 }
 
+/* It has that port, by whichever way; local is what was asked for. */
+static void bind_done(struct sock *s, const struct endpoint *local)
+{
+	s->bound_addr = !ipaddr_is_any(&local->addr);
+	s->bound_port = local->port_be != 0;
+	sock_set_addrs(s);
+}
+
 int stream_bind(struct sock *s, const struct endpoint *local)
 {
 	int ret;
@@ -236,24 +244,18 @@ int stream_bind(struct sock *s, const struct endpoint *local)
 	ret = sock_port_check(s, local->port_be);
 	if (ret == 0)
 		ret = tcp_bind(s->part->w, s->tcp, local);
-	if (ret != 0)
-		return ret;
-	s->bound_addr = !ipaddr_is_any(&local->addr);
-	s->bound_port = local->port_be != 0;
-	sock_set_addrs(s);
-	return 0;
+	if (ret == 0)
+		bind_done(s, local);
+	return ret;
 }
 
 int stream_bind_twin(struct sock *s, const struct endpoint *local)
 {
 	int ret = tcp_bind_twin(s->part->w, s->tcp, local);
 
-	if (ret != 0)
-		return ret;
-	s->bound_addr = !ipaddr_is_any(&local->addr);
-	s->bound_port = true;
-	sock_set_addrs(s);
-	return 0;
+	if (ret == 0)
+		bind_done(s, local);
+	return ret;
 }
 
 static int send_ring_make(struct sock *s)
