@@ -38,7 +38,7 @@ static int ctl_sock(struct channel *ch, struct abi_ctl *ctl, struct sock **sock)
 	return 0;
 }
 
-static int ctl_bind(struct sock *s, const struct endpoint *at)
+static int port_bind(struct sock *s, const struct endpoint *at)
 {
 	if (!ipaddr_is_any(&at->addr) && !ipaddr_is_ip4(&at->addr))
 		return -EADDRNOTAVAIL;
@@ -47,7 +47,7 @@ static int ctl_bind(struct sock *s, const struct endpoint *at)
 	return s->use == SLOT_STREAM ? stream_bind(s, at) : dgram_bind(s, at);
 }
 
-static int ctl_connect(struct sock *s, struct endpoint *to, uint16_t flags)
+static int port_connect(struct sock *s, struct endpoint *to, uint16_t flags)
 {
 	if (s->use == SLOT_DGRAM)
 		return dgram_connect(s, to);
@@ -63,7 +63,7 @@ static int ctl_connect(struct sock *s, struct endpoint *to, uint16_t flags)
 	return stream_connect(s, to, flags & ABI_CONNECT_FASTOPEN);
 }
 
-static int ctl_shutdown(struct sock *s, uint32_t how)
+static int shut(struct sock *s, uint32_t how)
 {
 	if (s->use == SLOT_PACKET)
 		return -EOPNOTSUPP;
@@ -123,106 +123,144 @@ static bool siblings_have(const struct sock *s, const struct abi_ctl *ctl)
 	       (ctl->level == IPPROTO_IP || ctl->level == IPPROTO_UDP || ctl->level == SOL_SOCKET);
 }
 
+static int ctl_bind(struct channel *ch, struct sock *s, const struct abi_ctl *ctl,
+		    const struct endpoint *at)
+{
+	int ret;
+
+	if (s->use == SLOT_PACKET)
+		return packet_bind(s, ctl->optname, ctl->port_be);
+	if (s->use == SLOT_RAW)
+		return raw_bind(s, at);
+	ret = port_bind(s, at);
+	/* A port that was not asked for by number is of the worker's own share. One that is in use
+	 * may be so by what was closed on another worker just now. */
+	if ((ret == 0 || ret == -EADDRINUSE) && shard_bind_wanted(s) &&
+	    (s->use == SLOT_DGRAM || at->port_be != 0))
+		ret = shard_request(s, ch, SHARD_BIND, at);
+	return ret;
+}
+
+static int ctl_connect(struct channel *ch, struct sock *s, const struct abi_ctl *ctl,
+		       struct endpoint *to)
+{
+	int ret;
+
+	if (s->use == SLOT_PACKET)
+		return -EOPNOTSUPP;
+	if (s->use == SLOT_RAW)
+		return raw_connect(s, to);
+	if (unlistens(s, ctl))
+		return shard_request(s, ch, SHARD_UNLISTEN, to);
+	ret = port_connect(s, to, ctl->flags);
+	if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
+		ret = shard_request(s, ch, SHARD_CONNECT, to);
+	return ret;
+}
+
+static int ctl_listen(struct channel *ch, struct sock *s, const struct abi_ctl *ctl,
+		      const struct endpoint *at)
+{
+	int ret = s->use == SLOT_STREAM ? stream_listen(s, ctl->optname) : -EOPNOTSUPP;
+
+	return ret == 0 && shard_wanted(s) ? shard_request(s, ch, SHARD_LISTEN, at) : ret;
+}
+
+static int ctl_shutdown(struct channel *ch, struct sock *s, const struct abi_ctl *ctl,
+			const struct endpoint *at)
+{
+	return unlistens(s, ctl) ? shard_request(s, ch, SHARD_UNLISTEN, at) : shut(s, ctl->optname);
+}
+
+static int ctl_setsockopt(struct channel *ch, struct sock *s, const struct abi_ctl *ctl)
+{
+	if (ctl->len > sizeof(ctl->data))
+		return -EINVAL;
+	return siblings_have(s, ctl) ? shard_request_option(s, ch, ctl)
+				     : option_set(s, ctl->level, ctl->optname, ctl->data, ctl->len);
+}
+
+static int ctl_getsockopt(struct sock *s, struct abi_ctl *ctl)
+{
+	if (ctl->len > sizeof(ctl->data))
+		ctl->len = sizeof(ctl->data);
+	return option_get(s, ctl->level, ctl->optname, ctl->data, &ctl->len);
+}
+
+static int ctl_linger(struct channel *ch, struct sock *s)
+{
+	return s->use == SLOT_STREAM  ? stream_linger(s)
+	       : s->use == SLOT_DGRAM ? dgram_leave(s, ch)
+				      : -EOPNOTSUPP;
+}
+
+static int ctl_filter(struct sock *s, const struct abi_ctl *ctl)
+{
+	if (ctl->len > sizeof(ctl->data))
+		return -EINVAL;
+	if (s->use == SLOT_STREAM)
+		return filter_is_locked(s) ? -EPERM : -EOPNOTSUPP;
+	return filter_piece(s, ctl->level, ctl->optname, ctl->data, ctl->len);
+}
+
+static int ctl_send(struct sock *s)
+{
+	return s->use == SLOT_PACKET ? packet_flush(s)
+	       : s->use == SLOT_RAW  ? raw_flush(s)
+				     : -EOPNOTSUPP;
+}
+
+static int ctl_call(struct channel *ch, struct sock *s, struct abi_ctl *ctl, struct endpoint *at)
+{
+	switch (ctl->op) {
+	case ABI_CTL_OPEN:
+		return 0;
+	case ABI_CTL_BIND:
+		return ctl_bind(ch, s, ctl, at);
+	case ABI_CTL_CONNECT:
+		return ctl_connect(ch, s, ctl, at);
+	case ABI_CTL_LISTEN:
+		return ctl_listen(ch, s, ctl, at);
+	case ABI_CTL_SHUTDOWN:
+		return ctl_shutdown(ch, s, ctl, at);
+	case ABI_CTL_SETSOCKOPT:
+		return ctl_setsockopt(ch, s, ctl);
+	case ABI_CTL_GETSOCKOPT:
+		return ctl_getsockopt(s, ctl);
+	case ABI_CTL_RING:
+		return stream_need_tx(s);
+	case ABI_CTL_LINGER:
+		return ctl_linger(ch, s);
+	case ABI_CTL_SEND_CHECK:
+		return ctl_send_check(s, ctl);
+	case ABI_CTL_ERRQUEUE:
+		return errqueue_take(s, ctl->data, &ctl->len);
+	case ABI_CTL_FILTER:
+		return ctl_filter(s, ctl);
+	case ABI_CTL_SEND:
+		return ctl_send(s);
+	default:
+		sock_broken(ch->part, "a control request's operation is unknown");
+		return -EINVAL;
+	}
+}
+
+/* A call that changes what the siblings on other workers are to be, too. Packets of all workers are
+ * a raw or packet socket's. */
+static bool siblings_follow(const struct sock *s, const struct abi_ctl *ctl)
+{
+	if (s->use == SLOT_DGRAM)
+		return s->shard_next != ABI_SOCK_NONE && sets_filter(ctl);
+	return s->use >= SLOT_RAW && shard_below_wanted(s) && ctl->op != ABI_CTL_GETSOCKOPT &&
+	       ctl->op != ABI_CTL_SEND && ctl->op != ABI_CTL_ERRQUEUE;
+}
+
 static int ctl_do(struct channel *ch, struct abi_ctl *ctl, struct sock *s)
 {
 	struct endpoint at = { .addr = ctl->addr, .port_be = ctl->port_be };
-	int ret = 0;
+	int ret = ctl_call(ch, s, ctl, &at);
 
-	switch (ctl->op) {
-	case ABI_CTL_OPEN:
-		break;
-	case ABI_CTL_BIND:
-		if (s->use == SLOT_PACKET) {
-			ret = packet_bind(s, ctl->optname, ctl->port_be);
-			break;
-		}
-		if (s->use == SLOT_RAW) {
-			ret = raw_bind(s, &at);
-			break;
-		}
-		ret = ctl_bind(s, &at);
-		/* A port that was not asked for by number is of the worker's own share. One that is
-		 * in use may be so by what was closed on another worker just now. */
-		if ((ret == 0 || ret == -EADDRINUSE) && shard_bind_wanted(s) &&
-		    (s->use == SLOT_DGRAM || at.port_be != 0))
-			ret = shard_request(s, ch, SHARD_BIND, &at);
-		break;
-	case ABI_CTL_CONNECT:
-		if (s->use == SLOT_PACKET)
-			return -EOPNOTSUPP;
-		if (s->use == SLOT_RAW) {
-			ret = raw_connect(s, &at);
-			break;
-		}
-		if (unlistens(s, ctl)) {
-			ret = shard_request(s, ch, SHARD_UNLISTEN, &at);
-			break;
-		}
-		ret = ctl_connect(s, &at, ctl->flags);
-		if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE)
-			ret = shard_request(s, ch, SHARD_CONNECT, &at);
-		break;
-	case ABI_CTL_LISTEN:
-		if (s->use != SLOT_STREAM)
-			return -EOPNOTSUPP;
-		ret = stream_listen(s, ctl->optname);
-		if (ret == 0 && shard_wanted(s))
-			ret = shard_request(s, ch, SHARD_LISTEN, &at);
-		break;
-	case ABI_CTL_SHUTDOWN:
-		ret = unlistens(s, ctl) ? shard_request(s, ch, SHARD_UNLISTEN, &at)
-					: ctl_shutdown(s, ctl->optname);
-		break;
-	case ABI_CTL_SETSOCKOPT:
-		if (ctl->len > sizeof(ctl->data))
-			return -EINVAL;
-		if (siblings_have(s, ctl))
-			ret = shard_request_option(s, ch, ctl);
-		else
-			ret = option_set(s, ctl->level, ctl->optname, ctl->data, ctl->len);
-		break;
-	case ABI_CTL_GETSOCKOPT:
-		if (ctl->len > sizeof(ctl->data))
-			ctl->len = sizeof(ctl->data);
-		ret = option_get(s, ctl->level, ctl->optname, ctl->data, &ctl->len);
-		break;
-	case ABI_CTL_RING:
-		ret = stream_need_tx(s);
-		break;
-	case ABI_CTL_LINGER:
-		ret = s->use == SLOT_STREAM  ? stream_linger(s)
-		      : s->use == SLOT_DGRAM ? dgram_leave(s, ch)
-					     : -EOPNOTSUPP;
-		break;
-	case ABI_CTL_SEND_CHECK:
-		ret = ctl_send_check(s, ctl);
-		break;
-	case ABI_CTL_ERRQUEUE:
-		ret = errqueue_take(s, ctl->data, &ctl->len);
-		break;
-	case ABI_CTL_FILTER:
-		if (ctl->len > sizeof(ctl->data))
-			return -EINVAL;
-		ret = s->use == SLOT_STREAM
-			      ? (filter_is_locked(s) ? -EPERM : -EOPNOTSUPP)
-			      : filter_piece(s, ctl->level, ctl->optname, ctl->data, ctl->len);
-		break;
-	case ABI_CTL_SEND:
-		ret = s->use == SLOT_PACKET ? packet_flush(s)
-		      : s->use == SLOT_RAW  ? raw_flush(s)
-					    : -EOPNOTSUPP;
-		break;
-	default:
-		sock_broken(ch->part, "a control request's operation is unknown");
-		ret = -EINVAL;
-	}
-	if (ret == 0 && s->use == SLOT_DGRAM && s->shard_next != ABI_SOCK_NONE && sets_filter(ctl))
-		ret = shard_request(s, ch, SHARD_BELOW, &at);
-	/* Packets of all workers are such a socket's. */
-	if (ret == 0 && s->use >= SLOT_RAW && shard_below_wanted(s) &&
-	    ctl->op != ABI_CTL_GETSOCKOPT && ctl->op != ABI_CTL_SEND && ctl->op != ABI_CTL_ERRQUEUE)
-		ret = shard_request(s, ch, SHARD_BELOW, &at);
-	return ret;
+	return ret == 0 && siblings_follow(s, ctl) ? shard_request(s, ch, SHARD_BELOW, &at) : ret;
 }
 
 void ctl_finish(struct channel *ch, int32_t result)
