@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "core/watch.h"
 #include "core/worker.h"
 
 #define DROP_SEVERITY(severity) DROP_SEVERITY_##severity
@@ -176,30 +177,40 @@ static inline void pkt_free(struct worker *w, struct pkt *p)
 		pkt_free_slow(p);
 }
 
+static inline enum fate fate_of(const struct pkt *p, enum fate fate)
+{
+	return fate == FATE_TRANSMITTED && (p->flags & PKT_F_ROUTED) ? FATE_FORWARDED : fate;
+}
+
 static inline void ledger_fate(struct ledger *l, const struct pkt *p, enum fate fate, uint64_t n)
 {
-	if (fate == FATE_TRANSMITTED && (p->flags & PKT_F_ROUTED))
-		fate = FATE_FORWARDED;
-	l->fate[fate] += n;
+	l->fate[fate_of(p, fate)] += n;
+}
+
+static inline void ledger_end(struct worker *w, const struct pkt *p, enum fate fate)
+{
+	ledger_fate(&w->ledger, p, fate, 1);
+	if (unlikely(p->followed))
+		watch_end_followed(w, p, fate_of(p, fate));
 }
 
 void pkt_consume(struct worker *w, struct pkt *p, enum fate fate)
 {
-	ledger_fate(&w->ledger, p, fate, 1);
+	ledger_end(w, p, fate);
 	pkt_free(w, p);
 }
 
 void pkt_consume_burst(struct worker *w, struct pkt **pkts, unsigned int n, enum fate fate)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		ledger_fate(&w->ledger, pkts[i], fate, 1);
+		ledger_end(w, pkts[i], fate);
 		pkt_free(w, pkts[i]);
 	}
 }
 
 void pkt_sent(struct worker *w, const struct pkt *p)
 {
-	ledger_fate(&w->ledger, p, FATE_TRANSMITTED, 1);
+	ledger_end(w, p, FATE_TRANSMITTED);
 }
 
 void pkt_sent_undo(struct worker *w, const struct pkt *p)
@@ -224,6 +235,9 @@ void pkt_reborn(struct worker *w, struct pkt *p)
 {
 	w->ledger.fate[FATE_ABSORBED]++;
 	w->ledger.originated++;
+	if (unlikely(p->followed))
+		watch_end_followed(w, p, FATE_ABSORBED);
+	p->followed = 0;
 	p->path = 0;
 	p->flags = 0;
 	p->ifindex = 0;
@@ -267,5 +281,7 @@ void pkt_drop_at(struct worker *w, struct pkt *p, uint16_t reason, const struct 
 		l->drop_paths[index] |= p->path;
 	}
 	ledger_record(w, p, reason, index);
+	if (unlikely(w->watched & WATCH_DROPS))
+		watch_drop(w, p, reason, index, __builtin_return_address(0));
 	pkt_free(w, p);
 }

@@ -53,7 +53,9 @@ struct pkt {
 	uint8_t steered;   /* workers that had it before and did not know whose it is */
 	uint8_t loop_ifindex; /* on the loop port: the interface it seems to come from; 0: that one
 			       */
-	uint8_t reserved[6];
+	uint8_t followed;     /* one bit for each who follows it (core/watch.h) */
+	uint8_t reserved;
+	uint32_t follow_id; /* its number for them */
 };
 
 _Static_assert(sizeof(struct pkt) == sizeof(struct rte_mbuf) + 64, "one cache line of our own");

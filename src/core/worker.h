@@ -18,13 +18,14 @@ struct inet;	   /* inet/inet.h: the protocols' state of this worker */
 struct tcp_stack;  /* inet/tcp: TCP's state of this worker */
 struct sock_layer; /* sock/sock.h: the sockets of this worker */
 struct engine;	   /* engine/engine.h */
-struct capture;	   /* core/capture.h: who looks at packets that go by */
+struct watcher;	   /* core/watch.h: who looks at packets that go by */
 
-enum capture_point { CAPTURE_PORT_RX, CAPTURE_PORT_TX, CAPTURE_POINTS };
+#define WATCH_DROPS (1u << 31) /* worker.watched, watcher.wants: drops; below: 1 << STAGE_* */
 
 struct worker {
 	uint64_t now_ns; /* the time of this loop, set by the engine; the only clock there is */
 	uint64_t wall_offset_ns; /* add to now_ns for the time of day */
+	uint32_t watched;	 /* what any watcher wants to see */
 	struct rte_mempool *pool;
 	struct timer_wheel timers;
 	struct ledger ledger;
@@ -36,7 +37,8 @@ struct worker {
 	struct tcp_stack *tcp;
 	struct sock_layer *socks;
 	struct engine *engine;
-	struct capture *captures[CAPTURE_POINTS]; /* NULL: nobody looks */
+	struct watcher *watchers; /* NULL: nobody looks */
+	uint32_t follow_last;	  /* the last packet's number that was followed */
 };
 
 /*
@@ -58,9 +60,20 @@ uint32_t worker_random(struct worker *w);
 uint64_t secret_hash(const uint8_t secret[16], const void *data, uint32_t len);
 uint64_t worker_hash(const struct worker *w, const void *data, uint32_t len);
 
-/* A stage begins with n packets: counts packets and the burst, marks each packet's path. */
-static inline void stage_enter(struct worker *w, enum stage stage, struct pkt **pkts,
-			       unsigned int n)
+/* core/watch.c's: packets at a stage that somebody watches. */
+void watch_stage(struct worker *w, enum stage stage, unsigned int ifindex, struct pkt **pkts,
+		 unsigned int n);
+
+/* Who watches the stage sees n packets at it. ifindex: see struct watcher_ops. */
+static inline void stage_show(struct worker *w, enum stage stage, unsigned int ifindex,
+			      struct pkt **pkts, unsigned int n)
+{
+	if (__builtin_expect(w->watched & 1u << stage, 0))
+		watch_stage(w, stage, ifindex, pkts, n);
+}
+
+/* Count n packets and the burst at a stage, and mark each packet's path. */
+static inline void stage_mark(struct worker *w, enum stage stage, struct pkt **pkts, unsigned int n)
 {
 	w->ledger.stage[stage].packets += n;
 	w->ledger.stage[stage].bursts++;
@@ -68,6 +81,14 @@ static inline void stage_enter(struct worker *w, enum stage stage, struct pkt **
 		pkts[i]->path |= 1u << stage;
 		pkts[i]->stage = (uint8_t)stage;
 	}
+}
+
+/* A stage begins with n packets. */
+static inline void stage_enter(struct worker *w, enum stage stage, struct pkt **pkts,
+			       unsigned int n)
+{
+	stage_mark(w, stage, pkts, n);
+	stage_show(w, stage, 0, pkts, n);
 }
 
 static inline void stage_enter_one(struct worker *w, enum stage stage, struct pkt *p)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "core/capture.h"
+#include "core/worker.h"
 #include "dev/driver.h"
 #include "dev/offload.h"
 #include "wire/eth.h"
@@ -154,8 +154,8 @@ uint16_t port_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt
 		return 0;
 	got = port->ops->rx(w, port, queue, pkts, n);
 	if (got) {
-		stage_enter(w, STAGE_PORT_RX, pkts, got);
-		capture_burst(w, CAPTURE_PORT_RX, port->ifindex, pkts, got);
+		stage_mark(w, STAGE_PORT_RX, pkts, got);
+		stage_show(w, STAGE_PORT_RX, port->ifindex, pkts, got);
 	}
 	return got;
 }
@@ -190,8 +190,8 @@ static void txq_run(struct worker *w, struct port *port, struct port_txq *q)
 	uint16_t n = q->burst_count, sent = 0;
 
 	if (n) {
-		stage_enter(w, STAGE_PORT_TX, q->burst, n);
-		capture_burst(w, CAPTURE_PORT_TX, port->ifindex, q->burst, n);
+		stage_mark(w, STAGE_PORT_TX, q->burst, n);
+		stage_show(w, STAGE_PORT_TX, port->ifindex, q->burst, n);
 	}
 	if (unlikely(q->backlog_count))
 		txq_drain_backlog(w, port, q);

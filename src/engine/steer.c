@@ -58,7 +58,9 @@ struct steer_msg {
 	uint16_t l2, l3, l4;
 	uint16_t flags, gso_size, csum_at;
 	uint8_t ifindex, steered;
-	uint16_t reserved;
+	uint8_t followed, reserved;
+	uint32_t follow_id;
+	uint32_t reserved2;
 	uint64_t stamp_ns;
 };
 
@@ -132,6 +134,8 @@ static void packet_hand(struct worker *w, struct pkt *p, unsigned int to, uint8_
 	msg.csum_at = p->csum_at;
 	msg.ifindex = p->ifindex;
 	msg.steered = steered;
+	msg.followed = p->followed;
+	msg.follow_id = p->follow_id;
 	msg.stamp_ns = p->stamp_ns;
 	packet_copy(box, p, &msg);
 	pkt_steered_out(w, p);
@@ -237,6 +241,8 @@ static struct pkt *packet_make(struct worker *w, const struct steer_box *box, ui
 	p->csum_at = msg->csum_at;
 	p->stamp_ns = msg->stamp_ns;
 	p->steered = msg->steered;
+	p->followed = msg->followed;
+	p->follow_id = msg->follow_id;
 	return p;
 }
 

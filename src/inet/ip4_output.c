@@ -69,7 +69,7 @@ int ip_output(struct worker *w, struct pkt *p, struct ip_flow *flow)
 	uint32_t len;
 	int err;
 
-	stage_enter_one(w, STAGE_IP4_OUTPUT, p);
+	stage_mark(w, STAGE_IP4_OUTPUT, &p, 1);
 	if (unlikely(!flow_is_fresh(w, flow))) {
 		err = ip_flow_route(w, flow);
 		if (err) {
@@ -90,6 +90,7 @@ int ip_output(struct worker *w, struct pkt *p, struct ip_flow *flow)
 	}
 	p->l3 = p->mbuf.data_off;
 	header_fill(w, h, flow, len);
+	stage_show(w, STAGE_IP4_OUTPUT, 0, &p, 1); /* with its header */
 	if (unlikely(len > flow->mtu_bytes) && !(p->flags & PKT_F_GSO_TCP4)) {
 		if (!(h->frag_be & WIRE_BE16(IP4_DF)))
 			return frag_output(w, p, flow, flow->mtu_bytes);

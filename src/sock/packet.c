@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Packet sockets, packet(7). They listen at two capture points: frames as a port received them,
+ * Packet sockets, packet(7). They listen at two stages: frames as a port received them,
  * before any protocol looks at them, and frames as they go to a port. Each that a socket's filter
  * accepts is copied into its ring; what finds no room there is lost to this socket alone, and
  * counted. The loop port's packets have no Ethernet header: one of zeros is put in front, as Linux
@@ -157,9 +157,10 @@ static void packet_deliver(struct packet_sock *ps, struct seen *f)
 	record_put(s, &f->header, &f->fp, f->fp.data_at, len);
 }
 
-static void packets_seen(struct worker *w, unsigned int ifindex, struct pkt **pkts, unsigned int n,
-			 bool outgoing)
+static void packets_seen(struct watcher *watcher, struct worker *w, enum stage stage,
+			 unsigned int ifindex, struct pkt **pkts, unsigned int n)
 {
+	bool outgoing = stage == STAGE_PORT_TX;
 	struct sock_layer *l = w->socks;
 	const struct port *port = inet_netif_port(w, ifindex);
 	struct seen f;
@@ -175,18 +176,6 @@ static void packets_seen(struct worker *w, unsigned int ifindex, struct pkt **pk
 				packet_deliver(ps, &f);
 		}
 	}
-}
-
-static void seen_in(struct capture *c, struct worker *w, unsigned int ifindex, struct pkt **pkts,
-		    unsigned int n)
-{
-	packets_seen(w, ifindex, pkts, n, false);
-}
-
-static void seen_out(struct capture *c, struct worker *w, unsigned int ifindex, struct pkt **pkts,
-		     unsigned int n)
-{
-	packets_seen(w, ifindex, pkts, n, true);
 }
 
 /* ---- sending ---- */
@@ -284,16 +273,17 @@ int packet_flush(struct sock *s)
 
 /* ---- life ---- */
 
+static const struct watcher_ops packets_watch = { .stage = packets_seen };
+
 static void listen_begin(struct packet_sock *ps)
 {
 	struct worker *w = ps->s->part->w;
 	struct sock_layer *l = w->socks;
 
 	if (l->packets == NULL) {
-		l->capture[0].fn = seen_in;
-		l->capture[1].fn = seen_out;
-		capture_add(w, CAPTURE_PORT_RX, &l->capture[0]);
-		capture_add(w, CAPTURE_PORT_TX, &l->capture[1]);
+		l->watcher.ops = &packets_watch;
+		l->watcher.wants = 1u << STAGE_PORT_RX | 1u << STAGE_PORT_TX;
+		watcher_add(w, &l->watcher);
 	}
 	ps->next = l->packets;
 	ps->pprev = &l->packets;
@@ -313,10 +303,8 @@ static void listen_end(struct packet_sock *ps)
 	if (ps->next != NULL)
 		ps->next->pprev = ps->pprev;
 	ps->pprev = NULL;
-	if (l->packets != NULL)
-		return;
-	capture_del(w, CAPTURE_PORT_RX, &l->capture[0]);
-	capture_del(w, CAPTURE_PORT_TX, &l->capture[1]);
+	if (l->packets == NULL)
+		watcher_del(w, &l->watcher);
 }
 
 /* What the program sees of the socket's name. */

@@ -6,7 +6,7 @@
 #ifndef WEIR_SOCK_PACKET_H
 #define WEIR_SOCK_PACKET_H
 
-#include "core/capture.h"
+#include "core/watch.h"
 #include "core/filter.h"
 #include "inet/raw.h"
 #include "sock/sock_priv.h"

@@ -32,7 +32,7 @@
 #include <stdint.h>
 
 #include "core/byte_ring.h"
-#include "core/capture.h"
+#include "core/watch.h"
 #include "inet/inet.h"
 #include "inet/tcp/tcp.h"
 #include "inet/udp.h"
@@ -247,7 +247,7 @@ struct sock_layer {
 	struct shard_request *requests;		 /* for the control thread */
 	struct packet_sock *packets;		 /* packet sockets that hear something */
 	const struct packet_sock *packet_sender; /* the one whose frame is being sent, or NULL */
-	struct capture capture[2];		 /* in, out */
+	struct watcher watcher;			 /* for them */
 	struct sock_hooks hooks;
 	struct sock_options opt_default[2]; /* stream, datagram */
 	bool late_work;			    /* something was sent while flushing: come again */

@@ -73,7 +73,7 @@ void below_end(struct program *p)
 {
 	below_settle(p);
 	session_destroy(p->session);
-	assert_true(p->engine->worker[0]->captures[CAPTURE_PORT_RX] == NULL);
+	assert_true(p->engine->worker[0]->watchers == NULL);
 	assert_int_equal(ledger_balance(&p->engine->worker[0]->ledger), 0);
 	engine_close(p->engine);
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Showing packets to who watches. Nothing here runs while nobody does.
+ */
+#include "core/watch.h"
+
+static void wants_gather(struct worker *w)
+{
+	w->watched = 0;
+	for (const struct watcher *watcher = w->watchers; watcher; watcher = watcher->next)
+		w->watched |= watcher->wants;
+}
+
+void watcher_add(struct worker *w, struct watcher *watcher)
+{
+	watcher->next = w->watchers;
+	w->watchers = watcher;
+	wants_gather(w);
+}
+
+void watcher_del(struct worker *w, struct watcher *watcher)
+{
+	struct watcher **link = &w->watchers;
+
+	while (*link && *link != watcher)
+		link = &(*link)->next;
+	if (*link)
+		*link = watcher->next;
+	wants_gather(w);
+}
+
+void watch_stage(struct worker *w, enum stage stage, unsigned int ifindex, struct pkt **pkts,
+		 unsigned int n)
+{
+	for (struct watcher *watcher = w->watchers; watcher; watcher = watcher->next) {
+		if (watcher->wants & 1u << stage)
+			watcher->ops->stage(watcher, w, stage, ifindex, pkts, n);
+	}
+}
+
+void watch_drop(struct worker *w, const struct pkt *p, unsigned int reason, uint32_t site,
+		const void *pc)
+{
+	for (struct watcher *watcher = w->watchers; watcher; watcher = watcher->next) {
+		if (watcher->wants & WATCH_DROPS)
+			watcher->ops->drop(watcher, w, p, reason, site, pc);
+	}
+}
+
+void watch_end_followed(struct worker *w, const struct pkt *p, enum fate fate)
+{
+	for (struct watcher *watcher = w->watchers; watcher; watcher = watcher->next) {
+		if (watcher->ops->end)
+			watcher->ops->end(watcher, w, p, fate);
+	}
+}
+
+void watch_note_followed(struct worker *w, const struct pkt *p, unsigned int note, uint64_t arg0,
+			 uint64_t arg1)
+{
+	for (struct watcher *watcher = w->watchers; watcher; watcher = watcher->next) {
+		if (watcher->ops->note)
+			watcher->ops->note(watcher, w, p, note, arg0, arg1);
+	}
+}
