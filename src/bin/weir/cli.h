@@ -63,6 +63,12 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
  */
 json_t *cli_ask(json_t *request);
 
+/*
+ * The same, of a daemon that goes on with something until the connection ends: *fd is the
+ * connection and *passed the descriptor that came along, both the caller's.
+ */
+json_t *cli_ask_open(json_t *request, int *fd, int *passed);
+
 /* Print a document as --json does, and release it. Returns CLI_OK, or CLI_FAILED when writing
  * fails. */
 int cli_print_json(json_t *document);

@@ -139,8 +139,29 @@ static int send_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
-/* Everything until the daemon closes: 0 and the bytes in *text (the caller's), or -errno. */
-static int receive_all(int fd, char **text, size_t *len)
+/* recv(), which keeps the descriptor that comes along in *passed (NULL: none is wanted). */
+static ssize_t receive_some(int fd, void *to, size_t room, int *passed)
+{
+	struct iovec iov = { to, room };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = passed ? control.bytes : NULL,
+			      .msg_controllen = passed ? sizeof(control.bytes) : 0 };
+	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *cmsg = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+		memcpy(passed, CMSG_DATA(cmsg), sizeof(int));
+	return n;
+}
+
+/* Everything until the daemon closes, or, where a descriptor is to come along, until the end of the
+ * line: 0 and the bytes in *text (the caller's), or -errno. */
+static int receive_all(int fd, char **text, size_t *len, int *passed)
 {
 	size_t room = 1 << 16;
 	ssize_t n;
@@ -148,7 +169,7 @@ static int receive_all(int fd, char **text, size_t *len)
 	*len = 0;
 	*text = malloc(room);
 	while (*text) {
-		n = recv(fd, *text + *len, room - *len, 0);
+		n = receive_some(fd, *text + *len, room - *len, passed);
 		if (n == 0)
 			return 0;
 		if (n < 0 && errno == EINTR)
@@ -156,6 +177,8 @@ static int receive_all(int fd, char **text, size_t *len)
 		if (n < 0)
 			return -errno;
 		*len += (size_t)n;
+		if (passed && (*text)[*len - 1] == '\n')
+			return 0;
 		if (*len == room) {
 			char *more = room < CLIENT_ANSWER_MAX ? realloc(*text, room * 2) : NULL;
 
@@ -168,7 +191,7 @@ static int receive_all(int fd, char **text, size_t *len)
 	return -ENOMEM;
 }
 
-static json_t *exchange(int fd, const char *line, size_t len)
+static json_t *exchange(int fd, const char *line, size_t len, int *passed)
 {
 	json_error_t error;
 	json_t *answer = NULL;
@@ -177,7 +200,7 @@ static json_t *exchange(int fd, const char *line, size_t len)
 	int rc = send_all(fd, line, len);
 
 	if (rc == 0)
-		rc = receive_all(fd, &text, &n);
+		rc = receive_all(fd, &text, &n, passed);
 	if ((rc == -ECONNRESET || rc == -EPIPE || (rc == 0 && n == 0)) && refused_as_user(fd)) {
 		free(text);
 		return NULL;
@@ -206,25 +229,24 @@ static json_t *exchange(int fd, const char *line, size_t len)
 	return answer;
 }
 
-json_t *cli_ask(json_t *request)
+/* Ask, and leave the connection in *fd where that is wanted and the answer is no error. */
+static json_t *ask(json_t *request, int *fd, int *passed)
 {
 	char *line = json_dumps(request, JSON_COMPACT);
 	size_t len = line ? strlen(line) : 0;
 	json_t *answer = NULL;
 	const char *words;
-	int fd;
 
 	json_decref(request);
+	*fd = -1;
 	if (!line) {
 		cli_fail("out of memory");
 		return NULL;
 	}
 	line[len] = '\n'; /* takes the place of the terminator: a line is not a string */
-	fd = client_connect();
-	if (fd >= 0) {
-		answer = exchange(fd, line, len + 1);
-		close(fd);
-	}
+	*fd = client_connect();
+	if (*fd >= 0)
+		answer = exchange(*fd, line, len + 1, passed);
 	free(line);
 	words = answer ? json_string_value(json_object_get(answer, "error")) : NULL;
 	if (words) {
@@ -233,4 +255,34 @@ json_t *cli_ask(json_t *request)
 		return NULL;
 	}
 	return answer;
+}
+
+json_t *cli_ask(json_t *request)
+{
+	int fd;
+	json_t *answer = ask(request, &fd, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return answer;
+}
+
+json_t *cli_ask_open(json_t *request, int *fd, int *passed)
+{
+	json_t *answer;
+
+	*passed = -1;
+	answer = ask(request, fd, passed);
+	if (answer && *passed >= 0)
+		return answer;
+	if (answer)
+		cli_fail("the answer of instance '%s' came without its memory: are weir and weird "
+			 "of the same version?",
+			 cli.instance);
+	json_decref(answer);
+	if (*passed >= 0)
+		close(*passed);
+	if (*fd >= 0)
+		close(*fd);
+	return NULL;
 }

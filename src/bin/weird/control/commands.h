@@ -29,7 +29,18 @@ struct control_command {
 /* Ends with a NULL name. */
 extern const struct control_command control_commands[];
 
-json_t *control_sockets(struct engine *engine, const json_t *request); /* control_sockets.c */
+json_t *control_sockets(struct engine *engine, const json_t *request); /* sockets.c */
+json_t *control_observe(struct engine *engine, const json_t *request); /* observe.c */
+
+/* What lives as long as a connection: ended (all workers are parked) when the other end hangs up,
+ * or weird ends. fd goes along with the answer. */
+struct control_held {
+	int fd;
+	void (*end)(struct control_held *held);
+};
+
+/* For a command: its connection stays, and holds this. Only with an answer that is not an error. */
+void control_hold(struct control_held *held);
 
 /* For the command "stop": the daemon ends, in order, once this answer has been sent. */
 void control_request_stop(void);

@@ -23,7 +23,8 @@ struct connection {
 	struct control_watch watch; /* first: control_watch_free() */
 	struct connection *next, **pprev;
 	uint64_t since_ns;
-	char *answer; /* NULL: the request is not there yet */
+	struct control_held *held; /* what lives as long as the connection, or NULL */
+	char *answer;		   /* NULL: the request is not there yet */
 	size_t answer_len, answer_sent;
 	size_t len;
 	char request[REQUEST_BYTES];
@@ -34,15 +35,16 @@ static struct control_watch listener;
 static struct connection *connections;
 static unsigned int connection_count;
 static bool stop_asked;
+static struct control_held *held_new; /* of the command that is being answered */
 
 void control_request_stop(void)
 {
 	stop_asked = true;
 }
 
-bool control_stop_due(void)
+void control_hold(struct control_held *held)
 {
-	return stop_asked && connection_count == 0;
+	held_new = held;
 }
 
 /* ---- requests ---- */
@@ -104,24 +106,65 @@ static void connection_end(struct connection *c)
 	if (c->next)
 		c->next->pprev = c->pprev;
 	connection_count--;
+	if (c->held) {
+		control_park();
+		c->held->end(c->held);
+	}
 	control_watch_free(&c->watch);
+}
+
+bool control_stop_due(void)
+{
+	for (struct connection *c = connections, *next; stop_asked && c; c = next) {
+		next = c->next;
+		if (c->held && c->answer_sent == c->answer_len)
+			connection_end(c);
+	}
+	return stop_asked && connection_count == 0;
+}
+
+/* Some of what is left; the first byte takes along the descriptor of what is held. */
+static ssize_t send_some(const struct connection *c)
+{
+	struct iovec iov = { c->answer + c->answer_sent, c->answer_len - c->answer_sent };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+
+	if (c->held && c->answer_sent == 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &c->held->fd, sizeof(int));
+	}
+	return sendmsg(c->watch.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void send_answer(struct connection *c)
 {
 	while (c->answer_sent < c->answer_len) {
-		ssize_t n = send(c->watch.fd, c->answer + c->answer_sent,
-				 c->answer_len - c->answer_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send_some(c);
 
 		if (n < 0 && errno == EAGAIN) {
 			control_watch_set(&c->watch, EPOLLOUT);
 			return;
 		}
-		if (n < 0)
-			break;
+		if (n < 0) {
+			connection_end(c);
+			return;
+		}
 		c->answer_sent += (size_t)n;
 	}
-	connection_end(c);
+	if (c->held) /* until the other end hangs up */
+		control_watch_set(&c->watch, EPOLLIN);
+	else
+		connection_end(c);
 }
 
 static void receive_request(struct connection *c)
@@ -142,6 +185,8 @@ static void receive_request(struct connection *c)
 	c->answer = end ? control_answer(control_engine, c->request, (size_t)(end - c->request))
 			: strdup("{\"error\":\"the request is too long\"}\n");
 	c->answer_len = c->answer ? strlen(c->answer) : 0;
+	c->held = held_new;
+	held_new = NULL;
 	send_answer(c);
 }
 
@@ -149,7 +194,9 @@ static void on_event(struct control_watch *watch, uint32_t events)
 {
 	struct connection *c = (struct connection *)watch;
 
-	if (c->answer)
+	if (c->held && c->answer_sent == c->answer_len)
+		connection_end(c);
+	else if (c->answer)
 		send_answer(c);
 	else
 		receive_request(c);
@@ -216,6 +263,8 @@ int control_tick(void)
 
 	for (struct connection *c = connections, *next; c; c = next) {
 		next = c->next;
+		if (c->held && c->answer_sent == c->answer_len)
+			continue;
 		if (now_ns - c->since_ns > TIME_NS)
 			connection_end(c);
 	}

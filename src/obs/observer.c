@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Observers: what they want, and the records that they get (obs/observer.h). Their memory is
+ * observer_area.c's.
+ */
+#include "obs/observer_priv.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/filter.h"
+#include "wire/byteorder.h"
+#include "wire/eth.h"
+#include "wire/ip4.h"
+
+/* ---- what a packet begins with ---- */
+
+/* Ours, with its IP header in front: its length agrees (a stage may be asked before that). */
+static bool begins_with_ip(const struct pkt *p)
+{
+	const struct ip4_hdr *h = pkt_header(p, p->mbuf.data_off, IP4_HDR_BYTES);
+
+	return h && p->l3 == p->mbuf.data_off && (h->version_ihl & 0xf0) == 0x40 &&
+	       be16_to_host(h->len_be) == pkt_len(p);
+}
+
+static enum watch_link link_of(const struct pkt *p, enum stage stage)
+{
+	/* eth_input() did not set l3 yet. */
+	if (stage == STAGE_PORT_RX || stage == STAGE_ETH_INPUT)
+		return p->flags & PKT_F_LOOPBACK ? WATCH_LINK_IP : WATCH_LINK_ETHERNET;
+	if (p->l2 == p->mbuf.data_off && p->l3 == p->l2 + ETH_HDR_BYTES)
+		return WATCH_LINK_ETHERNET;
+	return begins_with_ip(p) ? WATCH_LINK_IP : WATCH_LINK_NONE;
+}
+
+/* ---- what is wanted ---- */
+
+static bool filter_says(const struct observer *o, struct worker *w, const struct pkt *p,
+			enum watch_link link)
+{
+	const struct observer_filter *f = link == WATCH_LINK_IP ? &o->ip : &o->ethernet;
+	struct filter_packet fp = { .p = p,
+				    .start = p->mbuf.data_off,
+				    .len_bytes = pkt_len(p),
+				    .net_at = link == WATCH_LINK_IP ? 0 : ETH_HDR_BYTES,
+				    .ifindex = p->ifindex,
+				    .cpu = w->id };
+
+	if (!o->filtered)
+		return true;
+	return link != WATCH_LINK_NONE && filter_run(f->insn, &fp) != 0;
+}
+
+static bool port_wanted(const struct observer *o, unsigned int ifindex)
+{
+	return !o->ports || (ifindex < 64 && o->ports >> ifindex & 1);
+}
+
+static bool wanted(struct observer_part *part, struct worker *w, const struct pkt *p,
+		   enum watch_link link, unsigned int ifindex)
+{
+	const struct observer *o = part->o;
+	bool yes;
+
+	if (!port_wanted(o, ifindex))
+		return false;
+	part->shared->seen++;
+	yes = filter_says(o, w, p, link);
+	part->shared->wanted += yes;
+	return yes;
+}
+
+static void follow(struct worker *w, const struct observer *o, struct pkt *p)
+{
+	if (!p->followed) {
+		/* Numbers of different workers never meet. */
+		w->follow_last += w->siblings ? w->siblings : 1;
+		p->follow_id = w->follow_last + w->id;
+	}
+	p->followed |= o->bit;
+}
+
+/* ---- records ---- */
+
+/* Room for a record in the ring, or NULL (counted). The watcher's `tail` may be anything. */
+static struct watch_record *record_room(struct observer_part *part, uint32_t bytes)
+{
+	uint32_t size = part->o->ring_bytes, at = (uint32_t)part->head & (size - 1);
+	uint64_t used =
+		part->head - atomic_load_explicit(&part->shared->tail, memory_order_acquire);
+	uint32_t to_end = size - at, need = bytes > to_end ? to_end + bytes : bytes;
+
+	if (used > size || size - used < need) {
+		atomic_store_explicit(&part->shared->lost, ++part->lost, memory_order_relaxed);
+		return NULL;
+	}
+	if (bytes > to_end) {
+		struct watch_record *pad = (struct watch_record *)(part->ring + at);
+
+		/* Only this much is sure to fit: the ring's end is a multiple of 8. */
+		pad->record_bytes = to_end;
+		pad->kind = WATCH_PAD;
+		part->head += to_end;
+		at = 0;
+	}
+	return (struct watch_record *)(part->ring + at);
+}
+
+static uint16_t record_flags(const struct pkt *p)
+{
+	uint16_t flags = 0;
+
+	if (p->flags & PKT_F_CSUM_PARTIAL)
+		flags |= WATCH_F_CSUM_PARTIAL;
+	if (p->flags & PKT_F_GSO_TCP4)
+		flags |= WATCH_F_GSO;
+	if (!(p->flags & PKT_F_ENTERED))
+		flags |= WATCH_F_ORIGINATED;
+	if (p->flags & PKT_F_ROUTED)
+		flags |= WATCH_F_ROUTED;
+	return flags;
+}
+
+/* What all records have; data_bytes of the packet follow. The record is not there for the watcher
+ * before record_done(). */
+static struct watch_record *record_begin(struct observer_part *part, struct worker *w,
+					 const struct pkt *p, enum watch_kind kind,
+					 enum watch_link link, uint32_t data_bytes)
+{
+	uint32_t bytes = (uint32_t)sizeof(struct watch_record) + ((data_bytes + 7) & ~7u);
+	struct watch_record *r = record_room(part, bytes);
+
+	if (!r)
+		return NULL;
+	*r = (struct watch_record){
+		.record_bytes = bytes,
+		.kind = (uint8_t)kind,
+		.stage = p->stage,
+		.ifindex = p->ifindex,
+		.link = (uint8_t)link,
+		.stamp_ns = w->now_ns + w->wall_offset_ns,
+		.age_ns = w->now_ns - p->stamp_ns,
+		.cycles = rte_rdtsc(),
+		.id = p->followed & part->o->bit ? p->follow_id : 0,
+		.path = p->path,
+		.flags = record_flags(p),
+		.len_bytes = pkt_len(p),
+		.data_bytes = data_bytes,
+	};
+	if (data_bytes)
+		pkt_copy_out(p, p->mbuf.data_off, r->data, data_bytes);
+	part->record_bytes = bytes; /* what stands in the record may be somebody else's by then */
+	return r;
+}
+
+static void record_done(struct observer_part *part)
+{
+	part->head += part->record_bytes;
+	atomic_store_explicit(&part->shared->head, part->head, memory_order_release);
+}
+
+static uint32_t snap(const struct observer *o, const struct pkt *p, enum watch_link link)
+{
+	if (link == WATCH_LINK_NONE)
+		return 0;
+	return pkt_len(p) < o->snap_bytes ? pkt_len(p) : o->snap_bytes;
+}
+
+/* ---- as a watcher ---- */
+
+static void see_stage(struct watcher *watcher, struct worker *w, enum stage stage,
+		      unsigned int ifindex, struct pkt **pkts, unsigned int n)
+{
+	struct observer_part *part = (struct observer_part *)watcher;
+	struct observer *o = part->o;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct pkt *p = pkts[i];
+		unsigned int at = ifindex ? ifindex : p->ifindex;
+		enum watch_link link = link_of(p, stage);
+		uint32_t data_bytes = snap(o, p, link);
+		struct watch_record *r;
+
+		if (!(p->followed & o->bit) && !wanted(part, w, p, link, at))
+			continue;
+		if (o->follow)
+			follow(w, o, p);
+		r = record_begin(part, w, p, WATCH_PACKET, link, data_bytes);
+		if (!r)
+			continue;
+		r->ifindex = (uint8_t)at;
+		record_done(part);
+	}
+}
+
+static bool reason_wanted(const struct observer *o, unsigned int reason)
+{
+	return !o->picky || (o->reasons[reason / 64] >> (reason & 63) & 1);
+}
+
+/* The executable's first byte: the linker's. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
+static uint64_t pc_of(const void *pc)
+{
+	return (uint64_t)((const char *)pc - __ehdr_start);
+}
+
+static void count(struct observer_part *part, const struct pkt *p, unsigned int reason,
+		  uint32_t site, const void *pc)
+{
+	struct watch_site *s =
+		(struct watch_site *)(part->sites + (size_t)site * part->o->site_bytes);
+
+	s->pc = pc_of(pc);
+	s->path |= p->path;
+	__atomic_store_n(&s->count[reason], s->count[reason] + 1, __ATOMIC_RELEASE);
+}
+
+static void see_drop(struct watcher *watcher, struct worker *w, const struct pkt *p,
+		     unsigned int reason, uint32_t site, const void *pc)
+{
+	struct observer_part *part = (struct observer_part *)watcher;
+	const struct observer *o = part->o;
+	enum watch_link link = link_of(p, p->stage);
+	struct watch_record *r;
+
+	if (site >= o->site_count || reason >= DROP_REASON_MAX || !reason_wanted(o, reason))
+		return;
+	if (!(p->followed & o->bit) && !wanted(part, w, p, link, p->ifindex))
+		return;
+	count(part, p, reason, site, pc);
+	if (!o->records)
+		return;
+	r = record_begin(part, w, p, WATCH_DROP, link, snap(o, p, link));
+	if (!r)
+		return;
+	r->site = site;
+	r->code = (uint16_t)reason;
+	r->pc = pc_of(pc);
+	record_done(part);
+}
+
+static void see_end(struct watcher *watcher, struct worker *w, const struct pkt *p, enum fate fate)
+{
+	struct observer_part *part = (struct observer_part *)watcher;
+	struct watch_record *r;
+
+	if (!(p->followed & part->o->bit))
+		return;
+	r = record_begin(part, w, p, WATCH_END, WATCH_LINK_NONE, 0);
+	if (!r)
+		return;
+	r->code = (uint16_t)fate;
+	record_done(part);
+}
+
+static void see_note(struct watcher *watcher, struct worker *w, const struct pkt *p,
+		     unsigned int note, uint64_t arg0, uint64_t arg1)
+{
+	struct observer_part *part = (struct observer_part *)watcher;
+	struct watch_record *r;
+
+	if (!(p->followed & part->o->bit))
+		return;
+	r = record_begin(part, w, p, WATCH_NOTE, WATCH_LINK_NONE, 0);
+	if (!r)
+		return;
+	r->code = (uint16_t)note;
+	r->arg[0] = arg0;
+	r->arg[1] = arg1;
+	record_done(part);
+}
+
+const struct watcher_ops observer_ops = {
+	.stage = see_stage,
+	.drop = see_drop,
+	.end = see_end,
+	.note = see_note,
+};
