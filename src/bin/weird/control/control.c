@@ -99,6 +99,11 @@ char *control_answer(struct engine *engine, const char *request, size_t len)
 
 static void connection_end(struct connection *c)
 {
+	/* First: who sees the connection's end knows that nothing more comes. */
+	if (c->held) {
+		control_park();
+		c->held->end(c->held);
+	}
 	control_watch_remove(&c->watch);
 	close(c->watch.fd);
 	free(c->answer);
@@ -106,10 +111,6 @@ static void connection_end(struct connection *c)
 	if (c->next)
 		c->next->pprev = c->pprev;
 	connection_count--;
-	if (c->held) {
-		control_park();
-		c->held->end(c->held);
-	}
 	control_watch_free(&c->watch);
 }
 
