@@ -34,10 +34,10 @@ void procnet_dev(const struct procnet *p, FILE *out)
 		port_stats(port, &s);
 		fprintf(out,
 			"%6s: %7" PRIu64 " %7" PRIu64 " %4" PRIu64 " %4" PRIu64 " %4" PRIu64
-			" %5d %10d %9d %8" PRIu64 " %7" PRIu64 " %4" PRIu64
-			" %4d %4d %5d %7d %10d\n",
+			"     0          0         0 %8" PRIu64 " %7" PRIu64 " %4" PRIu64
+			"    0    0     0       0          0\n",
 			port->name, s.rx_bytes, s.rx_packets, s.rx_errors, s.rx_nombuf, s.rx_missed,
-			0, 0, 0, s.tx_bytes, s.tx_packets, s.tx_errors, 0, 0, 0, 0, 0);
+			s.tx_bytes, s.tx_packets, s.tx_errors);
 	}
 }
 

@@ -98,7 +98,7 @@ static void info_stream(struct sock *s, struct sock_info *info)
 
 	info->proto = "tcp";
 	info->tcp = s->tcp;
-	info->state = tcp_state_name(pub != NULL ? pub->state : TCP_CLOSED);
+	info->state = pub != NULL ? pub->state : TCP_CLOSED;
 	if (s->state & ABI_S_LISTEN) {
 		uint32_t head = atomic_load_explicit(&s->abi->rx_head, memory_order_relaxed);
 		uint32_t waiting = s->rx.tail - head;
@@ -117,7 +117,7 @@ static void info_stream(struct sock *s, struct sock_info *info)
 static void info_dgram(struct sock *s, struct sock_info *info)
 {
 	info->proto = "udp";
-	info->state = s->state & ABI_S_CONNECTED ? "ESTAB" : "UNCONN";
+	info->state = s->state & ABI_S_CONNECTED ? TCP_ESTABLISHED : TCP_CLOSED;
 	info_queues(s, &s->rx, &s->tx, info);
 	info->local = s->udp->local;
 	info->remote = s->udp->remote;
@@ -126,7 +126,7 @@ static void info_dgram(struct sock *s, struct sock_info *info)
 static void info_raw(struct sock *s, struct sock_info *info)
 {
 	info->proto = s->raw->pcb.ping ? "ping" : "raw";
-	info->state = s->state & ABI_S_CONNECTED ? "ESTAB" : "UNCONN";
+	info->state = s->state & ABI_S_CONNECTED ? TCP_ESTABLISHED : TCP_CLOSED;
 	info_queues(s, &s->rx, &s->tx, info);
 	info->local.addr = s->raw->pcb.local;
 	info->local.port_be = s->raw->pcb.ident_be;
@@ -137,7 +137,7 @@ static void info_raw(struct sock *s, struct sock_info *info)
 static void info_packet(struct sock *s, struct sock_info *info)
 {
 	info->proto = "packet";
-	info->state = "UNCONN";
+	info->state = TCP_CLOSED;
 	info_queues(s, &s->rx, &s->tx, info);
 	info->drops = s->packet->drops_total;
 }
@@ -152,7 +152,7 @@ static void info_orphan(const struct tcp_pcb *pcb, void *arg)
 
 	if (pub->user != NULL)
 		return;
-	info.state = tcp_state_name(pub->state);
+	info.state = pub->state;
 	info.local = pub->local;
 	info.remote = pub->remote;
 	info.tx_queue_bytes = byte_ring_used(&pub->snd);

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "core/worker.h"
+#include "inet/tcp/tcp.h"
 #include "wire/app_abi.h"
 
 struct family;
@@ -100,8 +101,8 @@ struct sock_info {
 	uint32_t id; /* of the program: struct program_info */
 	pid_t pid;   /* of one of its sessions, 0 when none is left */
 	const char *program;
-	const char *proto; /* "tcp", "udp" */
-	const char *state;
+	const char *proto;    /* "tcp", "udp" */
+	enum tcp_state state; /* of other sockets: TCP_ESTABLISHED (connected) or TCP_CLOSED */
 	struct endpoint local, remote;
 	uint32_t rx_queue_bytes, tx_queue_bytes; /* for a listener: waiting connections, backlog */
 	uint64_t drops;				 /* copies that a raw or packet socket lost */

@@ -18,6 +18,11 @@ static const uint8_t linux_state[TCP_STATE_MAX] = {
 	[TCP_CLOSING] = 11,    [TCP_LAST_ACK] = 9,   [TCP_TIME_WAIT] = 6,
 };
 
+uint8_t tcp_state_number(enum tcp_state state)
+{
+	return linux_state[state < TCP_STATE_MAX ? state : TCP_CLOSED];
+}
+
 static uint32_t ms_since(const struct worker *w, uint64_t then_ns)
 {
 	return then_ns ? (uint32_t)((w->now_ns - then_ns) / TCP_MS_NS) : 0;
@@ -146,9 +151,9 @@ uint32_t tcp_get_info(struct worker *w, const struct tcp_pcb *pcb, void *info, u
 	struct tcp_info_full i;
 
 	memset(&i, 0, sizeof(i));
-	i.known.tcpi_state =
-		linux_state[pcb->syn_unacked && pcb->pub.state == TCP_ESTABLISHED ? TCP_SYN_RECEIVED
-										  : pcb->pub.state];
+	i.known.tcpi_state = tcp_state_number(pcb->syn_unacked && pcb->pub.state == TCP_ESTABLISHED
+						      ? TCP_SYN_RECEIVED
+						      : pcb->pub.state);
 	i.known.tcpi_fastopen_client_fail = pcb->fo_fail & 3u;
 	i.known.tcpi_ca_state = pcb->recovery; /* the same numbers: TCP_CA_Open to TCP_CA_Loss */
 	if (pcb->pub.state == TCP_LISTEN) {

@@ -32,6 +32,7 @@ enum tcp_state {
 };
 
 const char *tcp_state_name(enum tcp_state state); /* as ss prints it: ESTAB, SYN-SENT... */
+uint8_t tcp_state_number(enum tcp_state state);	  /* Linux's, of TCP_INFO and /proc/net */
 
 /* What the socket layer may read and set; the rest is inet/tcp/tcp_pcb.h, TCP's own. The full
  * struct tcp_pcb begins with this as its member `pub`. */

@@ -225,7 +225,7 @@ static unsigned int seen;
 static void count_info(const struct sock_info *info, void *arg)
 {
 	seen++;
-	if (strcmp(info->state, "LISTEN") == 0)
+	if (info->state == TCP_LISTEN)
 		assert_int_equal(info->local.port_be, htons(80));
 	assert_string_equal(info->proto, "tcp");
 	assert_int_equal(info->pid, 1);

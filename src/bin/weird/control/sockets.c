@@ -72,11 +72,12 @@ static json_t *sockets_of(struct visit *visit, const struct sock_info *info)
 static void socket_append(const struct sock_info *info, void *arg)
 {
 	char local[REPORT_ADDR_BYTES], remote[REPORT_ADDR_BYTES];
-	json_t *sock = json_pack(
-		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "proto", info->proto, "state", info->state,
-		"local", report_endpoint(&info->local, local), "remote",
-		report_endpoint(&info->remote, remote), "recv_q", (json_int_t)info->rx_queue_bytes,
-		"send_q", (json_int_t)info->tx_queue_bytes, "pid", (json_int_t)info->pid);
+	json_t *sock = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "proto", info->proto,
+				 "state", tcp_state_name(info->state), "local",
+				 report_endpoint(&info->local, local), "remote",
+				 report_endpoint(&info->remote, remote), "recv_q",
+				 (json_int_t)info->rx_queue_bytes, "send_q",
+				 (json_int_t)info->tx_queue_bytes, "pid", (json_int_t)info->pid);
 
 	json_array_append_new(sockets_of(arg, info), sock);
 }
