@@ -114,6 +114,17 @@ struct port *inet_netif_port(struct worker *w, unsigned int ifindex)
 	return netif ? netif->port : NULL;
 }
 
+unsigned int inet_ifindex(struct worker *w, const char *name)
+{
+	for (unsigned int i = 1; i <= INET_MAX_IF; i++) {
+		const struct port *port = inet_netif_port(w, i);
+
+		if (port && strcmp(port->name, name) == 0)
+			return i;
+	}
+	return 0;
+}
+
 void inet_forwarding(struct worker *w, bool on)
 {
 	w->inet->forwarding = on;

@@ -114,6 +114,7 @@ void inet_free(struct worker *w); /* drops what is held, frees every pcb (tcp_go
 /* Add an interface for a port; the first must be the loop port. Returns the ifindex or -errno. */
 int inet_netif_add(struct worker *w, struct port *port);
 struct port *inet_netif_port(struct worker *w, unsigned int ifindex); /* NULL if none */
+unsigned int inet_ifindex(struct worker *w, const char *name);	      /* 0: no port has that name */
 
 /* Addresses and routes; each adds what Linux would (connected route, local, broadcast). -EEXIST. */
 int inet_addr_add(struct worker *w, unsigned int ifindex, const struct ipaddr *addr,

@@ -95,7 +95,11 @@ void neigh_make_broadcast(struct netif *netif);
 /* The entry of addr on ifindex; NULL if there is none. */
 struct neigh *neigh_find(struct worker *w, unsigned int ifindex, const struct ipaddr *addr);
 
-/* The same, made where there is none; NULL when the table is full of entries in use. */
+/* Is n, of workers[at], a neighbour that people are to see? Asked for, IPv4, and not known to one
+ * of the workers before, for each has its own table. */
+bool neigh_listed(struct worker *const *workers, unsigned int at, const struct neigh *n);
+
+/* As neigh_find(), made where there is none; NULL when the table is full of entries in use. */
 struct neigh *neigh_get(struct worker *w, struct netif *netif, const struct ipaddr *addr);
 
 /*

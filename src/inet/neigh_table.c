@@ -117,6 +117,18 @@ struct neigh *neigh_find(struct worker *w, unsigned int ifindex, const struct ip
 	return n;
 }
 
+bool neigh_listed(struct worker *const *workers, unsigned int at, const struct neigh *n)
+{
+	if (!n->used || n->state == NEIGH_NONE || n->state == NEIGH_PERMANENT ||
+	    !ipaddr_is_ip4(&n->addr))
+		return false;
+	for (unsigned int i = 0; i < at; i++) {
+		if (neigh_find(workers[i], n->ifindex, &n->addr))
+			return false;
+	}
+	return true;
+}
+
 /* Group addresses need no question (RFC 1112 section 6.4). */
 static void neigh_fill_group(struct neigh *n)
 {

@@ -75,7 +75,7 @@ static int route_rehash(struct route_table *t, uint32_t slots)
 static int full_len(const struct ipaddr *prefix, unsigned int prefix_len)
 {
 	if (ipaddr_is_ip4(prefix))
-		return prefix_len <= 32 ? (int)prefix_len + 96 : -EINVAL;
+		return prefix_len <= 32 ? (int)(prefix_len + ROUTE_IP4_BITS) : -EINVAL;
 	return prefix_len <= 128 ? (int)prefix_len : -EINVAL;
 }
 

@@ -17,6 +17,7 @@
 #include "wire/ipaddr.h"
 
 #define ROUTE_MAX (1u << 20)
+#define ROUTE_IP4_BITS 96u /* an IPv4 prefix is so much longer here */
 
 struct route {
 	struct ipaddr prefix;

@@ -83,6 +83,7 @@ bool rtnl_links(const struct rtnl *r, struct rtnl_dump *d, struct nl_buf *b)
 static unsigned int ifindex_of(const struct rtnl *r, const struct nlmsghdr *msg)
 {
 	const struct ifinfomsg *info = nl_fixed(msg, sizeof(*info));
+	char text[PORT_NAME_BYTES] = "";
 	const char *name;
 	size_t len;
 
@@ -91,14 +92,11 @@ static unsigned int ifindex_of(const struct rtnl *r, const struct nlmsghdr *msg)
 	if (info->ifi_index)
 		return info->ifi_index > 0 ? (unsigned int)info->ifi_index : 0;
 	name = nl_attr(msg, sizeof(*info), IFLA_IFNAME, &len);
-	for (unsigned int i = 1; name && i <= INET_MAX_IF; i++) {
-		struct port *port = inet_netif_port(r->worker[0], i);
-
-		if (port && strnlen(name, len) == strlen(port->name) &&
-		    memcmp(name, port->name, strlen(port->name)) == 0)
-			return i;
-	}
-	return 0;
+	len = name ? strnlen(name, len) : 0;
+	if (len == 0 || len >= sizeof(text))
+		return 0;
+	memcpy(text, name, len);
+	return inet_ifindex(r->worker[0], text);
 }
 
 int rtnl_link_one(const struct rtnl *r, const struct nlmsghdr *msg, uint32_t portid,

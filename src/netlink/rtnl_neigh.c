@@ -34,15 +34,6 @@ static bool put_neigh(const struct neigh *n, const struct rtnl_dump *d, struct n
 	return nl_end(b);
 }
 
-static bool known_before(const struct rtnl *r, unsigned int worker, const struct neigh *n)
-{
-	for (unsigned int i = 0; i < worker; i++) {
-		if (neigh_find(r->worker[i], n->ifindex, &n->addr))
-			return true;
-	}
-	return false;
-}
-
 bool rtnl_neighs(const struct rtnl *r, struct rtnl_dump *d, struct nl_buf *b)
 {
 	if (d->family != AF_UNSPEC && d->family != AF_INET)
@@ -51,10 +42,7 @@ bool rtnl_neighs(const struct rtnl *r, struct rtnl_dump *d, struct nl_buf *b)
 		unsigned int worker = (unsigned int)(d->at / NEIGH_MAX);
 		const struct neigh *n = &r->worker[worker]->inet->neighs.entries[d->at % NEIGH_MAX];
 
-		if (!n->used || n->state == NEIGH_NONE || n->state == NEIGH_PERMANENT ||
-		    !ipaddr_is_ip4(&n->addr) || known_before(r, worker, n))
-			continue;
-		if (!put_neigh(n, d, b))
+		if (neigh_listed(r->worker, worker, n) && !put_neigh(n, d, b))
 			return false;
 	}
 	return true;

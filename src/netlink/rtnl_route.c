@@ -8,13 +8,12 @@
 #include "inet/state.h"
 #include "netlink/rtnetlink.h"
 
-#define IP4_BITS 96u /* IPv4 prefixes are held so much longer */
 #define IP4_LENGTHS 33u
 
 static uint32_t source_of(const struct rtnl *r, const struct route *route)
 {
 	const struct inet *inet = r->worker[0]->inet;
-	uint32_t prefix = route->len == IP4_BITS ? 0 : ipaddr_ip4(&route->prefix);
+	uint32_t prefix = route->len == ROUTE_IP4_BITS ? 0 : ipaddr_ip4(&route->prefix);
 	const struct inet_addr *a = inet_addr_onlink(inet, route->ifindex, prefix);
 
 	return a ? a->ip_be : 0;
@@ -28,7 +27,7 @@ static bool put_route(const struct rtnl *r, const struct route *route, const str
 		nl_begin(b, RTM_NEWROUTE, NLM_F_MULTI, d->seq, d->portid, sizeof(*info));
 
 	info->rtm_family = AF_INET;
-	info->rtm_dst_len = (uint8_t)(route->len - IP4_BITS);
+	info->rtm_dst_len = (uint8_t)(route->len - ROUTE_IP4_BITS);
 	info->rtm_table = RT_TABLE_MAIN;
 	info->rtm_protocol = route->connected ? RTPROT_KERNEL : RTPROT_STATIC;
 	info->rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
@@ -53,7 +52,7 @@ bool rtnl_routes(const struct rtnl *r, struct rtnl_dump *d, struct nl_buf *b)
 	if ((d->family != AF_UNSPEC && d->family != AF_INET) || t->slot_count == 0)
 		return true;
 	for (uint64_t end = (uint64_t)IP4_LENGTHS * t->slot_count; d->at < end; d->at++) {
-		unsigned int len = IP4_BITS + (unsigned int)(d->at / t->slot_count);
+		unsigned int len = ROUTE_IP4_BITS + (unsigned int)(d->at / t->slot_count);
 		const struct route *route = &t->slots[d->at % t->slot_count];
 
 		if (t->lengths[len] == 0) {

@@ -68,9 +68,10 @@ static int route_compare(const void *a, const void *b)
 
 static json_t *route_report(struct worker *w, const struct route *r)
 {
-	/* A prefix of 96 bits is 0.0.0.0/0: IPv4 prefixes are held 96 bits longer. */
-	bool four = ipaddr_is_ip4(&r->prefix) || (r->len == 96 && ipaddr_is_any(&r->prefix));
-	unsigned int len = four ? r->len - 96u : r->len;
+	/* 0.0.0.0/0 has as many bits as what makes a prefix IPv4's. */
+	bool four = ipaddr_is_ip4(&r->prefix) ||
+		    (r->len == ROUTE_IP4_BITS && ipaddr_is_any(&r->prefix));
+	unsigned int len = four ? r->len - ROUTE_IP4_BITS : r->len;
 	char addr[REPORT_ADDR_BYTES], text[REPORT_ADDR_BYTES + 4], via[REPORT_ADDR_BYTES] = "";
 
 	if (len == 0)

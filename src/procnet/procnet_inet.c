@@ -10,8 +10,6 @@
 #include "procnet/procnet.h"
 #include "wire/byteorder.h"
 
-#define IP4_BITS 96u /* IPv4 prefixes are held so much longer */
-
 static const char *port_name(const struct procnet *p, unsigned int ifindex)
 {
 	struct port *port = inet_netif_port(p->worker[0], ifindex);
@@ -43,7 +41,7 @@ void procnet_dev(const struct procnet *p, FILE *out)
 
 static void route_line(const struct procnet *p, const struct route *r, FILE *out)
 {
-	unsigned int len = r->len - IP4_BITS;
+	unsigned int len = r->len - ROUTE_IP4_BITS;
 	uint32_t mask_be = len ? host_to_be32(~0u << (32 - len)) : 0;
 	bool on_link = ipaddr_is_any(&r->gateway);
 	unsigned int flags = RTF_UP | (on_link ? 0u : RTF_GATEWAY) |
@@ -64,7 +62,7 @@ void procnet_route(const struct procnet *p, FILE *out)
 	fprintf(out, "%-127s\n",
 		"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow"
 		"\tIRTT");
-	for (unsigned int len = IP4_BITS; len <= IP4_BITS + 32; len++) {
+	for (unsigned int len = ROUTE_IP4_BITS; len <= ROUTE_IP4_BITS + 32; len++) {
 		for (uint32_t i = 0; t->lengths[len] && i < t->slot_count; i++) {
 			const struct route *r = &t->slots[i];
 
@@ -72,15 +70,6 @@ void procnet_route(const struct procnet *p, FILE *out)
 				route_line(p, r, out);
 		}
 	}
-}
-
-static bool known_before(const struct procnet *p, unsigned int worker, const struct neigh *n)
-{
-	for (unsigned int i = 0; i < worker; i++) {
-		if (neigh_find(p->worker[i], n->ifindex, &n->addr))
-			return true;
-	}
-	return false;
 }
 
 static void arp_line(const struct procnet *p, const struct neigh *n, FILE *out)
@@ -107,8 +96,7 @@ void procnet_arp(const struct procnet *p, FILE *out)
 		for (unsigned int i = 0; i < NEIGH_MAX; i++) {
 			const struct neigh *n = &t->entries[i];
 
-			if (n->used && n->state != NEIGH_NONE && n->state != NEIGH_PERMANENT &&
-			    ipaddr_is_ip4(&n->addr) && !known_before(p, w, n))
+			if (neigh_listed(p->worker, w, n))
 				arp_line(p, n, out);
 		}
 	}

@@ -93,27 +93,15 @@ static int bind_to(struct sock *s, int32_t ifindex)
 	return 0;
 }
 
-static int32_t ifindex_of(struct worker *w, const char *name)
-{
-	for (unsigned int i = 1; i <= INET_MAX_IF; i++) {
-		const struct port *port = inet_netif_port(w, i);
-
-		if (port != NULL && strcmp(port->name, name) == 0)
-			return (int32_t)i;
-	}
-	return -ENODEV;
-}
-
 /* The name may lack its zero; an empty one looses. */
 static int device_set(struct sock *s, const void *data, uint32_t len)
 {
 	char name[IF_NAMESIZE] = "";
-	int32_t ifindex = 0;
+	unsigned int ifindex;
 
 	memcpy(name, data, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
-	if (name[0] != '\0')
-		ifindex = ifindex_of(s->part->w, name);
-	return ifindex < 0 ? ifindex : bind_to(s, ifindex);
+	ifindex = inet_ifindex(s->part->w, name);
+	return ifindex == 0 && name[0] != '\0' ? -ENODEV : bind_to(s, (int32_t)ifindex);
 }
 
 static int device_get(struct sock *s, void *data, uint32_t *len)

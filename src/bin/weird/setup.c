@@ -63,11 +63,11 @@ static bool prefix_holds(const struct setup_address *a, const struct ipaddr *add
 /* Port i of the engine is interface i + 1. */
 static int find_port(struct engine *engine, const char *name)
 {
+	unsigned int ifindex = inet_ifindex(engine->worker[0], name);
 	unsigned long number;
 
-	for (unsigned int i = 0; i < engine->port_count; i++)
-		if (strcmp(engine->port[i]->name, name) == 0)
-			return (int)i + 1;
+	if (ifindex != 0)
+		return (int)ifindex;
 	if (parse_number(name, engine->port_count, &number) == 0 && number > 0)
 		return (int)number;
 	return -ENODEV;

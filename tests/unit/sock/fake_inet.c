@@ -500,6 +500,11 @@ struct port *inet_netif_port(struct worker *w, unsigned int ifindex)
 	return NULL;
 }
 
+unsigned int inet_ifindex(struct worker *w, const char *name)
+{
+	return 0;
+}
+
 void port_send(struct worker *w, struct port *port, struct pkt *p)
 {
 	pkt_drop(w, p, DROP_PORT_DOWN);

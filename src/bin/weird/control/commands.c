@@ -236,16 +236,6 @@ static const char *word(const json_t *request, const char *name)
 	return text ? text : "";
 }
 
-/* The ifindex of the port of that name, 0 if there is none. */
-static unsigned int port_find(const struct engine *engine, const char *name)
-{
-	for (unsigned int i = 0; i < engine->port_count; i++) {
-		if (strcmp(engine->port[i]->name, name) == 0)
-			return i + 1;
-	}
-	return 0;
-}
-
 static json_t *no_port(const struct engine *engine, const char *name)
 {
 	char names[PORT_MAX * (PORT_NAME_BYTES + 2)] = "";
@@ -262,7 +252,7 @@ static json_t *control_addr_add(struct engine *engine, const json_t *request)
 	char text[REQUEST_TEXT_BYTES], error[ENGINE_ERROR_BYTES] = "";
 	const char *dev = word(request, "dev");
 
-	if (!port_find(engine, dev))
+	if (!inet_ifindex(engine->worker[0], dev))
 		return no_port(engine, dev);
 	snprintf(text, sizeof(text), "%s@%s", word(request, "address"), dev);
 	return setup_addr(engine, text, error) ? refuse("%s", error) : done();
@@ -272,7 +262,7 @@ static json_t *control_addr_add(struct engine *engine, const json_t *request)
 static json_t *control_addr_del(struct engine *engine, const json_t *request)
 {
 	const char *text = word(request, "address"), *dev = word(request, "dev");
-	unsigned int len, ifindex = port_find(engine, dev);
+	unsigned int len, ifindex = inet_ifindex(engine->worker[0], dev);
 	struct ipaddr addr;
 	int rc = 0;
 
@@ -293,7 +283,7 @@ static json_t *route_add_both(struct engine *engine, const json_t *request)
 {
 	const char *via = word(request, "via"), *dev = word(request, "dev");
 	const char *to = word(request, "prefix");
-	unsigned int len, bits, ifindex = port_find(engine, dev);
+	unsigned int len, bits, ifindex = inet_ifindex(engine->worker[0], dev);
 	struct ipaddr prefix, gateway;
 	int rc;
 
