@@ -91,6 +91,18 @@ static inline struct netif *inet_netif(struct inet *inet, unsigned int ifindex)
 	return &inet->netif[ifindex - 1];
 }
 
+/* Could a packet be for both, of two local addresses of one port? */
+static inline bool inet_addrs_meet(const struct ipaddr *a, const struct ipaddr *b)
+{
+	return ipaddr_is_any(a) || ipaddr_is_any(b) || ipaddr_equal(a, b);
+}
+
+/* SO_BINDTODEVICE (0: any): ports of different interfaces have nothing to do with each other. */
+static inline bool inet_ifs_meet(unsigned int a, unsigned int b)
+{
+	return a == 0 || b == 0 || a == b;
+}
+
 /* Nobody here knows the packet, whose checksum was found good: may another worker look? True: it
  * took the packet. */
 static inline bool inet_steer(struct worker *w, struct pkt *p)

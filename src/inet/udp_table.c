@@ -135,12 +135,9 @@ bool udp_bind_conflicts(const struct udp_table *t, const struct udp_pcb *pcb,
 	const struct udp_pcb *other;
 
 	for (other = *udp_bucket(t, local->port_be); other; other = other->next) {
-		if (other == pcb || other->local.port_be != local->port_be)
-			continue;
-		if (other->bound_if && pcb->bound_if && other->bound_if != pcb->bound_if)
-			continue;
-		if (!ipaddr_is_any(&other->local.addr) && !ipaddr_is_any(&local->addr) &&
-		    !ipaddr_equal(&other->local.addr, &local->addr))
+		if (other == pcb || other->local.port_be != local->port_be ||
+		    !inet_ifs_meet(other->bound_if, pcb->bound_if) ||
+		    !inet_addrs_meet(&other->local.addr, &local->addr))
 			continue;
 		if ((other->reuse_addr && pcb->reuse_addr) ||
 		    (other->reuse_port && pcb->reuse_port && other->uid == pcb->uid))

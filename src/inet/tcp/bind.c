@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "inet/state.h"
 #include "inet/tcp/tcp_impl.h"
 
 static uint32_t port_step(const struct worker *w)
@@ -64,17 +65,6 @@ void tcp_port_unlink(struct worker *w, struct tcp_pcb *pcb)
 	pcb->flags &= ~(F_BOUND | F_EXPLICIT);
 }
 
-static bool addrs_meet(const struct ipaddr *a, const struct ipaddr *b)
-{
-	return ipaddr_is_any(a) || ipaddr_is_any(b) || ipaddr_equal(a, b);
-}
-
-/* SO_BINDTODEVICE: ports of different interfaces have nothing to do with each other. */
-static bool ifs_meet(uint8_t a, uint8_t b)
-{
-	return a == 0 || b == 0 || a == b;
-}
-
 static bool shares_port(const struct tcp_pcb *a, const struct tcp_pcb *b)
 {
 	return a->pub.reuse_port && b->pub.reuse_port && a->pub.owner == b->pub.owner &&
@@ -90,15 +80,15 @@ static bool node_conflicts(struct tcp_node *node, const struct tcp_pcb *pcb,
 		const struct tcp_tw *tw = tcp_node_tw(node);
 
 		return tw->local.port_be == local->port_be &&
-		       addrs_meet(&tw->local.addr, &local->addr) &&
-		       ifs_meet(tw->bound_if, pcb->pub.bound_if) &&
+		       inet_addrs_meet(&tw->local.addr, &local->addr) &&
+		       inet_ifs_meet(tw->bound_if, pcb->pub.bound_if) &&
 		       !(tw->reuse_addr && pcb->pub.reuse_addr) &&
 		       !(tw->reuse_port && pcb->pub.reuse_port);
 	}
 	other = tcp_node_pcb(node);
 	if (other == pcb || other->pub.local.port_be != local->port_be ||
-	    !addrs_meet(&other->pub.local.addr, &local->addr) ||
-	    !ifs_meet(other->pub.bound_if, pcb->pub.bound_if))
+	    !inet_addrs_meet(&other->pub.local.addr, &local->addr) ||
+	    !inet_ifs_meet(other->pub.bound_if, pcb->pub.bound_if))
 		return false;
 	if (shares_port(other, pcb))
 		return false;
@@ -127,8 +117,9 @@ bool tcp_port_listens(struct worker *w, const struct tcp_pcb *pcb)
 
 		if (node->kind == TCP_NODE_PCB && other != pcb && other->pub.state == TCP_LISTEN &&
 		    other->pub.local.port_be == pcb->pub.local.port_be &&
-		    addrs_meet(&other->pub.local.addr, &pcb->pub.local.addr) &&
-		    ifs_meet(other->pub.bound_if, pcb->pub.bound_if) && !shares_port(other, pcb))
+		    inet_addrs_meet(&other->pub.local.addr, &pcb->pub.local.addr) &&
+		    inet_ifs_meet(other->pub.bound_if, pcb->pub.bound_if) &&
+		    !shares_port(other, pcb))
 			return true;
 	}
 	return false;
