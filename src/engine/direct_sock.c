@@ -127,13 +127,13 @@ int direct_addr_in(const struct sockaddr *addr, socklen_t len, struct ipaddr *ip
 void direct_addr_out(uint8_t family, const struct ipaddr *ip, uint16_t port_be,
 		     struct sockaddr *addr, socklen_t *len)
 {
-	if (addr == NULL || len == NULL)
-		return;
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = port_be };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = port_be };
 	bool v6 = family == AF_INET6;
 	socklen_t bytes = v6 ? sizeof(in6) : sizeof(in);
 
+	if (addr == NULL || len == NULL)
+		return;
 	in.sin_addr.s_addr = ipaddr_ip4(ip);
 	memcpy(&in6.sin6_addr, ip->b, 16);
 	memcpy(addr, v6 ? (void *)&in6 : (void *)&in, *len < bytes ? *len : bytes);

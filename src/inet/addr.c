@@ -228,12 +228,9 @@ unsigned int inet_addr_ifindex(const struct inet *inet, uint32_t ip_be)
 bool inet_came_by(const struct worker *w, unsigned int ifindex, const struct pkt *p,
 		  const struct ipaddr *to)
 {
-	unsigned int owner;
-
 	if (p->ifindex != IFINDEX_LOOP || ifindex == IFINDEX_LOOP)
 		return p->ifindex == ifindex;
-	owner = inet_addr_ifindex(w->inet, ipaddr_ip4(to));
-	return owner == ifindex;
+	return inet_addr_ifindex(w->inet, ipaddr_ip4(to)) == ifindex;
 }
 
 bool inet_addr_is_broadcast(struct worker *w, const struct ipaddr *addr)

@@ -152,7 +152,6 @@ static int too_large(struct worker *w, struct raw_pcb *pcb, const struct ip_flow
 static int flow_ready(struct worker *w, struct raw_pcb *pcb, struct ip_flow *flow, uint32_t len)
 {
 	const uint8_t how = pcb->pmtudisc;
-	bool fits;
 	int err;
 
 	if (len > RAW_MAX_BYTES)
@@ -161,13 +160,9 @@ static int flow_ready(struct worker *w, struct raw_pcb *pcb, struct ip_flow *flo
 	err = ip_flow_route(w, flow);
 	if (err)
 		return err;
-	fits = len + IP4_HDR_BYTES <= flow->mtu_bytes;
-	flow->df = how == UDP_PMTU_WANT ? fits : how == UDP_PMTU_DO || how == UDP_PMTU_PROBE;
 	if (how == UDP_PMTU_DO || how == UDP_PMTU_PROBE)
 		flow->fragment = false;
-	if (!fits && how >= UDP_PMTU_DO && how <= UDP_PMTU_INTERFACE)
-		return too_large(w, pcb, flow);
-	return 0;
+	return inet_pmtu_allows(flow, how, len + IP4_HDR_BYTES) ? 0 : too_large(w, pcb, flow);
 }
 
 static struct pkt *raw_packet(struct worker *w, const void *const run[2], const uint32_t len[2])

@@ -103,6 +103,16 @@ static inline bool inet_ifs_meet(unsigned int a, unsigned int b)
 	return a == 0 || b == 0 || a == b;
 }
 
+/* IP_MTU_DISCOVER (how: enum udp_pmtu): may a packet of so many bytes, all headers counted, be sent
+ * along flow? Sets whether routers may fragment it. */
+static inline bool inet_pmtu_allows(struct ip_flow *flow, uint8_t how, uint32_t bytes)
+{
+	bool fits = bytes <= flow->mtu_bytes;
+
+	flow->df = how == UDP_PMTU_WANT ? fits : how == UDP_PMTU_DO || how == UDP_PMTU_PROBE;
+	return fits || how < UDP_PMTU_DO || how > UDP_PMTU_INTERFACE;
+}
+
 /* Nobody here knows the packet, whose checksum was found good: may another worker look? True: it
  * took the packet. */
 static inline bool inet_steer(struct worker *w, struct pkt *p)

@@ -100,14 +100,9 @@ static int too_large(struct worker *w, struct udp_pcb *pcb, const struct ip_flow
 /* May so much be sent along flow? Sets whether routers may fragment it. */
 static int size_check(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow, uint32_t len)
 {
-	bool fits = len + UDP_HDR_BYTES + IP4_HDR_BYTES <= flow->mtu_bytes;
+	uint32_t bytes = len + UDP_HDR_BYTES + IP4_HDR_BYTES;
 
-	flow->df = pcb->pmtudisc == UDP_PMTU_WANT
-			   ? fits
-			   : pcb->pmtudisc == UDP_PMTU_DO || pcb->pmtudisc == UDP_PMTU_PROBE;
-	if (unlikely(!fits && pcb->pmtudisc >= UDP_PMTU_DO && pcb->pmtudisc <= UDP_PMTU_INTERFACE))
-		return too_large(w, pcb, flow);
-	return 0;
+	return likely(inet_pmtu_allows(flow, pcb->pmtudisc, bytes)) ? 0 : too_large(w, pcb, flow);
 }
 
 /* Segments are never fragmented, whatever IP_MTU_DISCOVER says [udp_send_skb]. */

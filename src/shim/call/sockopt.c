@@ -95,7 +95,6 @@ static int set_known(struct wsock *ws, const struct option *o, int on)
 		atomic_fetch_or(&ws->opts, on ? WS_CORK : 0);
 	}
 	/* The shards are to have it too, and to have it before the next call. */
-	/* Its siblings are to have it, too. */
 	if (wsock_next_shard(ws->shm, 0))
 		return ctl_call(ws, &args);
 	return submit_sock(ws, ABI_OP_SETINT, (uint16_t)(o->level << 8 | o->name), (uint32_t)on);

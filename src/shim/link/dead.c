@@ -109,26 +109,29 @@ void session_check(void)
 		session_died();
 }
 
-int64_t dead_toll_ns(int64_t most_ns)
+bool dead_toll(int64_t most_ns, struct timespec *wait)
 {
 	struct thread_state *t = thread_state();
-	int64_t now = now_ns(), wait;
+	int64_t now = now_ns(), ns;
 
 	if (t->dead_paid_ns < now)
 		t->dead_paid_ns = now;
 	t->dead_paid_ns += TOLL_NS;
-	wait = t->dead_paid_ns - now - TOLD_AT_ONCE * TOLL_NS;
-	if (wait <= 0)
-		return 0;
-	return most_ns >= 0 && most_ns < wait ? most_ns : wait;
+	ns = t->dead_paid_ns - now - TOLD_AT_ONCE * TOLL_NS;
+	if (most_ns >= 0 && most_ns < ns)
+		ns = most_ns;
+	if (ns <= 0)
+		return false;
+	*wait = (struct timespec){ ns / 1000000000, ns % 1000000000 };
+	return true;
 }
 
 int dead_answer(bool nonblock)
 {
-	int64_t wait = nonblock ? 0 : dead_toll_ns(-1);
-	struct timespec ts = { wait / 1000000000, wait % 1000000000 };
+	struct timespec wait;
 
-	if (wait && R(ppoll)(NULL, 0, &ts, NULL) < 0 && errno == EINTR)
+	if (!nonblock && dead_toll(-1, &wait) && R(ppoll)(NULL, 0, &wait, NULL) < 0 &&
+	    errno == EINTR)
 		return -EINTR;
 	return -ENETDOWN;
 }

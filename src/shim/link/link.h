@@ -75,9 +75,9 @@ void session_keep_stderr(void); /* at the start */
 void session_died(void);
 /* Look whether the daemon is still there; a system call. */
 void session_check(void);
-/* How long a wait for events has to last, where all it will tell is that the daemon is gone: 0
- * for the first times. most_ns: the caller's own limit, or -1. */
-int64_t dead_toll_ns(int64_t most_ns);
+/* Has a wait for events to last for a while, where all it will tell is that the daemon is gone, and
+ * how long? Not for the first times. most_ns: the caller's own limit, or -1. */
+bool dead_toll(int64_t most_ns, struct timespec *wait);
 /* What a call on a socket of a dead session answers: -ENETDOWN, or -EINTR. One that blocks does so
  * for a while, if the thread comes again and again. */
 int dead_answer(bool nonblock);

@@ -214,7 +214,6 @@ void epshare_mark(struct epshare *sh, uint32_t sock, uint32_t gen)
 	uint32_t first;
 
 	sock &= ~ABI_CQE_WATCHED;
-
 	if (sock >= EPSHARE_SOCKS)
 		return;
 	mark_slot(sh, sock, gen, false, watched);

@@ -218,13 +218,12 @@ static int wait_long(struct ep_wait *ew, int64_t deadline_ns, const sigset_t *ma
  * what is the kernel's. */
 static int dead_wait(struct ep_wait *ew, int64_t timeout_ns, const sigset_t *mask)
 {
-	int64_t wait = dead_toll_ns(timeout_ns);
-	struct timespec ts = { wait / 1000000000, wait % 1000000000 };
+	struct timespec wait;
 	int n;
 
-	if (wait == 0)
+	if (!dead_toll(timeout_ns, &wait))
 		return 0;
-	n = kernel_wait(ew->ep->fd, ew->events, ew->max, &ts, mask);
+	n = kernel_wait(ew->ep->fd, ew->events, ew->max, &wait, mask);
 	return n < 0 ? -errno : epset_kernel_strip(ew->ep, ew->events, n);
 }
 

@@ -195,12 +195,11 @@ static int poll_run(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mas
  * what is the kernel's. 0 or -EINTR. */
 static int dead_wait(struct poll_wait *p, int64_t timeout_ns, const sigset_t *mask)
 {
-	int64_t wait = dead_toll_ns(timeout_ns);
-	struct timespec ts = { wait / 1000000000, wait % 1000000000 };
+	struct timespec wait;
 
-	if (wait == 0)
+	if (!dead_toll(timeout_ns, &wait))
 		return 0;
-	if (R(ppoll)(p->kernel + 2, p->kernel_count, &ts, mask) < 0 && errno == EINTR)
+	if (R(ppoll)(p->kernel + 2, p->kernel_count, &wait, mask) < 0 && errno == EINTR)
 		return -EINTR;
 	scan_socks(p);
 	scan_kernel(p);
