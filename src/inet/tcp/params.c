@@ -19,36 +19,27 @@ struct param {
 #define AVAILABLE "tcp_available_congestion_control"
 
 static const struct param params_table[] = {
-#define TCP_PARAM(name, initial, min, max, text)                                                   \
-	{ #name, text, offsetof(struct tcp_params, name), 1, { initial, 0, 0 }, min, max, false },
-#define TCP_PARAM_2(name, first, last, min, max, text)                                             \
-	{ #name, text, offsetof(struct tcp_params, name), 2, { first, last, 0 }, min, max, false },
-#define TCP_PARAM_PAIR(name, first, last, min, max, text)                                          \
-	{ #name, text, offsetof(struct tcp_params, name), 2, { first, last, 0 }, min, max, true },
-#define TCP_PARAM_3(name, low, initial, high, text)                                                \
-	{ #name,     text, offsetof(struct tcp_params, name), 3, { low, initial, high }, 1,        \
-	  INT32_MAX, false },
+#define NUMBERS(param, count, low, high, words)                                                    \
+	.name = #param, .text = words, .offset = offsetof(struct tcp_params, param), .n = count,   \
+	.min = low, .max = high
+#define TCP_PARAM(param, first, low, high, words)                                                  \
+	{ NUMBERS(param, 1, low, high, words), .initial = { first } },
+#define TCP_PARAM_2(param, first, last, low, high, words)                                          \
+	{ NUMBERS(param, 2, low, high, words), .initial = { first, last } },
+#define TCP_PARAM_PAIR(param, first, last, low, high, words)                                       \
+	{ NUMBERS(param, 2, low, high, words), .initial = { first, last }, .any_order = true },
+#define TCP_PARAM_3(param, first, second, third, words)                                            \
+	{ NUMBERS(param, 3, 1, INT32_MAX, words), .initial = { first, second, third } },
 #include "inet/tcp/params.def"
 #undef TCP_PARAM
 #undef TCP_PARAM_2
 #undef TCP_PARAM_PAIR
 #undef TCP_PARAM_3
-	{ "tcp_congestion_control",
-	  "the congestion controller of new sockets",
-	  offsetof(struct tcp_params, tcp_congestion_control),
-	  0,
-	  { 0, 0, 0 },
-	  0,
-	  0,
-	  false },
-	{ AVAILABLE,
-	  "the congestion controllers there are (read only)",
-	  0,
-	  0,
-	  { 0, 0, 0 },
-	  0,
-	  0,
-	  false },
+#undef NUMBERS
+	{ .name = "tcp_congestion_control",
+	  .text = "the congestion controller of new sockets",
+	  .offset = offsetof(struct tcp_params, tcp_congestion_control) },
+	{ .name = AVAILABLE, .text = "the congestion controllers there are (read only)" },
 };
 
 #define PARAMS (sizeof(params_table) / sizeof(params_table[0]))
