@@ -42,12 +42,13 @@ static void dpdk_rx_flags(struct pkt *p, uint64_t ol)
 static uint16_t dpdk_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts,
 			uint16_t n)
 {
-	const struct dpdk *d = port->driver;
+	struct dpdk *d = port->driver;
 	uint16_t got = rte_eth_rx_burst(d->port_id, queue, (struct rte_mbuf **)pkts, n);
 
 	if (!got)
 		return 0;
 	pkt_entered(w, pkts, got, port->ifindex);
+	port_count(&d->queue[queue].rx_packets, got);
 	for (uint16_t i = 0; i < got; i++)
 		dpdk_rx_flags(pkts[i], pkts[i]->mbuf.ol_flags);
 	return got;
@@ -125,7 +126,7 @@ static uint16_t dpdk_tx(struct worker *w, struct port *port, uint16_t queue, str
 		sent = i > from ? dpdk_burst(w, d, queue, &pkts[from], (uint16_t)(i - from)) : 0;
 		if (from + sent < i)
 			return (uint16_t)(from + sent);
-		d->queue[queue].tx_errors++;
+		port_count(&d->queue[queue].tx_errors, 1);
 		pkt_drop(w, pkts[i], d->no_tx ? DROP_PORT_DOWN : DROP_PKT_TOO_BIG);
 		from = (uint16_t)(i + 1);
 	}
@@ -203,29 +204,6 @@ static bool dpdk_arm(struct port *port, uint16_t queue, bool on)
 	return false;
 }
 
-static void dpdk_stats(struct port *port, struct port_stats *stats)
-{
-	const struct dpdk *d = port->driver;
-	struct rte_eth_link link;
-	struct rte_eth_stats s;
-
-	/* A peer may have come or gone since (memif, vhost, a cable). */
-	if (rte_eth_link_get_nowait(d->port_id, &link) == 0)
-		port->up = link.link_status;
-	if (rte_eth_stats_get(d->port_id, &s))
-		return;
-	stats->rx_packets = s.ipackets;
-	stats->rx_bytes = s.ibytes;
-	stats->tx_packets = s.opackets;
-	stats->tx_bytes = s.obytes;
-	stats->rx_missed = s.imissed;
-	stats->rx_errors = s.ierrors;
-	stats->rx_nombuf = s.rx_nombuf;
-	stats->tx_errors = s.oerrors;
-	for (uint16_t q = 0; q < port->queues; q++)
-		stats->tx_errors += d->queue[q].tx_errors;
-}
-
 /* Frames that lie in a device which is only memory: count them in and out, or they leak. */
 static void dpdk_drain(struct port *port)
 {
@@ -273,5 +251,7 @@ const struct port_ops dpdk_ops = {
 	.sleep_fd = dpdk_sleep_fd,
 	.arm = dpdk_arm,
 	.stats = dpdk_stats,
+	.counters = dpdk_counters,
+	.about = dpdk_about,
 	.close = dpdk_close,
 };

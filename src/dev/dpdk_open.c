@@ -133,7 +133,7 @@ static void dpdk_plan_offloads(struct dpdk_plan *plan, bool plain)
 static int dpdk_set_up_queues(const struct dpdk_plan *plan, struct port *port,
 			      const struct port_open_params *params)
 {
-	const struct dpdk *d = port->driver;
+	struct dpdk *d = port->driver;
 	struct rte_eth_rxconf rx = plan->info.default_rxconf;
 	struct rte_eth_txconf tx = plan->info.default_txconf;
 	uint16_t rx_n = DPDK_RX_DESCRIPTORS, tx_n = DPDK_TX_DESCRIPTORS;
@@ -142,6 +142,8 @@ static int dpdk_set_up_queues(const struct dpdk_plan *plan, struct port *port,
 
 	if (err && err != -ENOTSUP)
 		return err;
+	d->rx_ring = rx_n;
+	d->tx_ring = tx_n;
 	rx.offloads = plan->conf.rxmode.offloads;
 	tx.offloads = plan->conf.txmode.offloads;
 	for (uint16_t q = 0; q < plan->rx_queues; q++) {
@@ -179,6 +181,8 @@ static int dpdk_start(struct dpdk_plan *plan, struct port *port,
 	if (err)
 		return err;
 	d->started = true;
+	rte_eth_stats_reset(d->port_id); /* what it counted for others before */
+	rte_eth_xstats_reset(d->port_id);
 	rte_eth_promiscuous_disable(d->port_id);
 	if (plan->conf.intr_conf.rxq)
 		dpdk_open_interrupts(port);

@@ -45,6 +45,17 @@ void port_random_mac(uint8_t mac[6]);
 /* Words for people, and the errno to return: return port_fail(error, -EINVAL, "..."). */
 int port_fail(char *error, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Counters of one worker that the control thread reads while it works. */
+static inline void port_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t port_counted(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 /* ---- specifications ---- */
 
 #define SPEC_BYTES 512u

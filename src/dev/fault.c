@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,47 @@ static void fault_port_stats(struct port *port, struct port_stats *stats)
 	inner->ops->stats(inner, stats);
 }
 
+static void fault_counters_of(const struct port *port, bool in, port_counter_fn each, void *arg)
+{
+	const char *dir = in ? "in" : "out";
+	struct fault_stats s;
+	char name[48];
+
+	fault_stats(port, in, &s);
+#define EACH(member)                                                                               \
+	do {                                                                                       \
+		snprintf(name, sizeof(name), "fault_%s_" #member, dir);                            \
+		each(arg, name, s.member);                                                         \
+	} while (0)
+	EACH(frames);
+	EACH(lost);
+	EACH(queue_full);
+	EACH(duplicated);
+	EACH(reordered);
+	EACH(corrupted);
+	EACH(waiting);
+#undef EACH
+}
+
+static void fault_counters(struct port *port, port_counter_fn each, void *arg)
+{
+	struct port *inner = ((struct fault *)port->driver)->inner;
+
+	fault_counters_of(port, true, each, arg);
+	fault_counters_of(port, false, each, arg);
+	if (inner->ops->counters)
+		inner->ops->counters(inner, each, arg);
+}
+
+static void fault_about(struct port *port, struct port_about *about)
+{
+	struct port *inner = ((struct fault *)port->driver)->inner;
+
+	strcpy(about->driver, inner->ops->type);
+	if (inner->ops->about)
+		inner->ops->about(inner, about);
+}
+
 static void fault_close(struct port *port)
 {
 	struct fault *f = port->driver;
@@ -133,6 +175,8 @@ static const struct port_ops fault_ops = {
 	.arm = fault_arm,
 	.next_ns = fault_next_ns,
 	.stats = fault_port_stats,
+	.counters = fault_counters,
+	.about = fault_about,
 	.close = fault_close,
 };
 
@@ -151,13 +195,13 @@ int fault_stats(const struct port *port, bool in, struct fault_stats *stats)
 	for (uint16_t q = 0; q < port->queues; q++) {
 		const struct fault_line *l = in ? &f->queue[q].in : &f->queue[q].out;
 
-		stats->frames += l->stats.frames;
-		stats->lost += l->stats.lost;
-		stats->queue_full += l->stats.queue_full;
-		stats->duplicated += l->stats.duplicated;
-		stats->reordered += l->stats.reordered;
-		stats->corrupted += l->stats.corrupted;
-		stats->waiting += l->count;
+		stats->frames += port_counted(&l->stats.frames);
+		stats->lost += port_counted(&l->stats.lost);
+		stats->queue_full += port_counted(&l->stats.queue_full);
+		stats->duplicated += port_counted(&l->stats.duplicated);
+		stats->reordered += port_counted(&l->stats.reordered);
+		stats->corrupted += port_counted(&l->stats.corrupted);
+		stats->waiting += __atomic_load_n(&l->count, __ATOMIC_RELAXED);
 	}
 	return 0;
 }

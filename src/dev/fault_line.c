@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/driver.h"
 #include "dev/fault_line.h"
 
 /* ---- the heap ---- */
@@ -17,10 +18,17 @@ static bool entry_before(const struct line_entry *a, const struct line_entry *b)
 	return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
 }
 
+/* The control thread looks at it. */
+static void set_count(struct fault_line *l, uint32_t count)
+{
+	__atomic_store_n(&l->count, count, __ATOMIC_RELAXED);
+}
+
 static void line_push(struct fault_line *l, struct line_entry entry)
 {
-	uint32_t at = l->count++;
+	uint32_t at = l->count;
 
+	set_count(l, at + 1);
 	while (at && entry_before(&entry, &l->heap[(at - 1) / 2])) {
 		l->heap[at] = l->heap[(at - 1) / 2];
 		at = (at - 1) / 2;
@@ -30,9 +38,10 @@ static void line_push(struct fault_line *l, struct line_entry entry)
 
 static void line_pop(struct fault_line *l)
 {
-	struct line_entry last = l->heap[--l->count];
+	struct line_entry last = l->heap[l->count - 1];
 	uint32_t at = 0;
 
+	set_count(l, l->count - 1);
 	for (;;) {
 		uint32_t child = 2 * at + 1;
 
@@ -76,7 +85,7 @@ static void line_corrupt(struct fault_line *l, struct pkt *p)
 
 	if (!pkt_len(p))
 		return;
-	l->stats.corrupted++;
+	port_count(&l->stats.corrupted, 1);
 	p->flags &= (uint16_t)~PKT_F_CSUM_OK;
 	at = (uint32_t)(line_random(l) % pkt_len(p));
 	while (flips--)
@@ -116,7 +125,7 @@ static uint64_t line_due(const struct fault_config *c, struct fault_line *l, uin
 								  : start_ns;
 	}
 	if (line_chance(l, c->reorder)) {
-		l->stats.reordered++;
+		port_count(&l->stats.reordered, 1);
 		return due_ns + c->reorder_ns;
 	}
 	if (due_ns < l->last_due_ns)
@@ -130,16 +139,16 @@ void line_enter(struct worker *w, const struct fault_config *c, struct fault_lin
 	struct line_entry entry = { .pkt = p };
 	uint64_t start_ns;
 
-	l->stats.frames++;
+	port_count(&l->stats.frames, 1);
 	if (line_chance(l, c->loss)) {
-		l->stats.lost++;
+		port_count(&l->stats.lost, 1);
 		pkt_drop(w, p, DROP_LINK_LOSS);
 		return;
 	}
 	if (line_chance(l, c->corrupt))
 		line_corrupt(l, p);
 	if (l->count == LINE_PACKETS || !line_serve(c, l, w->now_ns, pkt_len(p), &start_ns)) {
-		l->stats.queue_full++;
+		port_count(&l->stats.queue_full, 1);
 		pkt_drop(w, p, DROP_LINK_QUEUE);
 		return;
 	}
@@ -151,7 +160,7 @@ void line_enter(struct worker *w, const struct fault_config *c, struct fault_lin
 		entry.pkt = pkt_copy(w, p);
 		if (!entry.pkt)
 			return;
-		l->stats.duplicated++;
+		port_count(&l->stats.duplicated, 1);
 		entry.order = l->next_order++;
 		ledger_hold(w, 1);
 		line_push(l, entry);

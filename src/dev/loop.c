@@ -48,8 +48,8 @@ static uint16_t loop_rx(struct worker *w, struct port *port, uint16_t queue, str
 		bytes += pkt_len(pkts[i]);
 	}
 	f->head += got;
-	f->rx_packets += got;
-	f->rx_bytes += bytes;
+	port_count(&f->rx_packets, got);
+	port_count(&f->rx_bytes, bytes);
 	pkt_entered(w, pkts, got, port->ifindex);
 	for (uint16_t i = 0; i < got; i++) {
 		pkts[i]->flags |= keep[i].flags | good;
@@ -74,8 +74,8 @@ static uint16_t loop_tx(struct worker *w, struct port *port, uint16_t queue, str
 		pkt_sent(w, pkts[i]);
 		f->pkt[f->tail++ & (LOOP_PACKETS - 1)] = pkts[i];
 	}
-	f->tx_packets += room;
-	f->tx_bytes += bytes;
+	port_count(&f->tx_packets, room);
+	port_count(&f->tx_bytes, bytes);
 	return room;
 }
 
@@ -104,11 +104,18 @@ static void loop_stats(struct port *port, struct port_stats *stats)
 	const struct loop_fifo *f = port->driver;
 
 	for (uint16_t q = 0; q < port->queues; q++, f++) {
-		stats->rx_packets += f->rx_packets;
-		stats->rx_bytes += f->rx_bytes;
-		stats->tx_packets += f->tx_packets;
-		stats->tx_bytes += f->tx_bytes;
+		stats->rx_packets += port_counted(&f->rx_packets);
+		stats->rx_bytes += port_counted(&f->rx_bytes);
+		stats->tx_packets += port_counted(&f->tx_packets);
+		stats->tx_bytes += port_counted(&f->tx_bytes);
 	}
+}
+
+static void loop_about(struct port *port, struct port_about *about)
+{
+	about->full_duplex = true;
+	about->rx_csum = port->caps & PORT_CAP_NO_CHECK;
+	about->rx_ring = about->tx_ring = about->rx_ring_max = about->tx_ring_max = LOOP_PACKETS;
 }
 
 static void loop_close(struct port *port)
@@ -136,6 +143,7 @@ static const struct port_ops loop_ops = {
 	.arm = loop_arm,
 	.next_ns = loop_next_ns,
 	.stats = loop_stats,
+	.about = loop_about,
 	.close = loop_close,
 };
 

@@ -23,13 +23,18 @@ struct port_txq {
 	struct worker *w; /* who uses it; known from its first packet on */
 	uint16_t queue;
 	uint16_t burst_count;
-	uint32_t backlog_head; /* runs freely */
-	uint32_t backlog_count;
+	uint32_t backlog_head;	/* runs freely */
+	uint32_t backlog_count; /* the control thread looks at it: backlog_set() */
 	struct pkt *burst[PORT_BURST];
-	struct pkt *backlog[PORT_BACKLOG_PACKETS];
+	struct pkt **backlog; /* [PORT_BACKLOG_MAX]; memory comes with use */
 } __attribute__((aligned(64)));
 
-_Static_assert((PORT_BACKLOG_PACKETS & (PORT_BACKLOG_PACKETS - 1)) == 0, "used as a mask");
+_Static_assert((PORT_BACKLOG_MAX & (PORT_BACKLOG_MAX - 1)) == 0, "used as a mask");
+
+static inline void backlog_set(struct port_txq *q, uint32_t count)
+{
+	__atomic_store_n(&q->backlog_count, count, __ATOMIC_RELAXED);
+}
 
 static const struct {
 	const char *type;
@@ -63,6 +68,7 @@ struct port *port_new(const struct port_ops *ops, const char *name, uint16_t que
 	port->queues = queues;
 	port->up = true;
 	port->sleep_how = "timer";
+	port->txqueuelen = PORT_BACKLOG_PACKETS;
 	return port;
 }
 
@@ -93,9 +99,13 @@ static int port_make_txqs(struct port *port)
 	if (!txq)
 		return -ENOMEM;
 	memset(txq, 0, sizeof(*txq) * port->queues);
-	for (uint16_t i = 0; i < port->queues; i++)
-		txq[i].queue = i;
 	port->txq = txq;
+	for (uint16_t i = 0; i < port->queues; i++) {
+		txq[i].queue = i;
+		txq[i].backlog = calloc(PORT_BACKLOG_MAX, sizeof(struct pkt *));
+		if (!txq[i].backlog)
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -115,7 +125,7 @@ int port_open(const char *spec, const struct port_open_params *params, struct po
 		return err;
 	}
 	if (port_make_txqs(*port)) {
-		(*port)->ops->close(*port);
+		port_close(*port);
 		*port = NULL;
 		return port_fail(error, -ENOMEM, "out of memory");
 	}
@@ -127,7 +137,7 @@ static void txq_drop_all(struct port_txq *q)
 	for (uint16_t i = 0; i < q->burst_count; i++)
 		pkt_drop(q->w, q->burst[i], DROP_PORT_DOWN);
 	for (uint32_t i = 0; i < q->backlog_count; i++)
-		pkt_drop(q->w, q->backlog[(q->backlog_head + i) & (PORT_BACKLOG_PACKETS - 1)],
+		pkt_drop(q->w, q->backlog[(q->backlog_head + i) & (PORT_BACKLOG_MAX - 1)],
 			 DROP_PORT_DOWN);
 	if (q->w)
 		ledger_release(q->w, q->burst_count + q->backlog_count);
@@ -140,8 +150,10 @@ void port_close(struct port *port)
 	if (!port)
 		return;
 	txq = port->txq;
-	for (uint16_t i = 0; i < port->queues; i++)
+	for (uint16_t i = 0; txq && i < port->queues; i++) {
 		txq_drop_all(&txq[i]);
+		free(txq[i].backlog);
+	}
 	port->ops->close(port);
 	free(txq);
 }
@@ -173,13 +185,13 @@ static uint16_t txq_tx(struct worker *w, struct port *port, struct port_txq *q, 
 static void txq_drain_backlog(struct worker *w, struct port *port, struct port_txq *q)
 {
 	while (q->backlog_count) {
-		uint32_t at = q->backlog_head & (PORT_BACKLOG_PACKETS - 1);
-		uint32_t run = RTE_MIN(q->backlog_count, PORT_BACKLOG_PACKETS - at);
+		uint32_t at = q->backlog_head & (PORT_BACKLOG_MAX - 1);
+		uint32_t run = RTE_MIN(q->backlog_count, PORT_BACKLOG_MAX - at);
 		uint16_t n = (uint16_t)RTE_MIN(run, PORT_BURST);
 		uint16_t sent = txq_tx(w, port, q, &q->backlog[at], n);
 
 		q->backlog_head += sent;
-		q->backlog_count -= sent;
+		backlog_set(q, q->backlog_count - sent);
 		if (sent < n)
 			return;
 	}
@@ -199,13 +211,14 @@ static void txq_run(struct worker *w, struct port *port, struct port_txq *q)
 		sent = txq_tx(w, port, q, q->burst, n);
 	q->burst_count = 0;
 	for (; unlikely(sent < n); sent++) {
-		if (q->backlog_count == PORT_BACKLOG_PACKETS) {
+		if (q->backlog_count >= port->txqueuelen) {
 			ledger_release(w, 1);
 			pkt_drop(w, q->burst[sent], DROP_TX_RING_FULL);
 			continue;
 		}
-		q->backlog[(q->backlog_head + q->backlog_count++) & (PORT_BACKLOG_PACKETS - 1)] =
+		q->backlog[(q->backlog_head + q->backlog_count) & (PORT_BACKLOG_MAX - 1)] =
 			q->burst[sent];
+		backlog_set(q, q->backlog_count + 1);
 	}
 }
 
@@ -292,12 +305,13 @@ unsigned int port_flush(struct worker *w, struct port *port)
 	return q->backlog_count;
 }
 
-void port_stats(struct port *port, struct port_stats *stats)
+uint64_t port_backlog(const struct port *port)
 {
-	memset(stats, 0, sizeof(*stats));
-	port->ops->stats(port, stats);
+	uint64_t waiting = 0;
+
 	for (uint16_t i = 0; i < port->queues; i++)
-		stats->tx_backlog += port->txq[i].backlog_count;
+		waiting += __atomic_load_n(&port->txq[i].backlog_count, __ATOMIC_RELAXED);
+	return waiting;
 }
 
 void port_sent_and_free(struct worker *w, struct pkt **pkts, unsigned int n)

@@ -10,8 +10,8 @@
  * checksum is known to be good, and may hand up frames far larger than the MTU (PKT_F_GSO_TCP4,
  * gso_size).
  *
- * Threads: open, close and stats on the control thread while workers are parked (stats: any time);
- * rx, tx, send, flush by the worker of that queue.
+ * Threads: open and close on the control thread while workers are parked; stats, counters and about
+ * on the control thread, at any time; rx, tx, send, flush by the worker of that queue.
  */
 #ifndef WEIR_DEV_PORT_H
 #define WEIR_DEV_PORT_H
@@ -25,7 +25,8 @@
 #define PORT_BURST 64u
 #define PORT_NAME_BYTES 32u
 #define PORT_ERROR_BYTES 256u
-#define PORT_BACKLOG_PACKETS 1024u /* that wait for room in a full send ring, each queue */
+#define PORT_BACKLOG_PACKETS 1024u /* txqueuelen: that wait for room in a full send ring */
+#define PORT_BACKLOG_MAX 16384u	   /* the most that txqueuelen may be */
 
 /* port.caps */
 #define PORT_CAP_TX_CSUM 0x01u /* finishes PKT_F_CSUM_PARTIAL */
@@ -36,14 +37,46 @@
 
 struct port;
 
+/*
+ * What a port counts. A frame that its card saw was taken by weir (rx_packets, the ledger's
+ * entered), waits in the card, or was lost before weir had it; a frame that weir gave away
+ * (tx_packets) may have been lost behind it:
+ *
+ *   rx_seen = rx_packets + rx_waiting + rx_missed + rx_crc + rx_errors
+ */
 struct port_stats {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-	uint64_t rx_missed; /* the device dropped them before we saw them (ring full) */
-	uint64_t rx_errors; /* broken on the wire: CRC and the like */
-	uint64_t rx_nombuf; /* the device found no buffer */
-	uint64_t tx_errors;
+	uint64_t rx_seen;    /* as the card itself has counted, or the sum where it does not */
+	uint64_t rx_waiting; /* in the card now */
+	/* Lost before weir. */
+	uint64_t rx_missed; /* the receive ring was full */
+	uint64_t rx_crc;    /* broken on the wire: checksum of the frame */
+	uint64_t rx_errors; /* broken on the wire: anything else */
+	/* Lost behind weir: counted as transmitted. */
+	uint64_t tx_lost;
+	/* No losses of their own. */
+	uint64_t rx_nombuf;  /* times that there was no packet buffer: frames waited meanwhile */
+	uint64_t tx_errors;  /* frames the device refused: drops of the ledger */
 	uint64_t tx_backlog; /* waiting now */
 };
+
+static inline uint64_t port_lost_before(const struct port_stats *s)
+{
+	return s->rx_missed + s->rx_crc + s->rx_errors;
+}
+
+/* What a port is, as far as it is known: 0 and "" where it is not. */
+struct port_about {
+	char driver[32], version[32], bus[64];
+	uint32_t speed_mbit;
+	bool full_duplex, autoneg, copper;
+	bool rx_csum; /* the device checks, or nothing can be corrupted on the way */
+	uint32_t rx_ring, tx_ring, rx_ring_max, tx_ring_max; /* frames */
+	uint16_t queues_max;
+};
+
+/* A statistic by its name, as ethtool -S has them. */
+typedef void (*port_counter_fn)(void *arg, const char *name, uint64_t value);
 
 struct port_ops {
 	const char *type;
@@ -65,7 +98,11 @@ struct port_ops {
 	/* The next time at which the port has something to do by itself (delay line, rate), or
 	 * TIMER_NEVER. May be NULL. */
 	uint64_t (*next_ns)(struct port *port, uint16_t queue);
+	/* These three while the workers work: what workers count is read as port_counted(). */
 	void (*stats)(struct port *port, struct port_stats *stats);
+	/* The driver's own statistics, beyond those of stats; and what it is. May be NULL. */
+	void (*counters)(struct port *port, port_counter_fn each, void *arg);
+	void (*about)(struct port *port, struct port_about *about);
 	/* Frees the port; packets it held are dropped PORT_DOWN, on the worker that gave them. */
 	void (*close)(struct port *port);
 };
@@ -78,7 +115,9 @@ struct port {
 	uint16_t mtu_bytes; /* largest IP packet on the wire; GSO frames may be larger */
 	uint16_t queues;
 	uint32_t caps;
-	bool up;	 /* link state, as of port_open() or the last port_stats() */
+	bool up;	     /* link state, as of port_open() or the last port_stats() */
+	uint32_t txqueuelen; /* frames that may wait on each queue; changed while workers are parked
+			      */
 	uint8_t ifindex; /* what drivers pass to pkt_entered(); set by inet_netif_add(), 0 before */
 	const char *sleep_how; /* for weir stat: "fd", "interrupt", "timer" */
 	struct port_txq *txq;  /* [queues], dev/port.c's */
@@ -128,6 +167,13 @@ void port_send(struct worker *w, struct port *port, struct pkt *p);
 unsigned int port_flush(struct worker *w, struct port *port);
 
 void port_stats(struct port *port, struct port_stats *stats);
+
+/* Every statistic: those of port_stats() by Linux's names, then the driver's own. */
+void port_counters(struct port *port, port_counter_fn each, void *arg);
+void port_about(struct port *port, struct port_about *about);
+
+/* Frames that wait for room in the send ring, of all queues; any time. */
+uint64_t port_backlog(const struct port *port);
 
 /* For drivers: count n packets as sent and give their buffers back. */
 void port_sent_and_free(struct worker *w, struct pkt **pkts, unsigned int n);

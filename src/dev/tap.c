@@ -207,21 +207,6 @@ static int tap_sleep_fd(struct port *port, uint16_t queue)
 	return ((struct tap *)port->driver)->queue[queue].fd;
 }
 
-static void tap_stats(struct port *port, struct port_stats *stats)
-{
-	const struct tap_queue *q = ((struct tap *)port->driver)->queue;
-
-	for (uint16_t i = 0; i < port->queues; i++, q++) {
-		stats->rx_packets += q->rx_packets;
-		stats->rx_bytes += q->rx_bytes;
-		stats->tx_packets += q->tx_packets;
-		stats->tx_bytes += q->tx_bytes;
-		stats->rx_errors += q->rx_errors;
-		stats->rx_nombuf += q->rx_nombuf;
-		stats->tx_errors += q->tx_errors;
-	}
-}
-
 static void tap_close(struct port *port)
 {
 	struct tap *tap = port->driver;
@@ -233,6 +218,7 @@ static void tap_close(struct port *port)
 		if (q->fd >= 0)
 			close(q->fd);
 	}
+	tap_kernel_close(tap);
 	free(tap);
 	free(port);
 }
@@ -243,6 +229,8 @@ static const struct port_ops tap_ops = {
 	.tx = tap_tx,
 	.sleep_fd = tap_sleep_fd,
 	.stats = tap_stats,
+	.counters = tap_counters,
+	.about = tap_about,
 	.close = tap_close,
 };
 
@@ -260,6 +248,7 @@ static struct port *tap_new(const struct tap_config *c)
 		return NULL;
 	}
 	memset(tap, 0, size);
+	tap->netlink = -1;
 	tap->offload = c->offload;
 	for (uint64_t i = 0; i < c->queues; i++) {
 		struct tap_queue *q = &tap->queue[i];
@@ -307,6 +296,7 @@ int tap_open(const char *rest, const struct port_open_ctx *ctx, struct port **ou
 			  tap->ifname, strerror(-err));
 		goto fail;
 	}
+	tap_kernel_open(tap);
 	*out = port;
 	return 0;
 fail:

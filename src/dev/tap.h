@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Our own TAP port; only for files of dev/. tap.c: setting the interface up; tap_io.c: frames in
- * and out; tap_offload.c: the virtio_net_hdr in front of each frame.
+ * and out; tap_offload.c: the virtio_net_hdr in front of each frame; tap_kernel.c: statistics, the
+ * kernel's too.
  */
 #ifndef WEIR_DEV_TAP_H
 #define WEIR_DEV_TAP_H
@@ -26,17 +27,38 @@ struct tap_queue {
 	struct iovec iov[1 + TAP_CHAIN_MAX]; /* [0]: the header, then the chain */
 	struct virtio_net_hdr rx_hdr;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-	uint64_t rx_errors, rx_nombuf, tx_errors;
+	uint64_t rx_errors, rx_nombuf, tx_errors; /* rx_errors: frames too short to be any */
+	uint64_t rx_bad_header, rx_read_errors;	  /* no frame was lost by these */
 } __attribute__((aligned(64)));
+
+/* What the kernel counts on its side of the cable. Its tx is our rx. */
+struct tap_kernel {
+	uint64_t rx_packets, tx_packets, rx_dropped, tx_dropped, rx_errors, tx_errors;
+	uint32_t txqueuelen; /* frames that wait for us to read them, at most; each queue */
+};
 
 struct tap {
 	char ifname[IFNAMSIZ];
+	int ifindex; /* the kernel's, of its network namespace at the start */
+	int netlink; /* to ask the kernel with, in that namespace; -1: not to be had */
 	bool offload;
+	struct tap_kernel begin; /* an interface that was there before has counted before */
 	struct tap_queue queue[];
 };
 
 uint16_t tap_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts, uint16_t n);
 uint16_t tap_tx(struct worker *w, struct port *port, uint16_t queue, struct pkt **pkts, uint16_t n);
+
+/* tap_kernel.c: open the way to ask the kernel; what goes wrong there is no error. */
+void tap_kernel_open(struct tap *tap);
+void tap_kernel_close(struct tap *tap);
+
+/* Since the port was opened. False: the kernel does not say. */
+bool tap_kernel_stats(const struct tap *tap, struct tap_kernel *k);
+
+void tap_stats(struct port *port, struct port_stats *stats);
+void tap_counters(struct port *port, port_counter_fn each, void *arg);
+void tap_about(struct port *port, struct port_about *about);
 
 /*
  * Received: what the header says, into p's flags, l4, csum_at and gso_size (after pkt_entered()).

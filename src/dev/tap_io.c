@@ -98,17 +98,17 @@ uint16_t tap_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt 
 		ssize_t len;
 
 		if (unlikely(q->chain_count < q->chain_want) && !tap_refill(w, q)) {
-			q->rx_nombuf++;
+			port_count(&q->rx_nombuf, 1);
 			break;
 		}
 		len = readv(q->fd, q->iov, 1 + q->chain_count);
 		if (len < 0) {
 			if (errno != EAGAIN && errno != EINTR)
-				q->rx_errors++;
+				port_count(&q->rx_read_errors, 1);
 			break;
 		}
 		if (len < (ssize_t)sizeof(q->rx_hdr)) {
-			q->rx_errors++;
+			port_count(&q->rx_errors, 1);
 			continue;
 		}
 		len -= (ssize_t)sizeof(q->rx_hdr);
@@ -116,11 +116,11 @@ uint16_t tap_rx(struct worker *w, struct port *port, uint16_t queue, struct pkt 
 		tap_chain_used(w, q, p->mbuf.nb_segs);
 		pkt_entered(w, &p, 1, port->ifindex);
 		if (!tap_hdr_to_pkt(&q->rx_hdr, p))
-			q->rx_errors++;
-		q->rx_bytes += (uint64_t)len;
+			port_count(&q->rx_bad_header, 1);
+		port_count(&q->rx_bytes, (uint64_t)len);
 		pkts[got++] = p;
 	}
-	q->rx_packets += got;
+	port_count(&q->rx_packets, got);
 	return got;
 }
 
@@ -169,12 +169,12 @@ uint16_t tap_tx(struct worker *w, struct port *port, uint16_t queue, struct pkt 
 		if (err == EAGAIN || err == EINTR)
 			break;
 		if (unlikely(err)) {
-			q->tx_errors++;
+			port_count(&q->tx_errors, 1);
 			pkt_drop(w, pkts[i], tap_drop_reason(err));
 			continue;
 		}
-		q->tx_packets++;
-		q->tx_bytes += pkt_len(pkts[i]);
+		port_count(&q->tx_packets, 1);
+		port_count(&q->tx_bytes, pkt_len(pkts[i]));
 		pkt_consume(w, pkts[i], FATE_TRANSMITTED);
 	}
 	return i;

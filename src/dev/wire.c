@@ -140,20 +140,20 @@ static uint16_t wire_rx(struct worker *w, struct port *port, uint16_t queue, str
 		struct pkt *p;
 
 		if (pkt_alloc_raw(w, &p, 1)) {
-			q->stats.rx_nombuf++;
+			port_count(&q->stats.rx_nombuf, 1);
 			break;
 		}
 		if (pkt_append(w, p, s->data, s->len_bytes)) {
 			pkt_free_raw(&p, 1);
-			q->stats.rx_nombuf++;
+			port_count(&q->stats.rx_nombuf, 1);
 			break;
 		}
 		pkts[got] = p;
-		q->stats.rx_bytes += s->len_bytes;
+		port_count(&q->stats.rx_bytes, s->len_bytes);
 	}
 	if (!got)
 		return 0;
-	q->stats.rx_packets += got;
+	port_count(&q->stats.rx_packets, got);
 	pkt_entered(w, pkts, got, port->ifindex);
 	for (uint16_t i = 0; i < got; i++) {
 		if (wire->csum)
@@ -178,9 +178,9 @@ static uint16_t wire_tx(struct worker *w, struct port *port, uint16_t queue, str
 			break;
 		pkt_copy_out(p, p->mbuf.data_off, s->data, pkt_len(p));
 		q->out.tail++;
-		q->stats.tx_bytes += pkt_len(p);
+		port_count(&q->stats.tx_bytes, pkt_len(p));
 	}
-	q->stats.tx_packets += sent;
+	port_count(&q->stats.tx_packets, sent);
 	port_sent_and_free(w, pkts, sent);
 	return sent;
 }
@@ -206,12 +206,19 @@ static void wire_stats(struct port *port, struct port_stats *stats)
 	for (unsigned int i = 0; i < wire->queues; i++) {
 		const struct port_stats *q = &wire->queue[i].stats;
 
-		stats->rx_packets += q->rx_packets;
-		stats->rx_bytes += q->rx_bytes;
-		stats->rx_nombuf += q->rx_nombuf;
-		stats->tx_packets += q->tx_packets;
-		stats->tx_bytes += q->tx_bytes;
+		stats->rx_packets += port_counted(&q->rx_packets);
+		stats->rx_bytes += port_counted(&q->rx_bytes);
+		stats->rx_nombuf += port_counted(&q->rx_nombuf);
+		stats->tx_packets += port_counted(&q->tx_packets);
+		stats->tx_bytes += port_counted(&q->tx_bytes);
 	}
+}
+
+static void wire_about(struct port *port, struct port_about *about)
+{
+	about->full_duplex = true;
+	about->rx_csum = ((struct wire *)port->driver)->csum;
+	about->rx_ring = about->tx_ring = about->rx_ring_max = about->tx_ring_max = WIRE_FRAMES;
 }
 
 static void wire_close(struct port *port)
@@ -235,6 +242,7 @@ static const struct port_ops wire_ops = {
 	.arm = wire_arm,
 	.next_ns = wire_next_ns,
 	.stats = wire_stats,
+	.about = wire_about,
 	.close = wire_close,
 };
 

@@ -47,10 +47,25 @@ json_t *report_stages(const struct ledger *l);
 
 /*
  * {ifindex, name, type, mac, mtu, queues, up, caps: [...], sleep, rx_packets, rx_bytes, tx_packets,
- * tx_bytes, tx_backlog, losses: [{name, count, text}]}. losses: what the device lost before weir
- * saw it or after weir gave it away; these packets never entered the ledger.
+ * tx_bytes, tx_backlog, txqueuelen, losses: [{name, count, text, lost}]}. losses: what the device
+ * lost before weir had it (lost: "before weir") or after weir gave it away ("after weir"), and what
+ * explains losses and is none ("").
  */
 json_t *report_port(struct port *port, unsigned int ifindex);
+
+/*
+ * A port's line of the ledger: {ifindex, name, type, seen, entered, waiting, lost_before, balance,
+ * given, lost_after, losses}. seen: frames that the card saw, = entered + waiting + lost_before;
+ * balance is 0 where that holds (between two frames it may be off by those). losses as above.
+ */
+json_t *report_port_ledger(struct port *port, unsigned int ifindex);
+
+/* All statistics of a port, the driver's own too: [{name, value}]. Workers may work. */
+json_t *report_port_counters(struct port *port);
+
+/* What it is: {driver, firmware, bus, speed_mbit, full_duplex, autoneg, twisted_pair, rx_csum,
+ * rx_ring, tx_ring, rx_ring_max, tx_ring_max, queues_max, txqueuelen}; 0 and "": not known. */
+json_t *report_port_about(struct port *port);
 
 /* {worker, now_ns, timers, pool: {size, free}, ledger: {entered, originated, dropped, held,
  * balance}}: one worker alone; now_ns is its clock. */

@@ -102,6 +102,7 @@ void cli_table_cell(struct cli_table *t, const char *format, ...)
 void cli_table_number(struct cli_table *t, json_int_t value);
 /* Print with two spaces in front of each line, and free. */
 void cli_table_print(struct cli_table *t, FILE *to);
+void cli_table_free(struct cli_table *t);
 
 /* ---- the commands ---- */
 int cmd_stat(const struct cli_command *command, int argc, char **argv);
@@ -115,6 +116,7 @@ int cmd_port(const struct cli_command *command, int argc, char **argv);
 int cmd_forward(const struct cli_command *command, int argc, char **argv);
 int cmd_sysctl(const struct cli_command *command, int argc, char **argv);
 int cmd_nstat(const struct cli_command *command, int argc, char **argv);
+int cmd_ethtool(const struct cli_command *command, int argc, char **argv);
 int cmd_stop(const struct cli_command *command, int argc, char **argv);
 
 /* `weir run`, cmd_run.c: argv[0] is "run". */

@@ -145,6 +145,15 @@ static void print_cell(const struct cli_table *t, size_t i, int width, FILE *to)
 		fprintf(to, "  %-*s", width, text);
 }
 
+void cli_table_free(struct cli_table *t)
+{
+	for (size_t i = 0; t && i < t->cells; i++)
+		free(t->cell[i]);
+	if (t)
+		free(t->cell);
+	free(t);
+}
+
 void cli_table_print(struct cli_table *t, FILE *to)
 {
 	int *width;
@@ -163,9 +172,6 @@ void cli_table_print(struct cli_table *t, FILE *to)
 		if ((i + 1) % t->columns == 0)
 			fputc('\n', to);
 	}
-	for (size_t i = 0; i < t->cells; i++)
-		free(t->cell[i]);
 	free(width);
-	free(t->cell);
-	free(t);
+	cli_table_free(t);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands that change a running weird: addresses, routes, ports, forwarding, stop. Named and
  * spelt as ip(8) does it, so that what people know carries over. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bin/weir/cli.h"
@@ -110,6 +111,21 @@ int cmd_route(const struct cli_command *command, int argc, char **argv)
 	return add_or_del(command, argc - at, argv + at, "prefix", false);
 }
 
+/* set PORT txqueuelen N */
+static int port_set(const struct cli_command *command, int argc, char **argv)
+{
+	json_int_t n;
+	char *end;
+
+	if (argc != 3 || strcmp(argv[1], "txqueuelen"))
+		return cli_misuse(command, "set what? As in: set weir0 txqueuelen 4096");
+	n = strtoll(argv[2], &end, 10);
+	if (*end || end == argv[2])
+		return cli_misuse(command, "'%s' is not a number", argv[2]);
+	return change(
+		json_pack("{s:s, s:s, s:I}", "cmd", "port-set", "port", argv[0], "txqueuelen", n));
+}
+
 int cmd_port(const struct cli_command *command, int argc, char **argv)
 {
 	bool as_json = false;
@@ -119,8 +135,10 @@ int cmd_port(const struct cli_command *command, int argc, char **argv)
 		return status;
 	if (at == argc)
 		return show("stat", "ports", as_json, print_port);
+	if (strcmp(argv[at], "set") == 0)
+		return port_set(command, argc - at - 1, argv + at + 1);
 	if (strcmp(argv[at], "add"))
-		return cli_misuse(command, "what is '%s'? add is wanted", argv[at]);
+		return cli_misuse(command, "what is '%s'? add or set is wanted", argv[at]);
 	if (at + 2 != argc)
 		return cli_misuse(command, "add what? One specification, as weird --port takes it");
 	return change(json_pack("{s:s, s:s}", "cmd", "port-add", "spec", argv[at + 1]));

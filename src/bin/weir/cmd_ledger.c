@@ -89,6 +89,64 @@ static void print_balance(const json_t *ledger)
 		       cli_number(cli_int(ledger, "alloc_failed"), text));
 }
 
+/* What the cards saw, and what they lost on their own side. */
+static void print_cards(const json_t *ledger)
+{
+	static const char *const heads[] = { "port",	    "seen",  "entered",	  "waiting",
+					     "lost before", "given", "lost after" };
+	struct cli_table *t = cli_table_new("lrrrrrr", heads);
+	const json_t *port;
+	size_t i;
+
+	printf("\n%sbefore weir, and after weir%s: seen by the card = entered + waiting + lost "
+	       "before\n",
+	       cli_colour(CLI_BOLD), cli_colour(CLI_PLAIN));
+	json_array_foreach(json_object_get(ledger, "ports"), i, port)
+	{
+		cli_table_cell(t, "%s", cli_string(port, "name"));
+		cli_table_number(t, cli_int(port, "seen"));
+		cli_table_number(t, cli_int(port, "entered"));
+		cli_table_number(t, cli_int(port, "waiting"));
+		cli_table_number(t, cli_int(port, "lost_before"));
+		cli_table_number(t, cli_int(port, "given"));
+		cli_table_number(t, cli_int(port, "lost_after"));
+	}
+	cli_table_print(t, stdout);
+}
+
+/* Each loss by its name, as the drops are. */
+static void print_losses(const json_t *ledger)
+{
+	static const char *const heads[] = { "count", "name", "where", "port", "meaning" };
+	struct cli_table *t = cli_table_new("rllll", heads);
+	const json_t *port, *loss;
+	unsigned int n = 0;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(ledger, "ports"), i, port)
+	{
+		json_array_foreach(json_object_get(port, "losses"), j, loss)
+		{
+			if (!cli_int(loss, "count") || !cli_string(loss, "lost")[0])
+				continue;
+			n++;
+			cli_table_number(t, cli_int(loss, "count"));
+			cli_table_cell(t, "%s", cli_string(loss, "name"));
+			cli_table_cell(t, "%s", cli_string(loss, "lost"));
+			cli_table_cell(t, "%s", cli_string(port, "name"));
+			cli_table_cell(t, "%s", cli_string(loss, "text"));
+		}
+	}
+	if (!n)
+		printf("\n  the cards lost nothing\n");
+	else
+		printf("\n%slost by the cards%s\n", cli_colour(CLI_BOLD), cli_colour(CLI_PLAIN));
+	if (n)
+		cli_table_print(t, stdout);
+	else
+		cli_table_free(t);
+}
+
 int cmd_ledger(const struct cli_command *command, int argc, char **argv)
 {
 	bool as_json = false;
@@ -116,6 +174,8 @@ int cmd_ledger(const struct cli_command *command, int argc, char **argv)
 	} else {
 		printf("\n  nothing was dropped\n");
 	}
+	print_cards(ledger);
+	print_losses(ledger);
 	json_decref(ledger);
 	return CLI_OK;
 }

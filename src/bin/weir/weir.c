@@ -43,7 +43,8 @@ const struct cli_command cli_commands[] = {
 	  cmd_path },
 	{ "ledger", "[--json]", "where every packet went; the sum must balance",
 	  "  --json   print one JSON object: entered, originated, delivered, transmitted,\n"
-	  "           forwarded, absorbed, dropped, held, balance (0: it balances), drops\n\n"
+	  "           forwarded, absorbed, dropped, held, balance (0: it balances), drops,\n"
+	  "           ports: what each card saw and lost, lost_before, lost_after\n\n"
 	  "example:\n  weir ledger\n"
 	  "  weir ledger --json | jq '.drops[] | select(.reason == \"NO_SOCKET\")'\n",
 	  cmd_ledger },
@@ -66,11 +67,23 @@ const struct cli_command cli_commands[] = {
 	  "  --json                                     print a JSON array\n\n"
 	  "example:\n  weir route add default via 198.18.0.1\n",
 	  cmd_route },
-	{ "port", "[add SPECIFICATION] [--json]", "show and add ports",
-	  "  add SPECIFICATION   open a port, as weird --port does (weird(8) lists them)\n"
-	  "  --json              print a JSON array\n\n"
+	{ "port", "[add SPECIFICATION | set PORT txqueuelen N] [--json]", "show, add and set ports",
+	  "  add SPECIFICATION       open a port, as weird --port does (weird(8) lists them)\n"
+	  "  set PORT txqueuelen N   frames that may wait for room in its send ring (1024)\n"
+	  "  --json                  print a JSON array\n\n"
 	  "example:\n  weir port add tap,name=weir1,addr=198.18.1.1/24\n",
 	  cmd_port },
+	{ "ethtool", "PORT [-S|-k|-g|-l|-i] [--json]",
+	  "a port's own statistics, offloads, rings and queues",
+	  "  (no option)   link: speed, duplex, whether there is one\n"
+	  "  -S            statistics: what the card saw, lost and says itself\n"
+	  "  -k            offloads\n"
+	  "  -g            rings: frames that fit into them\n"
+	  "  -l            channels: queues\n"
+	  "  -i            driver\n"
+	  "  --json        print one JSON object with all of these: port, about, counters\n\n"
+	  "example:\n  weir ethtool weir0 -S\n",
+	  cmd_ethtool },
 	{ "forward", "on|off", "whether weir passes on packets that are not for it",
 	  "example:\n  weir forward on\n", cmd_forward },
 	{ "sysctl", "[-a] [[-w] NAME[=VALUE]...] [--json]", "show and set parameters of TCP",

@@ -203,8 +203,40 @@ static void port_names_its_losses(void **state)
 	assert_string_equal(text(report, "mac"), "02:00:00:00:00:09");
 	assert_int_equal(number(report, "mtu"), 1400);
 	assert_int_equal(number(report, "ifindex"), 2);
-	assert_int_equal(json_array_size(json_object_get(report, "losses")), 4);
+	assert_int_equal(json_array_size(json_object_get(report, "losses")), 6);
 	json_decref(report);
+	port_close(port);
+}
+
+static void a_port_has_its_line_of_the_ledger(void **state)
+{
+	struct port_open_params params = { .workers = 1 };
+	char error[PORT_ERROR_BYTES];
+	struct pkt *pkts[8];
+	struct port *port;
+	json_t *line, *loss;
+	uint16_t n;
+
+	(void)state;
+	assert_int_equal(port_open("wire,name=w0", &params, &port, error), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(wire_put(port, "0123456789abcdef", 16), 0);
+	n = port_rx(&worker, port, 0, pkts, 8);
+	assert_int_equal(n, 3);
+	line = report_port_ledger(port, 1);
+	assert_int_equal(number(line, "seen"), 3);
+	assert_int_equal(number(line, "entered"), 3);
+	assert_int_equal(number(line, "lost_before"), 0);
+	assert_int_equal(number(line, "balance"), 0);
+	loss = json_array_get(json_object_get(line, "losses"), 0);
+	assert_string_equal(text(loss, "name"), "rx_missed");
+	assert_string_equal(text(loss, "lost"), "before weir");
+	json_decref(line);
+	line = report_port_counters(port);
+	assert_string_equal(text(json_array_get(line, 0), "name"), "rx_packets");
+	assert_int_equal(number(json_array_get(line, 0), "value"), 3);
+	json_decref(line);
+	pkt_consume_burst(&worker, pkts, n, FATE_ABSORBED);
 	port_close(port);
 }
 
@@ -243,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(recent_drops_newest_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(stages_in_order_with_linux_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(port_names_its_losses, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_port_has_its_line_of_the_ledger, setup, teardown),
 		cmocka_unit_test_setup_teardown(worker_counts_its_pool, setup, teardown),
 		cmocka_unit_test(files_are_told_from_the_source_tree),
 	};

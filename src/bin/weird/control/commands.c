@@ -56,8 +56,12 @@ static json_t *ledger_answer(struct engine *engine, json_t *(*report_fn)(const s
 
 static json_t *control_ledger(struct engine *engine, const json_t *request)
 {
+	json_t *answer = ledger_answer(engine, report_ledger);
+
 	(void)request;
-	return ledger_answer(engine, report_ledger);
+	if (answer)
+		control_ledger_ports(engine, answer);
+	return answer;
 }
 
 static void append_all(json_t *list, json_t *more)
@@ -236,24 +240,13 @@ static const char *word(const json_t *request, const char *name)
 	return text ? text : "";
 }
 
-static json_t *no_port(const struct engine *engine, const char *name)
-{
-	char names[PORT_MAX * (PORT_NAME_BYTES + 2)] = "";
-	size_t used = 0;
-
-	for (unsigned int i = 0; i < engine->port_count; i++)
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
-					 engine->port[i]->name);
-	return refuse("there is no port '%s'; ports here: %s", name, names);
-}
-
 static json_t *control_addr_add(struct engine *engine, const json_t *request)
 {
 	char text[REQUEST_TEXT_BYTES], error[ENGINE_ERROR_BYTES] = "";
 	const char *dev = word(request, "dev");
 
 	if (!inet_ifindex(engine->worker[0], dev))
-		return no_port(engine, dev);
+		return control_no_port(engine, dev);
 	snprintf(text, sizeof(text), "%s@%s", word(request, "address"), dev);
 	return setup_addr(engine, text, error) ? refuse("%s", error) : done();
 }
@@ -267,7 +260,7 @@ static json_t *control_addr_del(struct engine *engine, const json_t *request)
 	int rc = 0;
 
 	if (!ifindex)
-		return no_port(engine, dev);
+		return control_no_port(engine, dev);
 	if (setup_parse_prefix(text, &addr, &len) || !strchr(text, '/'))
 		return refuse("'%s' is not an address with its prefix length, as 198.18.0.2/24",
 			      text);
@@ -288,7 +281,7 @@ static json_t *route_add_both(struct engine *engine, const json_t *request)
 	int rc;
 
 	if (!ifindex)
-		return no_port(engine, dev);
+		return control_no_port(engine, dev);
 	if (setup_parse_prefix(strcmp(to, "default") ? to : "0.0.0.0/0", &prefix, &len))
 		return refuse("'%s' is not a prefix, as 192.0.2.0/24 or default", to);
 	if (strchr(via, '/') || setup_parse_prefix(via, &gateway, &bits))
@@ -388,6 +381,8 @@ const struct control_command control_commands[] = {
 	{ "sysctl", control_sysctl, true },
 	{ "sysctl-set", control_sysctl_set, true },
 	{ "counters", control_counters, true },
+	{ "ethtool", control_ethtool, false },
+	{ "port-set", control_port_set, true },
 	{ "stop", control_stop, false },
 	{ "version", control_version, false },
 	{ "watch", control_observe, true },

@@ -42,6 +42,13 @@ struct control_held {
 /* For a command: its connection stays, and holds this. Only with an answer that is not an error. */
 void control_hold(struct control_held *held);
 
+/* Ports: ports.c. The words for a name that no port has. */
+json_t *control_no_port(const struct engine *engine, const char *name);
+json_t *control_ethtool(struct engine *engine, const json_t *request);
+json_t *control_port_set(struct engine *engine, const json_t *request);
+/* Into a ledger's answer: "ports", "lost_before" and "lost_after". */
+void control_ledger_ports(struct engine *engine, json_t *ledger);
+
 /* For the command "stop": the daemon ends, in order, once this answer has been sent. */
 void control_request_stop(void);
 
