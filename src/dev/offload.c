@@ -110,6 +110,8 @@ static struct pkt *tso_piece(struct worker *w, const struct pkt *super, const st
 	if (!p)
 		return NULL;
 	p->mbuf.data_off = from;
+	p->path = super->path;
+	p->stage = super->stage;
 	if (pkt_append(w, p, pkt_data(super), t->hdr_bytes))
 		goto nomem;
 	for (; len; seg = seg->next) {
@@ -129,7 +131,6 @@ static struct pkt *tso_piece(struct worker *w, const struct pkt *super, const st
 	p->l3 = super->l3;
 	p->l4 = super->l4;
 	p->l7 = (uint16_t)(from + t->hdr_bytes);
-	p->path |= super->path;
 	p->gso_size = super->gso_size;
 	p->flags |= super->flags & (PKT_F_ROUTED | PKT_F_BROADCAST | PKT_F_MULTICAST);
 	return p;

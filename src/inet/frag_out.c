@@ -85,6 +85,7 @@ static struct pkt *fragment_make(struct worker *w, const struct pkt *p, uint32_t
 	ip4_csum_fill(h, header_len);
 	f->flags |= p->flags & PKT_F_ROUTED;
 	f->path = p->path;
+	f->stage = p->stage;
 	f->ifindex = p->ifindex;
 	f->l3 = f->mbuf.data_off;
 	f->l4 = (uint16_t)(f->l3 + header_len);

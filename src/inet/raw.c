@@ -171,6 +171,7 @@ static struct pkt *raw_packet(struct worker *w, const void *const run[2], const 
 
 	if (!p)
 		return NULL;
+	stage_begin(p, STAGE_SOCK_SEND);
 	if ((len[0] && pkt_append(w, p, run[0], len[0])) ||
 	    (len[1] && pkt_append(w, p, run[1], len[1]))) {
 		pkt_drop(w, p, DROP_NOMEM);
