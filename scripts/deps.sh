@@ -6,7 +6,7 @@
 set -eu
 
 build="gcc libc6-dev make meson ninja-build pkg-config python3 libdpdk-dev libcmocka-dev
-	libjansson-dev libinih-dev libpcap-dev"
+	libjansson-dev libinih-dev libpcap-dev clang libbpf-dev libdw-dev"
 run="nginx redis-server redis-tools curl iproute2 util-linux procps"
 test="python3-pytest python3-scapy clang libclang-rt-14-dev llvm wrk iperf3 strace \
 	netcat-openbsd mandoc nftables python3-matplotlib busybox-static musl-tools golang-go \

@@ -17,7 +17,7 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # DESIGN.md, "The house": a folder may use only folders with a smaller number.
-RANK = {"wire": 0, "core": 1, "dev": 2, "inet": 3, "ofswitch": 3, "sock": 4, "obs": 4,
+RANK = {"wire": 0, "bpf": 0, "core": 1, "dev": 2, "inet": 3, "ofswitch": 3, "sock": 4, "obs": 4,
         "netlink": 5, "procnet": 5, "engine": 6, "bin": 7}
 MAX_FUNCTION = 100
 MAX_FILE = 600

@@ -28,7 +28,7 @@ struct drop_options {
 	const char *filter;	    /* a packet filter in libpcap's words; NULL: every packet */
 	const char *const *reasons; /* only these, by name; reason_count 0: all */
 	size_t reason_count;
-	const char *netns; /* kernel: a namespace's name or path; NULL: the one we are in */
+	const char *netns; /* kernel: a namespace's name, path or pid; NULL or ".": ours */
 	bool all_netns;	   /* kernel: every namespace */
 };
 
@@ -82,6 +82,7 @@ struct drop_event {
 	const char *path;     /* the stages it went through: "port-rx > eth-input > ..." */
 	const char *socket;   /* concerned: "udp 198.18.0.2:53", with its state where it has one */
 	const char *program;  /* that has it, or sent: "nginx (pid 4711)" */
+	const char *netns;    /* kernel: the namespace, "blue", "pid 4711 (nginx)" */
 	const struct drop_frame *frames; /* the innermost first */
 	size_t frame_count;
 	const struct drop_packet *packet; /* NULL: a count only */
@@ -122,6 +123,7 @@ struct drop_source_ops {
 struct drop_source {
 	const struct drop_source_ops *ops;
 	const char *watches; /* whose drops: "instance 'default' of weir", "the kernel, ..." */
+	const char *note;    /* what it cannot show here and why, to be said once; NULL: nothing */
 };
 
 /* Each: 0 and the source in *source (close it by ops->close), or a negative errno and words. */
