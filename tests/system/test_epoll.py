@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Epoll sets as Linux has them: the cases of shim_epoll.c, and those of sets in sets in
-shim_nest.c and of waiting herds in shim_herd.c, on the kernel, which says what is right, and on
-weir."""
+shim_nest.c, of poll() on sets in shim_polled.c and of waiting herds in shim_herd.c, on the kernel,
+which says what is right, and on weir."""
 import os
 import re
 import subprocess
@@ -32,7 +32,7 @@ def programs(tmp_path_factory):
 
 def cases():
     found = []
-    for name in ("shim_epoll", "shim_nest", "shim_herd"):
+    for name in ("shim_epoll", "shim_nest", "shim_polled", "shim_herd"):
         with open(os.path.join(HERE, name + ".c"), encoding="utf-8") as f:
             names = re.findall(r'^\t\{ "(\w+)", \w+ \},$', f.read(), re.M)
         found += [(name, case) for case in names]
@@ -81,7 +81,7 @@ def test_a_set_kept_over_exec_is_told_of(weir):
 @pytest.mark.parametrize("name,case", [
     ("shim_epoll", "fork_before_sockets"), ("shim_epoll", "fork_maker_dies"),
     ("shim_epoll", "fork_killed"), ("shim_nest", "level"), ("shim_nest", "all_hear"),
-    ("shim_nest", "polled_by_many")])
+    ("shim_polled", "polled_by_many")])
 def test_case_two_workers(make_weir, programs, name, case):
     weir = make_weir(ports=(), options=("--workers", "2"))
     weir.on_weir(programs(name), case).done(60)
