@@ -5,12 +5,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "bin/weird/setup.h"
-#include "common/testing.h"
+#include "common/engine.h"
 #include "inet/inet.h"
-#include "sock/session.h"
 
 static char error[ENGINE_ERROR_BYTES];
 
@@ -34,37 +32,15 @@ static void run_engine(void *arg)
 
 void below_begin(struct program *p, bool net_raw)
 {
-	static const char *const args[] = { "--no-huge", "--no-pci", "-m", "128", NULL };
-	struct engine_config config = { .packets = 4096,
-					.eal_args = args,
-					.virtual_time = true,
-					.seed = TEST_SEED,
-					.now_ns = TEST_START_NS };
 	static const uint32_t groups[] = { 7, BELOW_GROUP };
-	struct family_params params = { .name = "test",
-					.groups = groups,
-					.group_count = 2,
-					.arena_bytes = 64u << 20,
-					.socks = 64,
-					.worker_count = 1,
-					.net_raw = net_raw };
-	uint64_t offset;
-	uint32_t index;
+	struct family_params params = { .groups = groups, .group_count = 2, .net_raw = net_raw };
 
 	memset(p, 0, sizeof(*p));
-	log_set_level(LOG_LEVEL_ERROR);
-	if (engine_open(&config, &p->engine, error))
-		fail_msg("%s", error);
+	p->engine = test_engine_open();
 	assert_int_equal(setup_port(p->engine, "wire,name=cable", error), WIRE);
 	assert_int_equal(setup_addr(p->engine, "198.18.0.2/24", error), 0);
 	p->port = p->engine->port[WIRE - 1];
-	params.workers = p->engine->worker;
-	assert_int_equal(session_create(&params, getpid(), &p->session), 0);
-	assert_int_equal(session_channel(p->session, 0, -1, ABI_CQ_THREAD, &index, &offset), 0);
-	p->app.base = (uint8_t *)session_arena(p->session);
-	p->app.channel = (struct abi_channel *)(p->app.base + offset);
-	p->app.run = run_engine;
-	p->app.arg = p;
+	p->session = test_program(p->engine, params, &p->app, run_engine, p);
 	below_settle(p);
 	frame_take_all(p->port);
 }

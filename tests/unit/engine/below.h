@@ -8,8 +8,8 @@
 
 #include <linux/filter.h>
 
-#include "app_client.h"
 #include "common/frames.h"
+#include "engine/app_client.h"
 #include "engine/engine.h"
 #include "wire/app_packet.h"
 

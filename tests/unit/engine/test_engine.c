@@ -6,39 +6,17 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "app_client.h"
 #include "bin/weird/setup.h"
-#include "common/testing.h"
+#include "common/engine.h"
 #include "dev/wire.h"
-#include "engine/engine.h"
 #include "inet/tcp/params.h"
 #include "inet/tcp/tcp.h"
-#include "sock/session.h"
 
 #define LOOPBACK 0x7f000001u
 #define NONE ((struct app_sock){ ABI_SOCK_NONE, 0 })
 
 static char error[ENGINE_ERROR_BYTES];
-
-static struct engine *open_engine(void)
-{
-	static const char *const args[] = { "--no-huge", "--no-pci", "-m", "128", NULL };
-	struct engine_config config = {
-		.packets = 4096,
-		.eal_args = args,
-		.virtual_time = true,
-		.seed = TEST_SEED,
-		.now_ns = TEST_START_NS,
-	};
-	struct engine *engine;
-
-	log_set_level(LOG_LEVEL_ERROR);
-	if (engine_open(&config, &engine, error))
-		fail_msg("%s", error);
-	return engine;
-}
 
 /* Poll until there is no work; time stands still. */
 static void settle(struct engine *engine)
@@ -79,7 +57,7 @@ static void refused(int err, const char *words)
 
 static void test_setup(void **state)
 {
-	struct engine *engine = open_engine();
+	struct engine *engine = test_engine_open();
 
 	refused(setup_port(engine, "nonsense", error), "nonsense");
 	assert_int_equal(setup_port(engine, "wire,name=cable", error), 2);
@@ -138,7 +116,7 @@ static const uint8_t arp_request[60] = {
 
 static void test_answer_in_one_poll(void **state)
 {
-	struct engine *engine = open_engine();
+	struct engine *engine = test_engine_open();
 	struct ipaddr addr = ipaddr_from_ip4(htonl(0xc6120002));
 	struct worker *w = engine->worker[0];
 	uint8_t frame[128];
@@ -160,7 +138,7 @@ static void test_answer_in_one_poll(void **state)
 
 static void test_time_never_goes_back(void **state)
 {
-	struct engine *engine = open_engine();
+	struct engine *engine = test_engine_open();
 
 	engine_poll(engine, 0, TEST_START_NS + 500);
 	engine_poll(engine, 0, TEST_START_NS);
@@ -177,7 +155,7 @@ static void on_timer(struct worker *w, struct timer *t)
 
 static void test_next_time(void **state)
 {
-	struct engine *engine = open_engine();
+	struct engine *engine = test_engine_open();
 	struct worker *w = engine->worker[0];
 	struct timer t = { .fn = on_timer };
 	uint64_t at = TEST_START_NS + 3000000;
@@ -209,20 +187,9 @@ static void run_engine(void *arg)
 
 static void program_start(struct program *p)
 {
-	struct family_params params = { .name = "test", .arena_bytes = 64u << 20, .socks = 64 };
-	uint64_t offset;
-	uint32_t index;
-
 	memset(p, 0, sizeof(*p));
-	p->engine = open_engine();
-	params.workers = p->engine->worker;
-	params.worker_count = 1;
-	assert_int_equal(session_create(&params, getpid(), &p->session), 0);
-	assert_int_equal(session_channel(p->session, 0, -1, ABI_CQ_THREAD, &index, &offset), 0);
-	p->app.base = (uint8_t *)session_arena(p->session);
-	p->app.channel = (struct abi_channel *)(p->app.base + offset);
-	p->app.run = run_engine;
-	p->app.arg = p;
+	p->engine = test_engine_open();
+	p->session = test_program(p->engine, (struct family_params){ 0 }, &p->app, run_engine, p);
 }
 
 static void program_end(struct program *p)

@@ -4,97 +4,46 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "bin/weird/setup.h"
-#include "common/frames.h"
 #include "common/testing.h"
 #include "dev/wire.h"
-#include "engine/app_client.h"
-#include "engine/engine.h"
+#include "engine/below.h"
 #include "inet/inet.h"
 #include "procnet/procnet.h"
-#include "sock/session.h"
-
-#define US FRAME_IP(198, 18, 0, 2)
-#define PEER FRAME_IP(198, 18, 0, 1)
-#define WIRE 2u /* its ifindex */
 
 static const uint8_t peer_mac[6] = { 2, 0, 0, 0, 0, 1 };
 static char error[ENGINE_ERROR_BYTES];
 
-struct host {
-	struct engine *engine;
-	struct session *session;
-	struct port *wire;
-	struct app app;
-};
-
-static void settle(void *arg)
+static struct program *host_open(void)
 {
-	struct host *h = arg;
+	static struct program host;
 
-	while (engine_poll(h->engine, 0, h->engine->worker[0]->now_ns))
-		;
+	below_begin(&host, false);
+	return &host;
 }
 
-static struct host *host_open(void)
+static void host_close(struct program *h)
 {
-	static const char *const args[] = { "--no-huge", "--no-pci", "-m", "128", NULL };
-	static struct host host;
-	struct engine_config config = { .packets = 4096,
-					.eal_args = args,
-					.virtual_time = true,
-					.seed = TEST_SEED,
-					.now_ns = TEST_START_NS };
-	struct family_params params = {
-		.name = "test", .arena_bytes = 64u << 20, .socks = 64, .worker_count = 1
-	};
-	struct host *h = &host;
-	uint64_t offset;
-	uint32_t index;
-
-	log_set_level(LOG_LEVEL_ERROR);
-	if (engine_open(&config, &h->engine, error))
-		fail_msg("%s", error);
-	assert_int_equal(setup_port(h->engine, "wire,name=cable", error), WIRE);
-	assert_int_equal(setup_addr(h->engine, "198.18.0.2/24", error), 0);
-	h->wire = h->engine->port[WIRE - 1];
-	params.workers = h->engine->worker;
-	assert_int_equal(session_create(&params, getpid(), &h->session), 0);
-	assert_int_equal(session_channel(h->session, 0, -1, ABI_CQ_THREAD, &index, &offset), 0);
-	h->app.base = (uint8_t *)session_arena(h->session);
-	h->app.channel = (struct abi_channel *)(h->app.base + offset);
-	h->app.run = settle;
-	h->app.arg = h;
-	settle(h);
-	frame_take_all(h->wire);
-	return h;
-}
-
-static void host_close(struct host *h)
-{
-	settle(h);
-	frame_take_all(h->wire);
-	session_destroy(h->session);
-	assert_int_equal(ledger_balance(&h->engine->worker[0]->ledger), 0);
-	engine_close(h->engine);
+	below_settle(h);
+	frame_take_all(h->port);
+	below_end(h);
 }
 
 /* The peer asks who we are, so that we know it too. */
-static void host_meet(struct host *h)
+static void host_meet(struct program *h)
 {
 	uint8_t frame[64];
 	size_t len = frame_arp(frame, frame_broadcast, ARP_OP_REQUEST, peer_mac, PEER,
 			       frame_broadcast, US);
 
-	assert_int_equal(wire_put(h->wire, frame, len), 0);
-	settle(h);
-	frame_take_all(h->wire);
+	assert_int_equal(wire_put(h->port, frame, len), 0);
+	below_settle(h);
+	frame_take_all(h->port);
 }
 
 /* The file's text, with an end; the caller's. */
-static char *file_of(struct host *h, const char *name)
+static char *file_of(struct program *h, const char *name)
 {
 	const struct procnet p = { .worker = h->engine->worker, .worker_count = 1 };
 	char *text = NULL;
@@ -123,13 +72,13 @@ static const char *line_of(const char *text, unsigned int n)
 
 static void test_dev(void **state)
 {
-	struct host *h = host_open();
+	struct program *h = host_open();
 	unsigned long long rx_bytes, rx_packets, errors, dropped, missed, tx_bytes, tx_packets;
 	struct port_stats s = { 0 };
 	char name[16], *text;
 
 	host_meet(h);
-	port_stats(h->wire, &s);
+	port_stats(h->port, &s);
 	assert_true(s.rx_packets > 0 && s.tx_packets > 0);
 	text = file_of(h, "dev");
 	assert_non_null(strstr(line_of(text, 0), "|   Receive"));
@@ -139,7 +88,7 @@ static void test_dev(void **state)
 				name, &rx_bytes, &rx_packets, &errors, &dropped, &missed, &tx_bytes,
 				&tx_packets),
 			 8);
-	assert_string_equal(name, h->wire->name);
+	assert_string_equal(name, h->port->name);
 	assert_int_equal(rx_bytes, s.rx_bytes);
 	assert_int_equal(rx_packets, s.rx_packets);
 	assert_int_equal(errors + dropped + missed, 0);
@@ -152,7 +101,7 @@ static void test_dev(void **state)
 
 static void test_route(void **state)
 {
-	struct host *h = host_open();
+	struct program *h = host_open();
 	char *text, expected[128];
 
 	assert_int_equal(setup_route(h->engine, "10.1.0.0/16 via 198.18.0.1", error), 0);
@@ -161,13 +110,13 @@ static void test_route(void **state)
 	assert_int_equal(strlen(line_of(text, 0)), 127);
 	/* default, then the shorter prefix first; addresses as the host's words */
 	snprintf(expected, sizeof(expected), "%s\t00000000\t010012C6\t0003\t0\t0\t0\t00000000",
-		 h->wire->name);
+		 h->port->name);
 	assert_int_equal(strncmp(line_of(text, 1), expected, strlen(expected)), 0);
 	snprintf(expected, sizeof(expected), "%s\t0000010A\t010012C6\t0003\t0\t0\t0\t0000FFFF",
-		 h->wire->name);
+		 h->port->name);
 	assert_int_equal(strncmp(line_of(text, 2), expected, strlen(expected)), 0);
 	snprintf(expected, sizeof(expected), "%s\t000012C6\t00000000\t0001\t0\t0\t0\t00FFFFFF",
-		 h->wire->name);
+		 h->port->name);
 	assert_int_equal(strncmp(line_of(text, 3), expected, strlen(expected)), 0);
 	assert_string_equal(line_of(text, 4), "");
 	free(text);
@@ -176,7 +125,7 @@ static void test_route(void **state)
 
 static void test_arp(void **state)
 {
-	struct host *h = host_open();
+	struct program *h = host_open();
 	char *text = file_of(h, "arp"), expected[128];
 
 	assert_string_equal(line_of(text, 1), "");
@@ -185,7 +134,7 @@ static void test_arp(void **state)
 	text = file_of(h, "arp");
 	snprintf(expected, sizeof(expected),
 		 "198.18.0.1       0x1         0x2         02:00:00:00:00:01     *        %s",
-		 h->wire->name);
+		 h->port->name);
 	assert_string_equal(line_of(text, 1), expected);
 	assert_string_equal(line_of(text, 2), "");
 	free(text);
@@ -196,7 +145,7 @@ static void test_arp(void **state)
 static void test_sockets(void **state)
 {
 	struct app_sock listener = { ABI_SOCK_NONE, 0 }, udp = { ABI_SOCK_NONE, 0 };
-	struct host *h = host_open();
+	struct program *h = host_open();
 	char *text;
 
 	assert_int_equal(app_bind(&h->app, &listener, SOCK_STREAM, 0, 80), 0);
@@ -232,12 +181,12 @@ static void test_sockets(void **state)
 static void test_counters(void **state)
 {
 	struct app_sock s = { ABI_SOCK_NONE, 0 };
-	struct host *h = host_open();
+	struct program *h = host_open();
 	char *text, *name, *value, *names_at, *values_at;
 	bool found = false;
 
 	assert_int_equal(app_connect(&h->app, &s, SOCK_STREAM, 0x7f000001u, 9), -EINPROGRESS);
-	settle(h); /* and is refused */
+	below_settle(h); /* and is refused */
 	text = file_of(h, "snmp");
 	value = strchr(text, '\n') + 1;
 	name = strtok_r(text, " \n", &names_at);
@@ -260,7 +209,7 @@ static void test_counters(void **state)
 static void test_names(void **state)
 {
 	static const char *const none[] = { "", "fib_trie", "nf_conntrack", "../dev", "dev/" };
-	struct host *h = host_open();
+	struct program *h = host_open();
 	const struct procnet p = { .worker = h->engine->worker, .worker_count = 1 };
 	char *text = file_of(h, "if_inet6");
 	size_t len;
