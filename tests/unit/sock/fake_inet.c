@@ -1,29 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fake_inet.h"
 
-#include "inet/mcast.h"
-
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "inet/raw.h"
 #include "inet/tcp/params.h"
 
 struct inet_upcalls fake_up;
 struct tcp_pcb *fake_pcbs;
-unsigned int fake_pcb_count, fake_udp_count, fake_aborts;
+unsigned int fake_pcb_count, fake_aborts;
 bool fake_hold_acks;
-int fake_udp_result;
 uint32_t fake_snd_space, fake_unsent;
-unsigned int fake_udp_sent;
-uint8_t fake_udp_last[65536];
-uint32_t fake_udp_last_len;
-struct udp_send fake_udp_last_send;
 
-static struct udp_pcb *udp_pcbs;
-static uint16_t next_port = 40000;
+uint16_t fake_port_be(void)
+{
+	static uint16_t next_port = 40000;
+
+	return htobe16(next_port++);
+}
 
 void fake_init(struct worker *w)
 {
@@ -84,7 +80,7 @@ int tcp_bind(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *local
 			return -EADDRINUSE;
 	pcb->pub.local = *local;
 	if (local->port_be == 0)
-		pcb->pub.local.port_be = htobe16(next_port++);
+		pcb->pub.local.port_be = fake_port_be();
 	return 0;
 }
 
@@ -109,7 +105,7 @@ bool tcp_bind_conflicts(struct worker *w, const struct tcp_pcb *pcb)
 int tcp_connect(struct worker *w, struct tcp_pcb *pcb, const struct endpoint *remote)
 {
 	if (pcb->pub.local.port_be == 0)
-		pcb->pub.local.port_be = htobe16(next_port++);
+		pcb->pub.local.port_be = fake_port_be();
 	pcb->pub.remote = *remote;
 	pcb->pub.state = TCP_SYN_SENT;
 	return 0;
@@ -378,230 +374,4 @@ struct tcp_pcb *fake_pcb_of_port(uint16_t port, bool remote)
 		    p->pub.state != TCP_LISTEN)
 			return p;
 	return NULL;
-}
-
-int udp_open(struct worker *w, struct udp_pcb **result, void *user)
-{
-	struct udp_pcb *pcb = calloc(1, sizeof(*pcb));
-
-	if (pcb == NULL)
-		return -ENOMEM;
-	pcb->user = user;
-	pcb->next = udp_pcbs;
-	udp_pcbs = pcb;
-	fake_udp_count++;
-	*result = pcb;
-	return 0;
-}
-
-void udp_close(struct worker *w, struct udp_pcb *pcb)
-{
-	struct udp_pcb **link = &udp_pcbs;
-
-	while (*link != pcb)
-		link = &(*link)->next;
-	*link = pcb->next;
-	fake_udp_count--;
-	free(pcb);
-}
-
-int udp_bind(struct worker *w, struct udp_pcb *pcb, const struct endpoint *local)
-{
-	pcb->local = *local;
-	if (local->port_be == 0)
-		pcb->local.port_be = htobe16(next_port++);
-	return 0;
-}
-
-void udp_unbind(struct worker *w, struct udp_pcb *pcb)
-{
-	pcb->local = (struct endpoint){ .port_be = 0 };
-}
-
-int udp_connect(struct worker *w, struct udp_pcb *pcb, const struct endpoint *remote)
-{
-	if (pcb->local.port_be == 0)
-		pcb->local.port_be = htobe16(next_port++);
-	pcb->remote = *remote;
-	return 0;
-}
-
-int udp_send_check(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send)
-{
-	if (send->to == NULL && pcb->remote.port_be == 0)
-		return -EDESTADDRREQ;
-	if (pcb->local.port_be == 0)
-		pcb->local.port_be = htobe16(next_port++);
-	return fake_udp_result;
-}
-
-int udp_send_as(struct worker *w, struct udp_pcb *pcb, const struct udp_send *send)
-{
-	int ret = udp_send_check(w, pcb, send);
-
-	if (ret != 0)
-		return ret;
-	memcpy(fake_udp_last, send->run[0], send->len[0]);
-	memcpy(fake_udp_last + send->len[0], send->run[1], send->len[1]);
-	fake_udp_last_len = send->len[0] + send->len[1];
-	fake_udp_last_send = *send;
-	fake_udp_sent++;
-	return 0;
-}
-
-int udp_mtu(struct worker *w, struct udp_pcb *pcb)
-{
-	return pcb->remote.port_be != 0 ? 1500 : -ENOTCONN;
-}
-
-static struct udp_pcb *udp_of_port(uint16_t port)
-{
-	struct udp_pcb *pcb = udp_pcbs;
-
-	while (pcb != NULL && pcb->local.port_be != htobe16(port))
-		pcb = pcb->next;
-	return pcb;
-}
-
-void fake_udp_deliver(struct worker *w, uint16_t port, const void *data, uint32_t len)
-{
-	struct endpoint from = { ipaddr_from_ip4(htobe32(0xc6120001)), htobe16(9999) };
-	struct endpoint to = { ipaddr_from_ip4(htobe32(0xc6120002)), htobe16(port) };
-	struct pkt *p;
-
-	if (pkt_alloc_raw(w, &p, 1) != 0)
-		return;
-	pkt_entered(w, &p, 1, 2);
-	p->l2 = p->l3 = p->l4 = p->l7 = p->mbuf.data_off;
-	if (pkt_append(w, p, data, len) != 0) {
-		pkt_drop(w, p, DROP_NOMEM);
-		return;
-	}
-	fake_up.udp_deliver(w, udp_of_port(port), p, &from, &to);
-}
-
-void fake_udp_error(struct worker *w, uint16_t port, int error)
-{
-	static const uint8_t l4[8] = { 0, 53, 0, 99 };
-	struct net_error e = { .error = error,
-			       .from = NET_ERROR_ICMP,
-			       .type = 3,
-			       .code = 3,
-			       .offender = ipaddr_from_ip4(htobe32(0xc6120001)),
-			       .remote = ipaddr_from_ip4(htobe32(0xc6120009)),
-			       .l4 = l4 };
-
-	fake_up.udp_error(w, udp_of_port(port), &e);
-}
-
-/* Packet sockets have no port here. */
-struct port *inet_netif_port(struct worker *w, unsigned int ifindex)
-{
-	return NULL;
-}
-
-unsigned int inet_ifindex(struct worker *w, const char *name)
-{
-	return 0;
-}
-
-void port_send(struct worker *w, struct port *port, struct pkt *p)
-{
-	pkt_drop(w, p, DROP_PORT_DOWN);
-}
-
-unsigned int port_flush(struct worker *w, struct port *port)
-{
-	return 0;
-}
-
-/* Nor is there anything for raw sockets. */
-void raw_add(struct worker *w, struct raw_pcb *pcb)
-{
-	pcb->pprev = NULL;
-}
-
-void raw_del(struct raw_pcb *pcb)
-{
-}
-
-int raw_output(struct worker *w, struct raw_pcb *pcb, struct ip_flow *flow,
-	       const void *const run[2], const uint32_t len[2])
-{
-	return -ENETUNREACH;
-}
-
-int ping_bind(struct worker *w, struct raw_pcb *pcb, uint16_t ident_be)
-{
-	return -EADDRINUSE;
-}
-
-void ping_unbind(struct raw_pcb *pcb)
-{
-}
-
-int ip_flow_route(struct worker *w, struct ip_flow *flow)
-{
-	return -ENETUNREACH;
-}
-
-bool inet_addr_is_broadcast(struct worker *w, const struct ipaddr *addr)
-{
-	return false;
-}
-
-bool inet_addr_is_local(struct worker *w, const struct ipaddr *addr)
-{
-	return false;
-}
-
-/* ---- groups: asked for, and nothing comes of it ---- */
-
-uint32_t inet_specific_dst(const struct worker *w, unsigned int ifindex, uint32_t host_be)
-{
-	return htobe32(0xc6120002);
-}
-
-int mcast_join(struct worker *w, struct mcast_member **list, const struct mcast_request *r,
-	       bool exclude)
-{
-	return r->group_be == htobe32(0xe0000105) ? 0 : -EINVAL;
-}
-
-int mcast_leave(struct worker *w, struct mcast_member **list, const struct mcast_request *r)
-{
-	return -EADDRNOTAVAIL;
-}
-
-int mcast_source(struct worker *w, struct mcast_member **list, const struct mcast_request *r,
-		 bool exclude, bool add)
-{
-	return -EINVAL;
-}
-
-int mcast_filter_set(struct worker *w, struct mcast_member **list, const struct mcast_request *r,
-		     bool exclude, const uint32_t *source_be, unsigned int count)
-{
-	return -EINVAL;
-}
-
-int mcast_filter_get(struct worker *w, struct mcast_member *list, const struct mcast_request *r,
-		     const struct mcast_member **member)
-{
-	return -EADDRNOTAVAIL;
-}
-
-int mcast_copy(struct worker *w, struct mcast_member **to, const struct mcast_member *from)
-{
-	return 0;
-}
-
-struct netif *mcast_netif(struct worker *w, const struct mcast_request *r)
-{
-	return NULL;
-}
-
-unsigned int mcast_ifindex(const struct netif *netif)
-{
-	return 0;
 }

@@ -33,6 +33,7 @@ extern uint8_t fake_udp_last[65536];
 extern uint32_t fake_udp_last_len;
 extern struct udp_send fake_udp_last_send;
 
+uint16_t fake_port_be(void); /* the next free one */
 void fake_init(struct worker *w);
 /* Everything that can happen happens: connections, bytes, FINs. */
 void fake_run(struct worker *w);
