@@ -4,15 +4,13 @@
  * whatever it likes into the shared memory that it may write to. It alone may suffer: nothing in
  * the engine breaks, and when its sessions are gone every packet, socket and timer is gone too.
  */
-#include "engine/engine.h"
-#include "fuzz.h"
+#include "fuzz_engine.h"
 #include "sock/session.h"
 #include "sock/sock.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "core/log.h"
 #include "wire/app_ring.h"
 
 #define CHANNEL_SOCKS 64u
@@ -21,7 +19,7 @@
 #define CHILDREN 2u
 
 static struct engine *engine;
-static uint64_t now_ns = 1000000000ull;
+static uint64_t now_ns = FUZZ_START_NS;
 static struct session *session, *child[CHILDREN];
 static struct abi_arena *arena;
 static struct abi_channel *channel[CHANNELS];
@@ -378,17 +376,7 @@ static void program_close(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char *const args[] = { "--no-huge", "--no-pci", "-m", "96", NULL };
-	struct engine_config config = { .workers = 1,
-					.packets = 2048,
-					.eal_args = args,
-					.virtual_time = true,
-					.seed = 1,
-					.now_ns = now_ns };
-	char error[ENGINE_ERROR_BYTES];
-
-	log_set_level(LOG_LEVEL_ERROR);
-	FUZZ_CHECK(engine_open(&config, &engine, error) == 0);
+	engine = fuzz_engine();
 	return 0;
 }
 

@@ -5,12 +5,9 @@
  */
 #include "bin/weird/control/control.h"
 #include "bin/weird/loop.h"
-#include "engine/engine.h"
-#include "fuzz.h"
+#include "fuzz_engine.h"
 
 #include <jansson.h>
-
-#include "core/log.h"
 
 static struct engine *engine;
 
@@ -45,17 +42,7 @@ static void ask(const char *line, size_t len)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char *const args[] = { "--no-huge", "--no-pci", "-m", "96", NULL };
-	struct engine_config config = { .workers = 1,
-					.packets = 2048,
-					.eal_args = args,
-					.virtual_time = true,
-					.seed = 1,
-					.now_ns = 1000000000u };
-	char error[ENGINE_ERROR_BYTES];
-
-	log_set_level(LOG_LEVEL_ERROR);
-	FUZZ_CHECK(engine_open(&config, &engine, error) == 0);
+	engine = fuzz_engine();
 	FUZZ_CHECK(control_loop_init(engine) == 0);
 	return 0;
 }

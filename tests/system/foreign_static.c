@@ -16,14 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(ok)                                                                                  \
-	do {                                                                                       \
-		if (!(ok)) {                                                                       \
-			printf("line %d: %s (errno %d)\n", __LINE__, #ok, errno);                  \
-			fflush(stdout);                                                            \
-			_exit(1);                                                                  \
-		}                                                                                  \
-	} while (0)
+#include "check.h"
 #define THREADS 8
 #define TURNS 200
 

@@ -18,14 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK(ok)                                                                                  \
-	do {                                                                                       \
-		if (!(ok)) {                                                                       \
-			printf("line %d: %s (errno %d)\n", __LINE__, #ok, errno);                  \
-			fflush(stdout);                                                            \
-			_exit(1);                                                                  \
-		}                                                                                  \
-	} while (0)
+#include "check.h"
 
 static const char *kind;
 

@@ -32,6 +32,17 @@ PR_SET_PDEATHSIG = 1
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error: |WARNING: ThreadSanitizer")
 PYTHON = "/usr/bin/python3"
 
+# Begins a script: the result of a call, or the name of its error.
+TRY = """
+import errno
+
+def t(call, *args):
+    try:
+        return call(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+"""
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -262,6 +273,14 @@ class Weir:
     def script(self, text, *args):
         """A Python script on weir."""
         return self.on_weir(PYTHON, "-c", text, *args)
+
+    def as_kernel(self, text, wrap=()):
+        """A Python script says on weir, line by line, what it says on the kernel: that."""
+        argv = (PYTHON, "-c", text)
+        kernel = subprocess.run(tuple(wrap) + argv, capture_output=True, text=True, timeout=30,
+                                check=True).stdout
+        assert self.on_weir(*argv, wrap=wrap).done(30).splitlines() == kernel.splitlines()
+        return kernel
 
     def wait_for_port(self, port, timeout=30, addr=WEIR_ADDR, program=None):
         def answers():

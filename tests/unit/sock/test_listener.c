@@ -10,8 +10,7 @@
 #include <netinet/ip.h>
 #include <string.h>
 
-#include "common/testing.h"
-#include "weir.h"
+#include "alone.h"
 
 #define MS_NS 1000000u
 #define PORT 90
@@ -20,24 +19,14 @@ static struct weir *weir;
 
 static int setup(void **state)
 {
-	static const char *const args[] = { "--no-huge", "--no-pci", "-m", "96", NULL };
-	struct weir_config config = {
-		.virtual_time = true, .start_ns = 1000000000, .seed = 7, .packets = 2048
-	};
-	char error[WEIR_ERROR_BYTES];
-
-	config.eal_args = args;
-	weir = weir_engine_open(&config, error);
-	if (weir == NULL)
-		fail_msg("%s", error);
+	weir = alone_open();
 	assert_int_equal(weir_sysctl(weir, "tcp_fastopen", "3"), 0);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	weir_engine_advance(weir, 0);
-	weir_engine_close(weir);
+	alone_close(weir);
 	return 0;
 }
 

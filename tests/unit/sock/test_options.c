@@ -11,30 +11,19 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "common/testing.h"
-#include "weir.h"
+#include "alone.h"
 
 static struct weir *weir;
 
 static int setup(void **state)
 {
-	static const char *const args[] = { "--no-huge", "--no-pci", "-m", "96", NULL };
-	struct weir_config config = {
-		.virtual_time = true, .start_ns = 1000000000, .seed = 7, .packets = 2048
-	};
-	char error[WEIR_ERROR_BYTES];
-
-	config.eal_args = args;
-	weir = weir_engine_open(&config, error);
-	if (weir == NULL)
-		fail_msg("%s", error);
+	weir = alone_open();
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	weir_engine_advance(weir, 0);
-	weir_engine_close(weir);
+	alone_close(weir);
 	return 0;
 }
 
