@@ -14,7 +14,7 @@ test="python3-pytest python3-scapy clang libclang-rt-14-dev llvm wrk iperf3 stra
 	socat mosquitto mosquitto-clients rsync stunnel4 openbsd-inetd vsftpd \
 	dnsmasq-base bind9-dnsutils libnss-myhostname liburing2 \
 	traceroute nmap hping3 iputils-arping \
-	haproxy wget memcached apache2-bin unbound nodejs net-tools"
+	tshark haproxy wget memcached apache2-bin unbound nodejs net-tools"
 lint="clang-format"
 
 wanted=

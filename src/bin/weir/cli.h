@@ -117,6 +117,7 @@ int cmd_forward(const struct cli_command *command, int argc, char **argv);
 int cmd_sysctl(const struct cli_command *command, int argc, char **argv);
 int cmd_nstat(const struct cli_command *command, int argc, char **argv);
 int cmd_ethtool(const struct cli_command *command, int argc, char **argv);
+int cmd_capture(const struct cli_command *command, int argc, char **argv);
 int cmd_stop(const struct cli_command *command, int argc, char **argv);
 
 /* `weir run`, cmd_run.c: argv[0] is "run". */

@@ -44,6 +44,8 @@ static void put(struct pcapng *p, const void *bytes, size_t len)
 	errno = 0;
 	if (fwrite(bytes, 1, len, p->to) != len)
 		p->error = errno ? -errno : -EIO;
+	else
+		p->written_bytes += len;
 }
 
 static void put_padded(struct pcapng *p, const void *bytes, size_t len)

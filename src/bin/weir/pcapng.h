@@ -23,6 +23,7 @@ struct pcapng {
 	FILE *to; /* the caller's */
 	int error;
 	uint32_t interfaces;
+	uint64_t written_bytes; /* since pcapng_begin() */
 };
 
 /* The section header. `application`: what wrote it, as "weir capture". */

@@ -101,6 +101,26 @@ const struct cli_command cli_commands[] = {
 	  "example:\n  weir nstat Retrans\n"
 	  "  weir nstat --json | jq '.[] | select(.name == \"TcpRetransSegs\").value'\n",
 	  cmd_nstat },
+	{ "capture", "[-i PORT] [-w FILE] [--stage STAGE|--drops] [FILTER]",
+	  "packets as they pass, as text or into files, as tcpdump does",
+	  "  -i PORT[,PORT]    of these ports; any is the default. -D lists them\n"
+	  "  --ingress, --egress   as they come in, as they go out; both is the default\n"
+	  "  --stage STAGE[,STAGE]   at stages of the path (weir path lists them)\n"
+	  "  --drops           dropped ones, each with its reason and place\n"
+	  "  -c COUNT          end after so many          --for 10s   end after a time\n"
+	  "  -s BYTES          of each packet (262144)    -B KIB      room in the ring (16384)\n"
+	  "  -w FILE           to a file, pcapng; - is standard output\n"
+	  "  -C MB, -G SECONDS, -W FILES   next file by size, by time; how many files\n"
+	  "  --pcap-format     the old format             -U   write packet by packet\n"
+	  "  --fix-checksums   fill in checksums that are left to the card\n"
+	  "  -x, -X            bytes in hexadecimal, with characters too; -e: Ethernet header\n"
+	  "  -q                no words at the beginning and the end\n"
+	  "  --json            one JSON object a packet, a line each; counts at the end\n"
+	  "  FILTER            libpcap's words (man pcap-filter)\n\n"
+	  "example:\n  weir capture -i weir0 -c 10 tcp port 80\n"
+	  "  weir capture --drops -w drops.pcapng\n"
+	  "  weir capture -w - | tshark -r -\n",
+	  cmd_capture },
 	{ "stop", "", "end the daemon in order",
 	  "example:\n  weir stop\n  weir --instance blue stop\n", cmd_stop },
 	{ 0 },
