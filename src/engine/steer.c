@@ -31,9 +31,11 @@
 #include <sys/eventfd.h>
 
 #include "engine/thread.h"
+#include "inet/tcp/params.h"
+#include "inet/tcp/tcp.h"
 #include "wire/app_ring.h"
 
-#define STEER_BOX_BYTES (1u << 20) /* power of two; memory comes with use */
+#define STEER_BOX_BYTES (16u << 20) /* steer_max_bytes at most; memory comes with use */
 
 struct steer_box {
 	ABI_ALIGNED _Atomic uint32_t tail; /* the writer's; both run freely */
@@ -85,11 +87,12 @@ static struct steer_box *box_for(struct worker *w, unsigned int to, uint32_t len
 {
 	struct steer_box *box = w->engine->steer->box[w->id][to];
 	uint32_t tail = atomic_load_explicit(&box->tail, memory_order_relaxed);
+	uint32_t most = (uint32_t)tcp_params(w)->steer_max_bytes;
 
-	if (STEER_BOX_BYTES - (tail - box->head_seen) >= msg_space(len))
+	if (tail - box->head_seen + msg_space(len) <= most)
 		return box;
 	box->head_seen = atomic_load_explicit(&box->head, memory_order_acquire);
-	return STEER_BOX_BYTES - (tail - box->head_seen) >= msg_space(len) ? box : NULL;
+	return tail - box->head_seen + msg_space(len) <= most ? box : NULL;
 }
 
 static void box_publish(struct steer_box *box, uint32_t len)

@@ -5,9 +5,9 @@
  * A datagram under reassembly keeps its fragments in a list sorted by offset, not overlapping; when
  * they reach from 0 to the end they are chained to one packet without copying. Bounds: datagrams,
  * fragments in all, bytes of buffers in all, fragments of one datagram; a new datagram is refused
- * when one is reached, and what is incomplete after 30 s goes (RFC 1122 section 3.3.2, Linux's
- * time). A fragment that repeats one exactly is dropped alone; one that overlaps takes its datagram
- * along.
+ * when one is reached, and what is incomplete after ipfrag_time (30 s) goes (RFC 1122 section
+ * 3.3.2). A fragment that repeats one exactly is dropped alone; one that overlaps takes its
+ * datagram along.
  *
  * Congestion that one fragment met, the whole did (RFC 3168 section 5.3): one with CE makes it CE,
  * which is an answer only where all are ECN-capable; else it is dropped.
@@ -22,12 +22,10 @@
 #include "core/timer.h"
 #include "core/worker.h"
 
-#define FRAG_MAX_DATAGRAMS 256u
-#define FRAG_MAX_PACKETS 2048u
-#define FRAG_MAX_BYTES (4u << 20)
+#define FRAG_TABLE_DATAGRAMS 4096u /* the most that ipfrag_max_datagrams may be */
+#define FRAG_MIN_BYTES 2048u	   /* of ipfrag_high_thresh, that each fragment takes at least */
 #define FRAG_MAX_OF_ONE 128u
 #define FRAG_BUCKETS 512u
-#define FRAG_TIMEOUT_NS 30000000000ull
 
 struct frag_datagram {
 	uint32_t src_be, dst_be;
@@ -45,10 +43,10 @@ struct frag_datagram {
 };
 
 struct frag_table {
-	struct frag_datagram *datagrams; /* [FRAG_MAX_DATAGRAMS] */
+	struct frag_datagram *datagrams; /* [FRAG_TABLE_DATAGRAMS] */
 	struct frag_datagram *buckets[FRAG_BUCKETS];
 	struct frag_datagram *free;
-	unsigned int packets;
+	unsigned int count, packets;
 	uint32_t bytes;
 };
 

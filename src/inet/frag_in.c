@@ -6,6 +6,8 @@
 #include "inet/frag.h"
 #include "inet/ip4.h"
 #include "inet/state.h"
+#include "inet/tcp/params.h"
+#include "inet/tcp/tcp.h"
 #include "wire/icmp.h"
 
 static void frag_timer(struct worker *w, struct timer *t);
@@ -14,10 +16,10 @@ int frag_init(struct worker *w)
 {
 	struct frag_table *t = &w->inet->frags;
 
-	t->datagrams = calloc(FRAG_MAX_DATAGRAMS, sizeof(*t->datagrams));
+	t->datagrams = calloc(FRAG_TABLE_DATAGRAMS, sizeof(*t->datagrams));
 	if (!t->datagrams)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < FRAG_MAX_DATAGRAMS; i++) {
+	for (unsigned int i = 0; i < FRAG_TABLE_DATAGRAMS; i++) {
 		t->datagrams[i].timer.fn = frag_timer;
 		t->datagrams[i].next = t->free;
 		t->free = &t->datagrams[i];
@@ -64,6 +66,7 @@ static void datagram_release(struct worker *w, struct frag_datagram *d)
 		link = &(*link)->next;
 	*link = d->next;
 	timer_cancel(&w->timers, &d->timer);
+	t->count--;
 	d->first = NULL;
 	d->last = NULL;
 	d->next = t->free;
@@ -108,9 +111,12 @@ static void frag_timer(struct worker *w, struct timer *t)
 	datagram_drop(w, d, DROP_FRAG_REASM_TIMEOUT);
 }
 
-static bool table_full(const struct frag_table *t)
+static bool table_full(const struct worker *w)
 {
-	return t->packets >= FRAG_MAX_PACKETS || t->bytes >= FRAG_MAX_BYTES;
+	const struct frag_table *t = &w->inet->frags;
+	uint32_t most = (uint32_t)tcp_params(w)->ipfrag_high_thresh;
+
+	return t->packets >= most / FRAG_MIN_BYTES || t->bytes >= most;
 }
 
 static struct frag_datagram *datagram_get(struct worker *w, const struct ip4_hdr *h,
@@ -126,9 +132,10 @@ static struct frag_datagram *datagram_get(struct worker *w, const struct ip4_hdr
 			return d;
 	}
 	d = t->free;
-	if (!d || table_full(t))
+	if (!d || t->count >= (unsigned int)tcp_params(w)->ipfrag_max_datagrams || table_full(w))
 		return NULL;
 	t->free = d->next;
+	t->count++;
 	*d = (struct frag_datagram){ .src_be = h->src_be,
 				     .dst_be = h->dst_be,
 				     .id_be = h->id_be,
@@ -137,7 +144,8 @@ static struct frag_datagram *datagram_get(struct worker *w, const struct ip4_hdr
 				     .timer = { .fn = frag_timer },
 				     .next = *bucket };
 	*bucket = d;
-	timer_set(&w->timers, &d->timer, w->now_ns + FRAG_TIMEOUT_NS);
+	timer_set(&w->timers, &d->timer,
+		  w->now_ns + (uint64_t)tcp_params(w)->ipfrag_time * NS_PER_S);
 	return d;
 }
 
@@ -261,7 +269,7 @@ struct pkt *frag_input(struct worker *w, struct pkt *p)
 		return NULL;
 	}
 	d = datagram_get(w, h, p->ifindex);
-	if (!d || table_full(&w->inet->frags)) {
+	if (!d || table_full(w)) {
 		pkt_drop(w, p, DROP_FRAG_LIMIT);
 		return NULL;
 	}

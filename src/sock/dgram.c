@@ -20,7 +20,7 @@ int dgram_open(struct sock *s)
 	struct udp_pcb *pcb;
 	int ret;
 
-	s->rx_want_bytes = SOCK_RING_DGRAM_BYTES;
+	s->rx_want_bytes = sock_rmem_default(s);
 	s->tx_want_bytes = SOCK_RING_DGRAM_BYTES;
 	if (ring_make(s->part, &s->tx, s->tx_want_bytes) != 0)
 		return -ENOBUFS;

@@ -105,6 +105,7 @@ static void info_stream(struct sock *s, struct sock_info *info)
 
 		info->rx_queue_bytes = waiting <= s->rx.size_bytes / 8 ? waiting : 0;
 		info->tx_queue_bytes = s->backlog;
+		info->drops = s->tcp != NULL ? tcp_listener_drops(s->tcp) : 0;
 	} else if (pub != NULL) {
 		info_queues(s, &pub->rcv, &pub->snd, info);
 	}
@@ -121,6 +122,7 @@ static void info_dgram(struct sock *s, struct sock_info *info)
 	info_queues(s, &s->rx, &s->tx, info);
 	info->local = s->udp->local;
 	info->remote = s->udp->remote;
+	info->drops = s->udp->drops;
 }
 
 static void info_raw(struct sock *s, struct sock_info *info)
@@ -175,6 +177,10 @@ void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, vo
 			if (s->use == SLOT_FREE)
 				continue;
 			info.pid = pid_of(f, s);
+			if (s->use != SLOT_STREAM) {
+				info.rx_room_bytes = s->rx_want_bytes;
+				info.rx_room_set = s->rx_asked;
+			}
 			if (s->use == SLOT_STREAM)
 				info_stream(s, &info);
 			else if (s->use == SLOT_RAW)

@@ -9,6 +9,7 @@
 #include <linux/sock_diag.h>
 
 #include "dev/port.h"
+#include "inet/tcp/params.h"
 #include "sock/options.h"
 #include "sock/packet.h"
 #include "wire/app_ring.h"
@@ -16,11 +17,11 @@
 /* Linux doubles what is asked for (book-keeping) and gives the double back. */
 static int buffer_set(struct sock *s, uint32_t name, int32_t value)
 {
-	uint32_t bytes = (uint32_t)value < SOCK_BUFFER_MAX_BYTES ? (uint32_t)value
-								 : SOCK_BUFFER_MAX_BYTES;
-	bool dgram = s->use != SLOT_STREAM;
+	bool dgram = s->use != SLOT_STREAM, send = name == SO_SNDBUF || name == SO_SNDBUFFORCE;
+	uint32_t most = send ? SOCK_BUFFER_MAX_BYTES : (uint32_t)tcp_params(s->part->w)->rmem_max;
+	uint32_t bytes = (uint32_t)value < most ? (uint32_t)value : most;
 
-	if (name == SO_SNDBUF || name == SO_SNDBUFFORCE) {
+	if (send) {
 		s->opt->sndbuf = (int32_t)(bytes * 2 < 4608 ? 4608 : bytes * 2);
 		if (dgram)
 			return 0;
@@ -37,6 +38,7 @@ static int buffer_set(struct sock *s, uint32_t name, int32_t value)
 		stream_rx(s); /* the window may open */
 	} else if (s->rx.data == NULL) {
 		s->rx_want_bytes = sock_ring_size(bytes, dgram);
+		s->rx_asked = true;
 	}
 	return 0;
 }
@@ -189,6 +191,8 @@ static int32_t rcvbuf_of(const struct sock *s)
 {
 	if (s->use == SLOT_STREAM && s->tcp != NULL && s->rx_want_bytes == 0)
 		return (int32_t)tcp_public(s->tcp)->rcv_space_bytes;
+	if (s->use != SLOT_STREAM && !s->rx_asked)
+		return (int32_t)s->rx_want_bytes; /* rmem_default, of when it was opened */
 	return s->opt->rcvbuf;
 }
 

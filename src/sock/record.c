@@ -7,7 +7,7 @@
 
 int record_open(struct sock *s)
 {
-	s->rx_want_bytes = SOCK_RING_DGRAM_BYTES;
+	s->rx_want_bytes = sock_rmem_default(s);
 	s->tx_want_bytes = SOCK_RING_DGRAM_BYTES;
 	if (ring_make(s->part, &s->tx, s->tx_want_bytes) != 0)
 		return -ENOBUFS;

@@ -105,8 +105,10 @@ struct sock_info {
 	enum tcp_state state; /* of other sockets: TCP_ESTABLISHED (connected) or TCP_CLOSED */
 	struct endpoint local, remote;
 	uint32_t rx_queue_bytes, tx_queue_bytes; /* for a listener: waiting connections, backlog */
-	uint64_t drops;				 /* copies that a raw or packet socket lost */
-	const struct tcp_pcb *tcp;		 /* NULL: none, or TCP has done with it */
+	uint64_t drops;		/* datagrams, copies, SYNs and last ACKs for which it had no room */
+	uint32_t rx_room_bytes; /* its receive buffer; a listener and a stream: 0 */
+	bool rx_room_set;	/* the program asked for it (SO_RCVBUF) */
+	const struct tcp_pcb *tcp; /* NULL: none, or TCP has done with it */
 };
 
 /* For weir sockets: visit the programs. w: any worker. */

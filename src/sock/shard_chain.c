@@ -20,6 +20,7 @@ static int below_make(struct sock *first, struct part *part, struct sock **sibli
 	if (ret != 0)
 		return ret;
 	(*sibling)->rx_want_bytes = first->rx_want_bytes;
+	(*sibling)->rx_asked = first->rx_asked;
 	(*sibling)->shared_ref = true;
 	(*sibling)->shard_first = first->index;
 	return 0;
@@ -41,6 +42,7 @@ static int sibling_make(struct sock *first, struct part *part, struct sock **sib
 		return ret;
 	}
 	s->rx_want_bytes = first->rx_want_bytes;
+	s->rx_asked = first->rx_asked;
 	s->tx_want_bytes = first->tx_want_bytes;
 	s->tx_locked = first->tx_locked;
 	s->shared_ref = true;

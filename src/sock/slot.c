@@ -345,6 +345,11 @@ uint32_t sock_ring_size(uint32_t bytes, bool dgram)
 	return size;
 }
 
+uint32_t sock_rmem_default(const struct sock *s)
+{
+	return sock_ring_size((uint32_t)tcp_params(s->part->w)->rmem_default, true);
+}
+
 int ring_make(struct part *part, struct byte_ring *ring, uint32_t size_bytes)
 {
 	ring->data = arena_alloc(&part->heap, size_bytes);

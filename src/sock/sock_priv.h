@@ -44,7 +44,7 @@
 #define SOCK_RING_DGRAM_BYTES (256u << 10)
 #define SOCK_RING_DGRAM_MIN_BYTES (128u << 10) /* so that the largest datagram fits */
 #define SOCK_RING_MAX_BYTES (8u << 20)
-#define SOCK_BUFFER_MAX_BYTES (4u << 20) /* that a program may ask for [rmem_max, wmem_max] */
+#define SOCK_BUFFER_MAX_BYTES (4u << 20) /* that SO_SNDBUF may ask for [wmem_max] */
 #define SOCK_RING_MIN_BYTES (4u << 10)
 #define SOCK_CHANNEL_BURST 64u		   /* submissions of one channel a turn */
 #define SOCK_POLL_BURST 512u		   /* and of all */
@@ -157,6 +157,7 @@ struct sock {
 	bool tx_smaller;   /* and is less than the ring's size still */
 	bool tx_lowat;	   /* TCP_NOTSENT_LOWAT holds: tx_sent is published */
 	bool accepted : 1; /* its opt is the listener's, but TCP_DEFER_ACCEPT and SO_PRIORITY */
+	bool rx_asked : 1; /* SO_RCVBUF was set: not of streams */
 	bool filter_locked : 1; /* stream: SO_LOCK_FILTER; others': filters */
 	/* stream: what bind() asked for, and a connection that ends leaves [SOCK_BIND*_LOCK] */
 	bool bound_addr : 1, bound_port : 1;
@@ -300,6 +301,7 @@ void sock_set_addrs(struct sock *s);
 /* 0, or -EACCES: the port is not for the program's user. */
 int sock_port_check(const struct sock *s, uint16_t port_be);
 uint32_t sock_ring_size(uint32_t bytes, bool dgram);
+uint32_t sock_rmem_default(const struct sock *s); /* a new one's receive ring */
 int ring_make(struct part *part, struct byte_ring *ring, uint32_t size_bytes);
 void ring_drop(struct part *part, struct byte_ring *ring);
 void sock_publish_rx_ring(struct sock *s, const struct byte_ring *ring);

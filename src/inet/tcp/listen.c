@@ -39,6 +39,11 @@ int tcp_listener_new(struct tcp_pcb *listener, uint32_t backlog)
 	return 0;
 }
 
+uint64_t tcp_listener_drops(const struct tcp_pcb *pcb)
+{
+	return pcb->pub.state == TCP_LISTEN && pcb->listen ? pcb->listen->drops : 0;
+}
+
 void tcp_listener_free(struct worker *w, struct tcp_pcb *listener)
 {
 	timer_cancel(&w->timers, &listener->listen->notice);
@@ -172,12 +177,12 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 	struct tcp_pcb *child;
 
 	if (full && !want_cookie(w, listener->listen)) {
-		tcp_listen_drop(w, seg, DROP_TCP_REQQ_FULL);
+		tcp_listen_drop(w, listener->listen, seg, DROP_TCP_REQQ_FULL);
 		return;
 	}
 	if (!w->tcp->up->tcp_backlog_room(w, listener)) {
 		tcp_mib(w, ListenOverflows);
-		tcp_listen_drop(w, seg, DROP_TCP_LISTEN_OVERFLOW);
+		tcp_listen_drop(w, listener->listen, seg, DROP_TCP_LISTEN_OVERFLOW);
 		return;
 	}
 	if (full) {
@@ -186,12 +191,12 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 	}
 	child = tcp_child_new(w, listener, seg);
 	if (!child) {
-		tcp_listen_drop(w, seg, DROP_NOMEM);
+		tcp_listen_drop(w, listener->listen, seg, DROP_NOMEM);
 		return;
 	}
 	if (tcp_route(w, child) != 0) {
 		tcp_pcb_free(w, child);
-		tcp_listen_drop(w, seg, DROP_IP_OUTNOROUTES);
+		tcp_listen_drop(w, listener->listen, seg, DROP_IP_OUTNOROUTES);
 		return;
 	}
 	tcp_syn_save(w, child, seg);

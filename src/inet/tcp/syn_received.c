@@ -68,12 +68,14 @@ void tcp_syn_ack_timer(struct worker *w, struct tcp_pcb *pcb)
 /* As Linux: the SYN,ACK is sent again later, and this ACK with it; or the peer is told at once. */
 static void accept_full(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
+	struct tcp_listener *l = pcb->parent->listen;
+
 	tcp_mib(w, ListenOverflows);
 	if (w->tcp->params.tcp_abort_on_overflow) {
 		tcp_reset_for(w, seg);
 		tcp_pcb_free(w, pcb);
 	}
-	tcp_listen_drop(w, seg, DROP_TCP_LISTEN_OVERFLOW);
+	tcp_listen_drop(w, l, seg, DROP_TCP_LISTEN_OVERFLOW);
 }
 
 void tcp_last_ack(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)

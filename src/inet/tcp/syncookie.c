@@ -136,7 +136,7 @@ void tcp_cookie_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *
 	tcp_pcb_begin(w, &child);
 	tcp_child_fill(&child, listener, seg);
 	if (tcp_route(w, &child) != 0) {
-		tcp_listen_drop(w, seg, DROP_IP_OUTNOROUTES);
+		tcp_listen_drop(w, listener->listen, seg, DROP_IP_OUTNOROUTES);
 		return;
 	}
 	tcp_child_syn(w, &child, seg, cookie_make(w, seg, mss_index_of(mss)));
@@ -198,12 +198,12 @@ bool tcp_cookie_ack(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *
 	syn = syn_of(w, seg, mss);
 	child = tcp_child_new(w, listener, &syn);
 	if (!child) {
-		tcp_listen_drop(w, seg, DROP_NOMEM);
+		tcp_listen_drop(w, listener->listen, seg, DROP_NOMEM);
 		return true;
 	}
 	if (tcp_route(w, child) != 0) {
 		tcp_pcb_free(w, child);
-		tcp_listen_drop(w, seg, DROP_IP_OUTNOROUTES);
+		tcp_listen_drop(w, listener->listen, seg, DROP_IP_OUTNOROUTES);
 		return true;
 	}
 	tcp_child_syn(w, child, &syn, seg->ack - 1);

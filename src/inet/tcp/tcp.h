@@ -31,6 +31,8 @@ enum tcp_state {
 	TCP_STATE_MAX
 };
 
+/* What a listener dropped: SYNs and last ACKs; 0 where it is none. */
+uint64_t tcp_listener_drops(const struct tcp_pcb *pcb);
 const char *tcp_state_name(enum tcp_state state); /* as ss prints it: ESTAB, SYN-SENT... */
 uint8_t tcp_state_number(enum tcp_state state);	  /* Linux's, of TCP_INFO and /proc/net */
 

@@ -138,10 +138,11 @@ void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg
 void tcp_listen_stop(struct worker *w, struct tcp_pcb *listener);
 int tcp_listener_new(struct tcp_pcb *listener, uint32_t backlog); /* 0, -ENOMEM */
 void tcp_listener_free(struct worker *w, struct tcp_pcb *listener);
-/* Of what a listener was asked for, nothing came. */
-#define tcp_listen_drop(w, seg, reason)                                                            \
+/* Of what a listener was asked for, nothing came. l: its struct tcp_listener. */
+#define tcp_listen_drop(w, l, seg, reason)                                                         \
 	do {                                                                                       \
 		tcp_mib(w, ListenDrops);                                                           \
+		(l)->drops++;                                                                      \
 		pkt_drop(w, (seg)->p, reason);                                                     \
 	} while (0)
 /* A child in SYN_RECEIVED: what it has from its listener (fill), its place in the tables (new,

@@ -363,6 +363,7 @@ struct tcp_listener {
 	struct tcp_pcb *half_open; /* children in SYN_RECEIVED */
 	uint32_t half_open_n;
 	uint32_t backlog;	   /* of listen(), somaxconn at most: children in SYN_RECEIVED */
+	uint64_t drops;		   /* SYNs and last ACKs that came in vain */
 	uint64_t cookie_ns;	   /* when the last SYN cookie was sent, 0: never */
 	struct tcp_pcb *fo_open;   /* children in use whose SYN,ACK is not acknowledged yet */
 	uint32_t fo_n, fo_reset_n; /* of them; of those that a RST ended in the last minute */

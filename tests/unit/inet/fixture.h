@@ -103,4 +103,8 @@ int host_send(struct host *h, struct udp_pcb *pcb, uint32_t ip, uint16_t port, c
 		test_ledger((h)->w);                                                               \
 	} while (0)
 
+/* Bounds of reassembly, as params.def has them at first. */
+#define FRAG_MAX_DATAGRAMS 256u
+#define FRAG_MAX_BYTES (4u << 20)
+
 #endif

@@ -20,7 +20,10 @@ int tcp_init(struct worker *w)
 
 const struct tcp_params *tcp_params(const struct worker *w)
 {
-	static const struct tcp_params params = { .ip_local_port_range = { 32768, 60999 } };
+	static const struct tcp_params params = { .ip_local_port_range = { 32768, 60999 },
+						  .ipfrag_time = 30,
+						  .ipfrag_high_thresh = FRAG_MAX_BYTES,
+						  .ipfrag_max_datagrams = FRAG_MAX_DATAGRAMS };
 
 	return &params;
 }

@@ -303,9 +303,16 @@ const struct tcp_params *tcp_params(const struct worker *w)
 		.tcp_fin_timeout = 60,
 		.somaxconn = 4096,
 		.tcp_rmem = { 4096, 131072, 6291456 },
+		.rmem_default = 262144,
+		.rmem_max = 4194304,
 	};
 
 	return &params;
+}
+
+uint64_t tcp_listener_drops(const struct tcp_pcb *pcb)
+{
+	return 0;
 }
 
 /* One controller, as a network that has no congestion needs. */

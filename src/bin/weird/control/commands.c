@@ -162,13 +162,15 @@ static void socket_append(const struct sock_info *info, void *arg)
 	struct sockets *all = arg;
 	json_t *sock, *tcp = NULL;
 
-	sock = json_pack(
-		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:I}", "proto", info->proto, "state",
-		tcp_state_name(info->state), "local", report_endpoint(&info->local, local),
-		"remote", report_endpoint(&info->remote, remote), "recv_q",
-		(json_int_t)info->rx_queue_bytes, "send_q", (json_int_t)info->tx_queue_bytes, "pid",
-		(json_int_t)info->pid, "program", info->program ? info->program : "", "worker",
-		(int)info->worker, "drops", (json_int_t)info->drops);
+	sock = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:I, s:I, s:b}", "proto",
+			 info->proto, "state", tcp_state_name(info->state), "local",
+			 report_endpoint(&info->local, local), "remote",
+			 report_endpoint(&info->remote, remote), "recv_q",
+			 (json_int_t)info->rx_queue_bytes, "send_q",
+			 (json_int_t)info->tx_queue_bytes, "pid", (json_int_t)info->pid, "program",
+			 info->program ? info->program : "", "worker", (int)info->worker, "drops",
+			 (json_int_t)info->drops, "rcvbuf", (json_int_t)info->rx_room_bytes,
+			 "rcvbuf_asked", (int)info->rx_room_set);
 	if (all->tcp)
 		tcp = report_tcp(all->engine->worker[info->worker], info->tcp);
 	if (tcp)
