@@ -110,6 +110,7 @@ int cmd_sockets(const struct cli_command *command, int argc, char **argv);
 int cmd_path(const struct cli_command *command, int argc, char **argv);
 int cmd_ledger(const struct cli_command *command, int argc, char **argv);
 int cmd_drops(const struct cli_command *command, int argc, char **argv);
+int cmd_dropwatch(const struct cli_command *command, int argc, char **argv);
 int cmd_addr(const struct cli_command *command, int argc, char **argv);
 int cmd_route(const struct cli_command *command, int argc, char **argv);
 int cmd_port(const struct cli_command *command, int argc, char **argv);

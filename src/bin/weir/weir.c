@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bin/weir/cli.h"
+#include "bin/weir/dropwatch/help.h"
 
 #ifndef WEIR_VERSION
 #define WEIR_VERSION "unknown"
@@ -53,6 +54,9 @@ const struct cli_command cli_commands[] = {
 	  "  --json     print a JSON array, with the first bytes of each packet in hex\n\n"
 	  "example:\n  weir drops -n 5\n",
 	  cmd_drops },
+	{ "dropwatch", "[--kernel [--netns NAME]] [--top N] [--for TIME] [OPTION...]",
+	  "watch packets being dropped: where, why, and what to do (as dropwatch)", DROPWATCH_HELP,
+	  cmd_dropwatch },
 	{ "addr", "[add|del ADDRESS/LENGTH dev PORT] [--json]", "show, add and delete addresses",
 	  "  add ADDRESS/LENGTH dev PORT   give a port an address\n"
 	  "  del ADDRESS/LENGTH dev PORT   take it away\n"
@@ -132,7 +136,7 @@ static void usage(FILE *to)
 		    "weir is the Linux network subsystem as a program; its daemon is weird(8).\n\n"
 		    "commands:\n");
 	for (const struct cli_command *c = cli_commands; c->name; c++)
-		fprintf(to, "  %-8s  %s\n", c->name, c->summary);
+		fprintf(to, "  %-9s  %s\n", c->name, c->summary);
 	fprintf(to,
 		"\noptions:\n"
 		"  --instance NAME  which weird (default: $WEIR_INSTANCE, else " CLI_INSTANCE ")\n"

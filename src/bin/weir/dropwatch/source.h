@@ -8,6 +8,10 @@
  * and closed. Counts are exact: what a source cannot show as a packet, or did not see at all, it
  * says in drop_stats, never in silence.
  *
+ * In packet mode an event without a packet is of drops that were counted and are not shown, because
+ * the queue was full. They come in the poll() behind stop() at the latest, so that the counts of
+ * all events are the drops that there were.
+ *
  * Errors: 0 or a negative errno; then `error` has words for people, without a newline: what
  * happened, to what, and what to do about it.
  * Threads: none of this is for more than one.
@@ -80,6 +84,8 @@ struct drop_event {
 	const char *meaning;  /* the reason in words */
 	const char *advice;   /* what to do about it */
 	const char *path;     /* the stages it went through: "port-rx > eth-input > ..." */
+	const char *flow;     /* addresses of the packet, or of the last one of the count:
+				 "udp 198.18.0.1:4000 > 198.18.0.2:53" */
 	const char *socket;   /* concerned: "udp 198.18.0.2:53", with its state where it has one */
 	const char *program;  /* that has it, or sent: "nginx (pid 4711)" */
 	const char *netns;    /* kernel: the namespace, "blue", "pid 4711 (nginx)" */
