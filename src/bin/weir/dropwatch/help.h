@@ -15,7 +15,7 @@
 	"                     as its comment, which Wireshark shows; - is standard output\n"       \
 	"  --json             a JSON object a line; with --top one for all\n"                      \
 	"  --kernel           the host kernel's drops; needs no weird\n"                           \
-	"  --netns NAME       with --kernel: of that namespace; --all-netns: of all\n"             \
+	"  --netns NAME       with --kernel: of that namespace alone (. is our own)\n"             \
 	"  --alertlimit N     end after N alerts\n"                                                \
 	"  --trunc N          keep N bytes of each packet (0: all)\n"                              \
 	"  --queue N          N packets may wait to be shown (1000)\n"                             \

@@ -87,7 +87,7 @@ void input_wait(struct input *in, int timeout_ms)
 	struct epoll_event events[2];
 	int n;
 
-	if (in->ready || memchr(in->text, '\n', in->len))
+	if (in->ready || in->eof || memchr(in->text, '\n', in->len))
 		timeout_ms = 0;
 	n = epoll_wait(in->epoll_fd, events, 2, timeout_ms);
 	for (int i = 0; i < n; i++) {

@@ -90,6 +90,7 @@ json_t *json_drop(const struct drop_event *event, bool packet)
 	set_text(object, "flow", event->flow);
 	set_text(object, "socket", event->socket);
 	set_text(object, "program", event->program);
+	set_text(object, "netns", event->netns);
 	if (event->frame_count) {
 		frames = json_array();
 		for (size_t i = 0; i < event->frame_count; i++)

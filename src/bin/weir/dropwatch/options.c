@@ -213,6 +213,8 @@ bool dropwatch_options(const struct cli_command *command, int argc, char **argv,
 		}
 	}
 	wrong = contradiction(o);
+	if (o->kernel && !o->source.netns)
+		o->source.all_netns = true;
 	if (wrong)
 		*status = cli_misuse(command, "%s", wrong);
 	else if (optind != argc)

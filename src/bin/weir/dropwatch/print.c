@@ -124,6 +124,7 @@ void print_detail(FILE *to, const struct drop_event *event, bool brief)
 	print_field(to, "packet", event->flow);
 	print_field(to, "socket", event->socket);
 	print_field(to, "program", event->program);
+	print_field(to, "netns", event->netns);
 	if (brief)
 		return;
 	print_field(to, "source", place);

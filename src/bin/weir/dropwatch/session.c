@@ -33,8 +33,11 @@ bool session_open(struct session *s)
 		return true;
 	rc = s->options->kernel ? drop_source_kernel_open(&s->options->source, &s->source, error)
 				: drop_source_weir_open(&s->options->source, &s->source, error);
-	if (rc == 0)
+	if (rc == 0) {
+		if (s->source->note)
+			fprintf(stderr, "weir: dropwatch: %s\n", s->source->note);
 		return true;
+	}
 	s->source = NULL;
 	cli_fail("dropwatch: %s", error[0] ? error : strerror(-rc));
 	return false;

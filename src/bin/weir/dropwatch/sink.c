@@ -93,6 +93,7 @@ static void comment(const struct drop_event *event, char *text, size_t room)
 	comment_line(text, room, &used, "what to do: ", event->advice);
 	comment_line(text, room, &used, "socket: ", event->socket);
 	comment_line(text, room, &used, "program: ", event->program);
+	comment_line(text, room, &used, "netns: ", event->netns);
 	comment_line(text, room, &used, "path: ", event->path);
 }
 

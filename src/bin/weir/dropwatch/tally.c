@@ -30,6 +30,7 @@ static uint64_t kind_hash(const struct drop_event *event)
 		hash = mix(mix_text(hash, event->file), &event->line, sizeof(event->line));
 	else
 		hash = mix(hash, &event->address, sizeof(event->address));
+	hash = mix_text(hash, event->netns);
 	return mix_text(hash, event->reason);
 }
 
@@ -60,14 +61,16 @@ static bool keep_event(struct drop_event *to, const struct drop_event *from)
 	       keep_text(&to->reason, from->reason) && keep_text(&to->severity, from->severity) &&
 	       keep_text(&to->meaning, from->meaning) && keep_text(&to->advice, from->advice) &&
 	       keep_text(&to->path, from->path) && keep_text(&to->flow, from->flow) &&
-	       keep_text(&to->socket, from->socket) && keep_text(&to->program, from->program);
+	       keep_text(&to->socket, from->socket) && keep_text(&to->program, from->program) &&
+	       keep_text(&to->netns, from->netns);
 }
 
 static void forget_event(struct drop_event *event)
 {
-	const char **texts[] = { &event->function, &event->file,   &event->reason, &event->severity,
-				 &event->meaning,  &event->advice, &event->path,   &event->flow,
-				 &event->socket,   &event->program };
+	const char **texts[] = { &event->function, &event->file,    &event->reason,
+				 &event->severity, &event->meaning, &event->advice,
+				 &event->path,	   &event->flow,    &event->socket,
+				 &event->program,  &event->netns };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		keep_text(texts[i], NULL);
