@@ -53,7 +53,7 @@ static const struct drop_source_ops ops = { fake_start, fake_stop, fake_poll, fa
 
 static int fake_open(struct drop_source **source, char *error, const char *watches)
 {
-	fake.source = (struct drop_source){ &ops, watches };
+	fake.source = (struct drop_source){ .ops = &ops, .watches = watches };
 	fake.opens++;
 	if (fake.refuses) {
 		snprintf(error, DROP_ERROR_BYTES, "%s", fake.refuses);
