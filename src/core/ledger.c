@@ -238,6 +238,7 @@ void pkt_reborn(struct worker *w, struct pkt *p)
 	if (unlikely(p->followed))
 		watch_end_followed(w, p, FATE_ABSORBED);
 	p->followed = 0;
+	p->follow_id = 0;
 	p->path = 0;
 	p->flags = 0;
 	p->ifindex = 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "core/watch.h"
 #include "core/worker.h"
 #include "wire/csum.h"
 
@@ -236,6 +237,8 @@ struct pkt *pkt_copy(struct worker *w, const struct pkt *p)
 	memcpy(&copy->path, &p->path, PKT_PRIV_BYTES);
 	copy->flags &= (uint16_t) ~(PKT_F_ENTERED | PKT_F_ROUTED);
 	copy->next = NULL;
+	copy->followed = 0;
+	copy->follow_id = 0;
 	copy->stamp_ns = w->now_ns;
 	/* A driver's buffer may be larger than ours; the headroom is the same for offsets to hold.
 	 */
@@ -246,6 +249,7 @@ struct pkt *pkt_copy(struct worker *w, const struct pkt *p)
 		if (pkt_append(w, copy, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len) != 0)
 			goto fail;
 	}
+	watch_derive(w, p, copy);
 	return copy;
 fail:
 	w->ledger.originated--; /* it never was a packet */

@@ -54,8 +54,8 @@ struct pkt {
 	uint8_t loop_ifindex; /* on the loop port: the interface it seems to come from; 0: that one
 			       */
 	uint8_t followed;     /* one bit for each who follows it (core/watch.h) */
-	uint8_t reserved;
-	uint32_t follow_id; /* its number for them */
+	uint8_t follow_epoch; /* who began later does not follow it: a bit is used again */
+	uint32_t follow_id;   /* its number for them; 0: it is not decided yet */
 };
 
 _Static_assert(sizeof(struct pkt) == sizeof(struct rte_mbuf) + 64, "one cache line of our own");

@@ -63,3 +63,15 @@ void watch_note_followed(struct worker *w, const struct pkt *p, unsigned int not
 			watcher->ops->note(watcher, w, p, note, arg0, arg1);
 	}
 }
+
+void watch_derive_followed(struct worker *w, const struct pkt *from, struct pkt *to)
+{
+	if (!from->follow_id)
+		return; /* nobody knows yet whether it is wanted: each is asked about by itself */
+	if (!to->followed)
+		to->follow_epoch = from->follow_epoch;
+	if (!to->follow_id)
+		to->follow_id = watch_follow_id(w);
+	to->followed |= from->followed;
+	watch_note(w, to, MADE_FROM, from->follow_id, 0);
+}

@@ -17,6 +17,7 @@
 #define WEIR_CORE_WATCH_H
 
 #include "core/worker.h"
+#include "wire/watch_abi.h"
 
 struct watcher;
 
@@ -60,6 +61,21 @@ void watcher_del(struct worker *w, struct watcher *watcher);
 
 void watch_note_followed(struct worker *w, const struct pkt *p, unsigned int note, uint64_t arg0,
 			 uint64_t arg1);
+void watch_derive_followed(struct worker *w, const struct pkt *from, struct pkt *to);
+
+/* A number for a packet that is to be followed. Those of different workers never meet. */
+static inline uint32_t watch_follow_id(struct worker *w)
+{
+	w->follow_last += w->siblings ? w->siblings : 1;
+	return w->follow_last + w->id;
+}
+
+/* Who follows `from` follows `to` from here on, which is made of it (a copy, a fragment). */
+static inline void watch_derive(struct worker *w, const struct pkt *from, struct pkt *to)
+{
+	if (__builtin_expect(from->followed, 0))
+		watch_derive_followed(w, from, to);
+}
 
 /* The ledger's: a followed packet ended well; a packet is dropped while somebody wants to know. */
 void watch_end_followed(struct worker *w, const struct pkt *p, enum fate fate);

@@ -96,13 +96,6 @@ static inline void stage_enter_one(struct worker *w, enum stage stage, struct pk
 	stage_enter(w, stage, &p, 1);
 }
 
-/* The path of a packet of ours begins here, at a stage that counts what it does by itself. */
-static inline void stage_begin(struct pkt *p, enum stage stage)
-{
-	p->path = 1u << stage;
-	p->stage = (uint8_t)stage;
-}
-
 /* A queue takes n packets, or gives them up. */
 static inline void ledger_hold(struct worker *w, unsigned int n)
 {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/watch.h"
 #include "dev/driver.h"
 #include "dev/fault_line.h"
 
@@ -155,6 +156,7 @@ void line_enter(struct worker *w, const struct fault_config *c, struct fault_lin
 	entry.due_ns = line_due(c, l, start_ns);
 	entry.order = l->next_order++;
 	ledger_hold(w, 1);
+	watch_note(w, p, LINK_DELAY, entry.due_ns > w->now_ns ? entry.due_ns - w->now_ns : 0, 0);
 	line_push(l, entry);
 	if (l->count < LINE_PACKETS && line_chance(l, c->dup)) {
 		entry.pkt = pkt_copy(w, p);

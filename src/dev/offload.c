@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "core/watch.h"
 #include "dev/offload.h"
 #include "wire/csum.h"
 #include "wire/eth.h"
@@ -133,6 +134,7 @@ static struct pkt *tso_piece(struct worker *w, const struct pkt *super, const st
 	p->l7 = (uint16_t)(from + t->hdr_bytes);
 	p->gso_size = super->gso_size;
 	p->flags |= super->flags & (PKT_F_ROUTED | PKT_F_BROADCAST | PKT_F_MULTICAST);
+	watch_derive(w, super, p);
 	return p;
 nomem:
 	pkt_drop(w, p, DROP_NOMEM);
@@ -160,6 +162,7 @@ int offload_tso4(struct worker *w, struct pkt *p)
 		tail->next = piece;
 		tail = piece;
 	}
+	watch_note(w, p, SEGMENTED, (t.payload_bytes + mss - 1) / mss, mss);
 	pkt_trim(p, t.hdr_bytes + RTE_MIN(mss, t.payload_bytes));
 	tso_headers(&t, p, 0, RTE_MIN(mss, t.payload_bytes));
 	p->flags &= (uint16_t)~PKT_F_GSO_TCP4;

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "core/worker.h"
+#include "core/watch.h"
 #include "dev/driver.h"
 #include "dev/offload.h"
 #include "wire/eth.h"
@@ -216,6 +216,7 @@ static void txq_run(struct worker *w, struct port *port, struct port_txq *q)
 			pkt_drop(w, q->burst[sent], DROP_TX_RING_FULL);
 			continue;
 		}
+		watch_note(w, q->burst[sent], TX_WAIT, q->backlog_count, 0);
 		q->backlog[(q->backlog_head + q->backlog_count) & (PORT_BACKLOG_MAX - 1)] =
 			q->burst[sent];
 		backlog_set(q, q->backlog_count + 1);

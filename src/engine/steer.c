@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "core/watch.h"
 #include "engine/thread.h"
 #include "inet/tcp/params.h"
 #include "inet/tcp/tcp.h"
@@ -60,7 +61,7 @@ struct steer_msg {
 	uint16_t l2, l3, l4;
 	uint16_t flags, gso_size, csum_at;
 	uint8_t ifindex, steered;
-	uint8_t followed, reserved;
+	uint8_t followed, follow_epoch;
 	uint32_t follow_id;
 	uint32_t reserved2;
 	uint64_t stamp_ns;
@@ -137,7 +138,9 @@ static void packet_hand(struct worker *w, struct pkt *p, unsigned int to, uint8_
 	msg.csum_at = p->csum_at;
 	msg.ifindex = p->ifindex;
 	msg.steered = steered;
+	watch_note(w, p, STEER, to, 0);
 	msg.followed = p->followed;
+	msg.follow_epoch = p->follow_epoch;
 	msg.follow_id = p->follow_id;
 	msg.stamp_ns = p->stamp_ns;
 	packet_copy(box, p, &msg);
@@ -245,7 +248,9 @@ static struct pkt *packet_make(struct worker *w, const struct steer_box *box, ui
 	p->stamp_ns = msg->stamp_ns;
 	p->steered = msg->steered;
 	p->followed = msg->followed;
+	p->follow_epoch = msg->follow_epoch;
 	p->follow_id = msg->follow_id;
+	watch_note(w, p, STEERED, w->id, 0);
 	return p;
 }
 

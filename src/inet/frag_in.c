@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/watch.h"
 #include "inet/frag.h"
 #include "inet/ip4.h"
 #include "inet/state.h"
@@ -184,6 +185,17 @@ static bool length_agrees(struct frag_datagram *d, uint32_t end, bool more)
 	return true;
 }
 
+/* Who follows the fragment p follows the whole. */
+static void joined_tell(struct worker *w, const struct pkt *p, struct pkt *whole)
+{
+	if (likely(!p->followed))
+		return;
+	if (p->followed & ~whole->followed)
+		watch_derive(w, p, whole);
+	watch_note(w, p, JOINED, whole->follow_id, 0);
+	watch_end_followed(w, p, FATE_ABSORBED);
+}
+
 /* Chain the fragments behind the first one, whose header becomes the datagram's. */
 static struct pkt *datagram_join(struct worker *w, struct frag_datagram *d)
 {
@@ -197,6 +209,7 @@ static struct pkt *datagram_join(struct worker *w, struct frag_datagram *d)
 		p->next = NULL;
 		rte_pktmbuf_adj(&p->mbuf, (uint16_t)(p->l4 - p->mbuf.data_off));
 		whole->path |= p->path;
+		joined_tell(w, p, whole);
 		/* The packet ends here, its buffer lives on in the chain. */
 		w->ledger.fate[FATE_ABSORBED]++;
 		rte_pktmbuf_chain(&whole->mbuf, &p->mbuf);
@@ -208,6 +221,7 @@ static struct pkt *datagram_join(struct worker *w, struct frag_datagram *d)
 	h->len_be = host_to_be16((uint16_t)(header_len + d->total));
 	h->frag_be = 0;
 	ip4_csum_fill(h, header_len);
+	watch_note(w, whole, REASSEMBLED, d->count, d->total);
 	datagram_release(w, d);
 	return whole;
 }
@@ -251,6 +265,7 @@ static void fragment_insert(struct worker *w, struct frag_datagram *d, struct pk
 	t->packets++;
 	t->bytes += buffer_bytes(p);
 	ledger_hold(w, 1);
+	watch_note(w, p, REASM_WAIT, be16_to_host(d->id_be), d->have);
 }
 
 struct pkt *frag_input(struct worker *w, struct pkt *p)

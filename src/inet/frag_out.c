@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "core/watch.h"
 #include "inet/ip4.h"
 #include "inet/state.h"
 #include "wire/csum.h"
@@ -95,6 +96,7 @@ static struct pkt *fragment_make(struct worker *w, const struct pkt *p, uint32_t
 		pkt_drop(w, f, DROP_NOMEM);
 		return NULL;
 	}
+	watch_derive(w, p, f);
 	return f;
 }
 
@@ -152,6 +154,7 @@ int frag_output(struct worker *w, struct pkt *p, const struct ip_flow *flow, uns
 		pkt_drop(w, p, DROP_NOMEM);
 		return -ENOBUFS;
 	}
+	watch_note(w, p, FRAGMENTED, (total + step - 1) / step, step);
 	fragment_first(p, step);
 	err = ip4_finish(w, p, flow);
 	while (rest) {

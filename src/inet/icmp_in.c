@@ -2,6 +2,7 @@
 /* ICMP input (RFC 1122 section 3.2.2): echo is answered, errors are told to their transport. */
 #include <errno.h>
 
+#include "core/watch.h"
 #include "inet/icmp.h"
 #include "inet/ip4.h"
 #include "inet/state.h"
@@ -18,6 +19,7 @@ static void echo_reply(struct worker *w, struct pkt *p)
 
 	flow.src = ipaddr_from_ip4(h->dst_be);
 	flow.dst = ipaddr_from_ip4(h->src_be);
+	watch_note(w, p, ANSWERED, 0, 0);
 	pkt_reborn(w, p);
 	memcpy(&old_be, icmp, sizeof(old_be)); /* type and code: one word of the sum */
 	icmp->type = ICMP_TYPE_ECHO_REPLY;
@@ -196,6 +198,8 @@ static void echo_answered(struct worker *w, struct pkt *p)
 {
 	unsigned int reason = ping_input(w, p);
 
+	if (reason != 0 && p->flags & PKT_F_RAW)
+		stage_enter_one(w, STAGE_SOCK_DELIVER, p);
 	if (reason == 0 || p->flags & PKT_F_RAW)
 		pkt_consume(w, p, FATE_DELIVERED);
 	else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ICMP errors that we send (RFC 1122 section 3.2.2, RFC 1812 section 4.3), and their limit. */
+#include "core/watch.h"
 #include "inet/icmp.h"
 
 #include "inet/ip4.h"
@@ -125,6 +126,7 @@ void icmp_send_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_
 		pkt_drop(w, e, DROP_ICMP_RATELIMIT);
 		return;
 	}
+	watch_note(w, p, ICMP_ERROR, type, code);
 	flow.dst = ipaddr_from_ip4(h->src_be);
 	if (inet_addr_kinds(w->inet, h->dst_be) & ADDR_LOCAL)
 		flow.src = ipaddr_from_ip4(h->dst_be);

@@ -92,6 +92,8 @@ struct inet_upcalls {
 	unsigned int (*raw_deliver)(struct worker *w, struct raw_pcb *pcb, const struct pkt *p);
 	/* As udp_error. e->l4 and what is behind it (data_at) is what pcb sent. */
 	void (*raw_error)(struct worker *w, struct raw_pcb *pcb, const struct net_error *e);
+	/* The process that has the socket `user` (of a pcb), for people; 0: none. May be NULL. */
+	uint32_t (*program)(const void *user);
 	/* Several workers; these may be NULL, and are where there is one worker. */
 	/* An ARP answer for us, or an announcement to all, came to this worker's queue: hand it to
 	 * inet_neigh_learn() of each other worker, on its own thread. It may be lost: the question

@@ -73,6 +73,7 @@ static void local_sort_one(struct worker *w, struct pkt *p, struct local_sorted 
 		break;
 	default:
 		if (p->flags & PKT_F_RAW) {
+			stage_enter_one(w, STAGE_SOCK_DELIVER, p);
 			pkt_consume(w, p, FATE_DELIVERED);
 			break;
 		}

@@ -2,8 +2,10 @@
 /* IP output: the header, the MTU, the next hop. The route comes from the flow (ip_flow.c). */
 #include <errno.h>
 
+#include "core/watch.h"
 #include "inet/ip4.h"
 #include "inet/state.h"
+#include "inet/tcp/tcp.h"
 #include "wire/csum.h"
 
 void ip4_csum_fill(struct ip4_hdr *h, unsigned int header_len)
@@ -25,13 +27,34 @@ uint16_t ip4_next_id(struct worker *w, uint32_t src_be, uint32_t dst_be, uint8_t
 	return w->inet->ip_id[inet_hash32(key) % INET_IP_IDS]++;
 }
 
+static void route_tell(struct worker *w, const struct pkt *p, const struct ip_flow *flow)
+{
+	if (flow->neigh)
+		watch_note(w, p, ROUTE, flow->ifindex, ipaddr_ip4(&flow->neigh->addr));
+	else
+		watch_note(w, p, ROUTE_SELF, 0, 0);
+}
+
 int ip4_finish(struct worker *w, struct pkt *p, const struct ip_flow *flow)
 {
+	if (unlikely(p->followed))
+		route_tell(w, p, flow);
 	if (flow->neigh)
 		return neigh_output(w, p, flow->neigh);
 	p->l2 = p->l3;
 	port_send(w, flow->port, p);
 	return 0;
+}
+
+/* Now that it is known whether the packet is followed: who sent it. */
+static void sender_tell(struct worker *w, const struct pkt *p, const struct ip_flow *flow)
+{
+	const void *pcb = (const void *)(uintptr_t)p->user[0];
+
+	if (flow->proto == IP_PROTO_TCP && pcb)
+		tcp_tell_sent(w, pcb, p, p->user[1]);
+	else if (flow->proto == IP_PROTO_UDP && pcb)
+		udp_tell(w, pcb, p);
 }
 
 static bool flow_is_fresh(const struct worker *w, const struct ip_flow *flow)
@@ -91,6 +114,8 @@ int ip_output(struct worker *w, struct pkt *p, struct ip_flow *flow)
 	p->l3 = p->mbuf.data_off;
 	header_fill(w, h, flow, len);
 	stage_show(w, STAGE_IP4_OUTPUT, 0, &p, 1); /* with its header */
+	if (unlikely(p->followed))
+		sender_tell(w, p, flow);
 	if (unlikely(len > flow->mtu_bytes) && !(p->flags & PKT_F_GSO_TCP4)) {
 		if (!(h->frag_be & WIRE_BE16(IP4_DF)))
 			return frag_output(w, p, flow, flow->mtu_bytes);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "core/watch.h"
 #include "inet/arp.h"
 #include "inet/neigh_table.h"
 #include "inet/state.h"
@@ -196,6 +197,7 @@ bool neigh_update(struct worker *w, struct neigh *n, const uint8_t mac[ETH_ADDR_
 		p->next = NULL;
 		if (n->state == NEIGH_STALE)
 			neigh_set_state(w, n, NEIGH_DELAY);
+		watch_note(w, p, NEIGH_KNOWN, ipaddr_ip4(&n->addr), 0);
 		neigh_send(w, p, n);
 	}
 	return true;
@@ -239,6 +241,7 @@ static int neigh_enqueue(struct worker *w, struct pkt *p, struct neigh *n)
 		pkt_drop(w, p, DROP_NEIGH_QUEUEFULL);
 		return -ENOBUFS;
 	}
+	watch_note(w, p, NEIGH_WAIT, ipaddr_ip4(&n->addr), n->queued);
 	p->next = NULL;
 	*n->queue_tail = p;
 	n->queue_tail = &p->next;

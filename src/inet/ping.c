@@ -2,6 +2,7 @@
 /* ICMP datagram sockets: identifiers, and whose an answer is [net/ipv4/ping.c]. */
 #include <errno.h>
 
+#include "core/watch.h"
 #include "inet/ip4.h"
 #include "inet/raw.h"
 #include "inet/state.h"
@@ -87,7 +88,12 @@ unsigned int ping_input(struct worker *w, struct pkt *p)
 	const struct ipaddr to = ipaddr_from_ip4(ip->dst_be);
 	struct raw_pcb *pcb = ping_find(w, icmp->echo.id_be, &to, p);
 
-	return pcb ? w->inet->up.raw_deliver(w, pcb, p) : DROP_ICMP_NO_SOCKET;
+	if (!pcb)
+		return DROP_ICMP_NO_SOCKET;
+	stage_enter_one(w, STAGE_SOCK_DELIVER, p);
+	watch_note(w, p, SOCKET, be16_to_host(pcb->ident_be),
+		   w->inet->up.program ? w->inet->up.program(pcb->user) : 0);
+	return w->inet->up.raw_deliver(w, pcb, p);
 }
 
 struct raw_pcb *ping_of_error(struct worker *w, const struct net_error *e)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "core/watch.h"
 #include "inet/ip4.h"
 #include "inet/state.h"
 #include "inet/udp.h"
@@ -56,8 +57,11 @@ void raw_input(struct worker *w, struct pkt *p)
 		return;
 	p->flags &= (uint16_t)~PKT_F_RAW;
 	for (struct raw_pcb *pcb = w->inet->raws; pcb; pcb = pcb->next) {
-		if (raw_wants(w, pcb, p, h) && w->inet->up.raw_deliver(w, pcb, p) == 0)
-			p->flags |= PKT_F_RAW;
+		if (!raw_wants(w, pcb, p, h) || w->inet->up.raw_deliver(w, pcb, p) != 0)
+			continue;
+		watch_note(w, p, RAW_SOCKET, 0,
+			   w->inet->up.program ? w->inet->up.program(pcb->user) : 0);
+		p->flags |= PKT_F_RAW;
 	}
 }
 
@@ -171,7 +175,7 @@ static struct pkt *raw_packet(struct worker *w, const void *const run[2], const 
 
 	if (!p)
 		return NULL;
-	stage_begin(p, STAGE_SOCK_SEND);
+	stage_enter_one(w, STAGE_SOCK_SEND, p);
 	if ((len[0] && pkt_append(w, p, run[0], len[0])) ||
 	    (len[1] && pkt_append(w, p, run[1], len[1]))) {
 		pkt_drop(w, p, DROP_NOMEM);
@@ -223,11 +227,12 @@ static int output_with_header(struct worker *w, struct raw_pcb *pcb, struct ip_f
 	p = raw_packet(w, run, len);
 	if (!p)
 		return -ENOBUFS;
-	stage_enter_one(w, STAGE_IP4_OUTPUT, p);
+	stage_mark(w, STAGE_IP4_OUTPUT, &p, 1);
 	p->l3 = p->mbuf.data_off;
 	h = pkt_header(p, p->l3, sizeof(*h));
 	p->l4 = p->l7 = (uint16_t)(p->l3 + ip4_hdr_bytes(h));
 	header_finish(w, h, flow, total);
+	stage_show(w, STAGE_IP4_OUTPUT, 0, &p, 1); /* with its header */
 	return ip4_finish(w, p, flow);
 }
 

@@ -104,4 +104,7 @@ int udp_mtu(struct worker *w, struct udp_pcb *pcb);
 int udp_send(struct worker *w, struct udp_pcb *pcb, const struct endpoint *to, const void *run1,
 	     uint32_t len1, const void *run2, uint32_t len2);
 
+/* IP found a packet that pcb sends and somebody follows: tell whose it is. */
+void udp_tell(struct worker *w, const struct udp_pcb *pcb, const struct pkt *p);
+
 #endif

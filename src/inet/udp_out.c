@@ -2,6 +2,7 @@
 /* A datagram on its way out. */
 #include <errno.h>
 
+#include "core/watch.h"
 #include "inet/ip4.h"
 #include "inet/state.h"
 #include "wire/udp.h"
@@ -58,15 +59,22 @@ static struct pkt *datagram(struct worker *w, const struct udp_pcb *pcb, const s
 		p->flags |= PKT_F_CSUM_PARTIAL;
 		p->csum_at = UDP_CSUM_AT;
 	}
-	stage_enter_one(w, STAGE_UDP_OUTPUT, p);
+	stage_enter_one(w, STAGE_SOCK_SEND, p);
 	if (pkt_append(w, p, &h, sizeof(h)) || (len[0] && pkt_append(w, p, run[0], len[0])) ||
 	    (len[1] && pkt_append(w, p, run[1], len[1]))) {
 		pkt_drop(w, p, DROP_NOMEM);
 		return NULL;
 	}
+	stage_enter_one(w, STAGE_UDP_OUTPUT, p);
 	p->l4 = p->mbuf.data_off;
 	p->l7 = (uint16_t)(p->l4 + UDP_HDR_BYTES);
 	return p;
+}
+
+void udp_tell(struct worker *w, const struct udp_pcb *pcb, const struct pkt *p)
+{
+	watch_note(w, p, SOCKET, be16_to_host(pcb->local.port_be),
+		   w->inet->up.program ? w->inet->up.program(pcb->user) : 0);
 }
 
 static int output_one(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flow,
@@ -76,6 +84,8 @@ static int output_one(struct worker *w, struct udp_pcb *pcb, struct ip_flow *flo
 
 	if (unlikely(!p))
 		return -ENOBUFS;
+	if (unlikely(p->followed))
+		p->user[0] = (uintptr_t)pcb; /* see udp_tell() */
 	if (unlikely(flow->neigh && flow->neigh->state == NEIGH_PERMANENT)) {
 		if (looped(w, pcb, flow))
 			loop_copy(w, p, flow);

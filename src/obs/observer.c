@@ -73,14 +73,28 @@ static bool wanted(struct observer_part *part, struct worker *w, const struct pk
 	return yes;
 }
 
+/* ---- who is followed ---- */
+
+uint8_t observer_epoch;
+
+/* A packet may have a bit of somebody who is gone. */
+static bool mine(const struct observer *o, const struct pkt *p)
+{
+	return p->followed & o->bit && (int8_t)(p->follow_epoch - o->epoch) >= 0;
+}
+
+static void mark(const struct observer *o, struct pkt *p)
+{
+	if (!p->followed)
+		p->follow_epoch = observer_epoch;
+	p->followed |= o->bit;
+}
+
 static void follow(struct worker *w, const struct observer *o, struct pkt *p)
 {
-	if (!p->followed) {
-		/* Numbers of different workers never meet. */
-		w->follow_last += w->siblings ? w->siblings : 1;
-		p->follow_id = w->follow_last + w->id;
-	}
-	p->followed |= o->bit;
+	mark(o, p);
+	if (!p->follow_id)
+		p->follow_id = watch_follow_id(w);
 }
 
 /* ---- records ---- */
@@ -144,7 +158,7 @@ static struct watch_record *record_begin(struct observer_part *part, struct work
 		.stamp_ns = w->now_ns + w->wall_offset_ns,
 		.age_ns = w->now_ns - p->stamp_ns,
 		.cycles = rte_rdtsc(),
-		.id = p->followed & part->o->bit ? p->follow_id : 0,
+		.id = mine(part->o, p) ? p->follow_id : 0,
 		.path = p->path,
 		.flags = record_flags(p),
 		.len_bytes = pkt_len(p),
@@ -171,28 +185,121 @@ static uint32_t snap(const struct observer *o, const struct pkt *p, enum watch_l
 
 /* ---- as a watcher ---- */
 
+static void see_packet(struct observer_part *part, struct worker *w, const struct pkt *p,
+		       enum watch_link link, unsigned int at)
+{
+	struct watch_record *r =
+		record_begin(part, w, p, WATCH_PACKET, link, snap(part->o, p, link));
+
+	if (!r)
+		return;
+	r->ifindex = (uint8_t)at;
+	record_done(part);
+}
+
+/* Here a packet of ours is made, which has no header yet. */
+#define STAGES_OF_MAKING                                                                           \
+	(1u << STAGE_SOCK_SEND | 1u << STAGE_TCP_OUTPUT | 1u << STAGE_UDP_OUTPUT |                 \
+	 1u << STAGE_ICMP_OUTPUT | 1u << STAGE_IGMP_OUTPUT)
+
+static void early_add(struct observer_part *part, struct pkt *p, enum stage stage)
+{
+	struct observer_early *e = &part->early;
+
+	if (e->p != p) {
+		if (e->p)
+			e->p->followed &= (uint8_t)~part->o->bit;
+		e->p = p;
+		e->n = 0;
+		mark(part->o, p);
+	}
+	if (e->n == OBSERVER_EARLY)
+		return;
+	e->was[e->n].stage = (uint8_t)stage;
+	e->was[e->n++].cycles = rte_rdtsc();
+}
+
+static void early_tell(struct observer_part *part, struct worker *w, const struct pkt *p)
+{
+	for (unsigned int i = 0; i < part->early.n; i++) {
+		struct watch_record *r = record_begin(part, w, p, WATCH_PACKET, WATCH_LINK_NONE, 0);
+
+		if (!r)
+			continue;
+		r->stage = part->early.was[i].stage;
+		r->cycles = part->early.was[i].cycles;
+		record_done(part);
+	}
+}
+
+/* It has a header now, or ends without one. False: it is not wanted. */
+static bool early_decide(struct observer_part *part, struct worker *w, struct pkt *p,
+			 enum watch_link link, unsigned int at)
+{
+	bool yes = wanted(part, w, p, link, at);
+
+	if (yes) {
+		follow(w, part->o, p);
+		early_tell(part, w, p);
+	} else {
+		p->followed &= (uint8_t)~part->o->bit;
+	}
+	part->early.p = NULL;
+	return yes;
+}
+
+/* Is the packet asked about at this stage, for the first time? */
+static bool asked(const struct observer *o, const struct pkt *p, enum stage stage)
+{
+	return o->asks & 1u << stage && !(p->path & o->asks & ~(1u << stage));
+}
+
+static void see_to_follow(struct observer_part *part, struct worker *w, struct pkt *p,
+			  enum stage stage, unsigned int at)
+{
+	const struct observer *o = part->o;
+	enum watch_link link;
+
+	if (mine(o, p)) {
+		link = link_of(p, stage);
+		if (p == part->early.p) {
+			if (!asked(o, p, stage)) {
+				early_add(part, p, stage);
+				return;
+			}
+			if (!early_decide(part, w, p, link, at))
+				return;
+		}
+	} else if (asked(o, p, stage)) {
+		link = link_of(p, stage);
+		if (!wanted(part, w, p, link, at))
+			return;
+		follow(w, o, p);
+	} else {
+		if (1u << stage & STAGES_OF_MAKING && !(p->path & o->asks))
+			early_add(part, p, stage);
+		return;
+	}
+	see_packet(part, w, p, link, at);
+}
+
 static void see_stage(struct watcher *watcher, struct worker *w, enum stage stage,
 		      unsigned int ifindex, struct pkt **pkts, unsigned int n)
 {
 	struct observer_part *part = (struct observer_part *)watcher;
-	struct observer *o = part->o;
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct pkt *p = pkts[i];
 		unsigned int at = ifindex ? ifindex : p->ifindex;
-		enum watch_link link = link_of(p, stage);
-		uint32_t data_bytes = snap(o, p, link);
-		struct watch_record *r;
+		enum watch_link link;
 
-		if (!(p->followed & o->bit) && !wanted(part, w, p, link, at))
+		if (part->o->follow) {
+			see_to_follow(part, w, p, stage, at);
 			continue;
-		if (o->follow)
-			follow(w, o, p);
-		r = record_begin(part, w, p, WATCH_PACKET, link, data_bytes);
-		if (!r)
-			continue;
-		r->ifindex = (uint8_t)at;
-		record_done(part);
+		}
+		link = link_of(p, stage);
+		if (wanted(part, w, p, link, at))
+			see_packet(part, w, p, link, at);
 	}
 }
 
@@ -220,6 +327,20 @@ static void count(struct observer_part *part, const struct pkt *p, unsigned int 
 	__atomic_store_n(&s->count[reason], s->count[reason] + 1, __ATOMIC_RELEASE);
 }
 
+static bool drop_wanted(struct observer_part *part, struct worker *w, const struct pkt *p,
+			enum watch_link link)
+{
+	const struct observer *o = part->o;
+
+	if (p == part->early.p)
+		return early_decide(part, w, part->early.p, link, p->ifindex);
+	if (mine(o, p))
+		return true;
+	if (o->follow && p->path & o->asks)
+		return false; /* it was asked about */
+	return wanted(part, w, p, link, p->ifindex);
+}
+
 static void see_drop(struct watcher *watcher, struct worker *w, const struct pkt *p,
 		     unsigned int reason, uint32_t site, const void *pc)
 {
@@ -230,7 +351,7 @@ static void see_drop(struct watcher *watcher, struct worker *w, const struct pkt
 
 	if (site >= o->site_count || reason >= DROP_REASON_MAX || !reason_wanted(o, reason))
 		return;
-	if (!(p->followed & o->bit) && !wanted(part, w, p, link, p->ifindex))
+	if (!drop_wanted(part, w, p, link))
 		return;
 	count(part, p, reason, site, pc);
 	if (!o->records)
@@ -249,7 +370,11 @@ static void see_end(struct watcher *watcher, struct worker *w, const struct pkt 
 	struct observer_part *part = (struct observer_part *)watcher;
 	struct watch_record *r;
 
-	if (!(p->followed & part->o->bit))
+	if (p == part->early.p) {
+		part->early.p = NULL;
+		return;
+	}
+	if (!mine(part->o, p))
 		return;
 	r = record_begin(part, w, p, WATCH_END, WATCH_LINK_NONE, 0);
 	if (!r)
@@ -264,7 +389,7 @@ static void see_note(struct watcher *watcher, struct worker *w, const struct pkt
 	struct observer_part *part = (struct observer_part *)watcher;
 	struct watch_record *r;
 
-	if (!(p->followed & part->o->bit))
+	if (!mine(part->o, p) || p == part->early.p)
 		return;
 	r = record_begin(part, w, p, WATCH_NOTE, WATCH_LINK_NONE, 0);
 	if (!r)

@@ -6,6 +6,8 @@
  * for it, and never waits: what finds no room in a ring is counted as lost.
  *
  * A packet that a following observer wants is followed to its end, whatever becomes of its headers.
+ * It is asked about once: as it comes in, as it gets its IP header, or, being neither, as it goes
+ * out. (With other stages than these only: at the first of them.)
  *
  * Threads: the control thread; start and stop while all workers are parked.
  */

@@ -18,6 +18,9 @@
 
 static uint8_t bits_taken;
 
+/* A packet comes in, gets its IP header, or, where it needs none, goes out. */
+#define STAGES_ASKED (1u << STAGE_PORT_RX | 1u << STAGE_IP4_OUTPUT | 1u << STAGE_PORT_TX)
+
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) & ~(to - 1);
@@ -111,8 +114,9 @@ static struct observer *observer_alloc(const struct observer_spec *spec,
 	o->fd = -1;
 	o->workers = workers;
 	o->worker_count = n;
-	o->records = spec->records;
+	o->records = spec->records || spec->follow;
 	o->follow = spec->follow;
+	o->asks = spec->stages & 1u << STAGE_PORT_RX ? spec->stages & STAGES_ASKED : spec->stages;
 	o->snap_bytes = spec->snap_bytes;
 	o->ring_bytes = spec->ring_bytes;
 	o->ports = spec->ports;
@@ -124,7 +128,8 @@ static struct observer *observer_alloc(const struct observer_spec *spec,
 	for (unsigned int i = 0; i < n; i++) {
 		o->part[i].o = o;
 		o->part[i].watcher.ops = &observer_ops;
-		o->part[i].watcher.wants = spec->stages | (spec->drops ? WATCH_DROPS : 0);
+		o->part[i].watcher.wants = spec->stages |
+					   (spec->drops || spec->follow ? WATCH_DROPS : 0);
 	}
 	return o;
 }
@@ -176,6 +181,8 @@ int observer_fd(const struct observer *o)
 
 void observer_start(struct observer *o)
 {
+	if (!o->started)
+		o->epoch = ++observer_epoch;
 	for (unsigned int i = 0; !o->started && i < o->worker_count; i++)
 		watcher_add(o->workers[i], &o->part[i].watcher);
 	o->started = true;

@@ -12,6 +12,22 @@ struct observer_filter {
 	uint32_t count;
 };
 
+#define OBSERVER_EARLY 4u /* more stages there are not before an IP header */
+
+/*
+ * A packet of ours that has no header yet, so that it cannot be said whether it is wanted: its bit
+ * is set, and where it was is kept until ip4-output says. One at a time: a packet comes there
+ * without another in between, or has to do without.
+ */
+struct observer_early {
+	struct pkt *p; /* NULL: none */
+	unsigned int n;
+	struct {
+		uint8_t stage;
+		uint64_t cycles;
+	} was[OBSERVER_EARLY];
+};
+
 /* One worker's. Everything that the worker goes by is here, not in what is shared. */
 struct observer_part {
 	struct watcher watcher; /* first: it is what the worker knows */
@@ -20,11 +36,13 @@ struct observer_part {
 	uint8_t *sites, *ring;
 	uint64_t head, lost;
 	uint32_t record_bytes; /* of the record that is being written */
+	struct observer_early early;
 };
 
 struct observer {
 	int fd;
-	uint8_t bit; /* of pkt.followed */
+	uint8_t bit, epoch; /* of pkt.followed, pkt.follow_epoch */
+	uint32_t asks;	    /* follow: stages at which a packet is asked about, once */
 	bool started, filtered, picky, records, follow;
 	uint32_t snap_bytes, ring_bytes, site_count, site_bytes;
 	uint64_t ports, reasons[OBSERVER_REASON_WORDS];
@@ -37,5 +55,6 @@ struct observer {
 };
 
 extern const struct watcher_ops observer_ops;
+extern uint8_t observer_epoch; /* of the newest; changes while workers are parked */
 
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/watch.h"
 #include "sock/packet.h"
 #include "wire/app_ring.h"
 #include "wire/ip4.h"
@@ -86,6 +87,12 @@ static bool gro_same_flow(const struct abi_dgram *r, const struct abi_dgram *d)
 	       r->tos == d->tos;
 }
 
+/* For who follows the packet. */
+static void queue_tell(struct worker *w, const struct sock *s, const struct pkt *p)
+{
+	watch_note(w, p, QUEUE, byte_ring_used(&s->rx), byte_ring_free(&s->rx));
+}
+
 /* Add p to the record before it. False: it is to have one of its own. */
 static bool gro_join(struct worker *w, struct sock *s, struct pkt *p, const struct abi_dgram *d)
 {
@@ -104,6 +111,8 @@ static bool gro_join(struct worker *w, struct sock *s, struct pkt *p, const stru
 	r->segment_bytes = pcb->gro_segment;
 	pcb->gro_len = total;
 	pcb->gro_open = len == pcb->gro_segment && ++pcb->gro_count < UDP_MAX_SEGMENTS;
+	if (unlikely(p->followed))
+		queue_tell(w, s, p);
 	pkt_consume(w, p, FATE_DELIVERED);
 	return true;
 }
@@ -138,6 +147,7 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	bool fits;
 
 	stage_enter_one(w, STAGE_SOCK_DELIVER, p);
+	watch_note(w, p, SOCKET, be16toh(to->port_be), sock_program(s));
 	if (s == NULL || part_broken(s->part)) {
 		pkt_drop(w, p, DROP_SOCKET_CLOSED);
 		return;
@@ -171,6 +181,8 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	*app_record(s->rx.data, s->rx.size_bytes, s->rx.tail) = d;
 	copy_in(s, p, s->rx.tail + (uint32_t)sizeof(d), len);
 	s->rx.tail += space;
+	if (unlikely(p->followed))
+		queue_tell(w, s, p);
 	pkt_consume(w, p, FATE_DELIVERED);
 	sock_mark(s, ABI_EV_IN);
 }

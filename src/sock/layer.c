@@ -50,6 +50,21 @@ void sock_layer_free(struct worker *w)
 	w->socks = NULL;
 }
 
+static pid_t pid_of(const struct family *f, const struct sock *s)
+{
+	for (const struct session *session = f->sessions; session != NULL; session = session->next)
+		if (session->pid != 0 && session->refs[s->index / 64] & 1ull << (s->index % 64))
+			return session->pid;
+	return 0;
+}
+
+uint32_t sock_program(const void *user)
+{
+	const struct sock *s = user;
+
+	return s != NULL ? (uint32_t)pid_of(s->part->family, s) : 0;
+}
+
 void sock_upcalls(struct inet_upcalls *upcalls)
 {
 	stream_upcalls(upcalls);
@@ -57,6 +72,7 @@ void sock_upcalls(struct inet_upcalls *upcalls)
 	upcalls->udp_error = dgram_error;
 	upcalls->raw_deliver = raw_deliver;
 	upcalls->raw_error = raw_error;
+	upcalls->program = sock_program;
 }
 
 /* ---- weir stat ---- */
@@ -66,14 +82,6 @@ struct info_visit {
 	void *arg;
 	struct worker *w;
 };
-
-static pid_t pid_of(const struct family *f, const struct sock *s)
-{
-	for (const struct session *session = f->sessions; session != NULL; session = session->next)
-		if (session->pid != 0 && session->refs[s->index / 64] & 1ull << (s->index % 64))
-			return session->pid;
-	return 0;
-}
 
 /* What the program has not read, and what it wrote that is not sent or not acknowledged. The engine
  * hears late of what a program reads, so its own words are asked; they are believed where they can

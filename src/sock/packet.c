@@ -207,7 +207,7 @@ static int send_frame(struct sock *s, struct port *port, const struct eth_hdr *e
 	p = pkt_alloc(w);
 	if (p == NULL)
 		return -ENOBUFS;
-	stage_begin(p, STAGE_SOCK_SEND);
+	stage_enter_one(w, STAGE_SOCK_SEND, p);
 	record_runs(s, len, run, run_len);
 	if ((s->packet->type == SOCK_DGRAM && pkt_append(w, p, eth, sizeof(*eth)) != 0) ||
 	    (run_len[0] != 0 && pkt_append(w, p, run[0], run_len[0]) != 0) ||

@@ -485,4 +485,7 @@ static inline struct sock_layer *sock_layer_of(const struct sock *s)
 	return s->part->w->socks;
 }
 
+/* layer.c: upcall program() */
+uint32_t sock_program(const void *user);
+
 #endif

@@ -48,6 +48,6 @@ bool tcp_segment_fast(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 	pcb->bytes_received += seg->len;
 	pcb->flags |= F_READABLE;
 	tcp_ack_data(w, pcb, seg->len, seg->p->gso_size ? seg->p->gso_size : seg->len);
-	tcp_seg_done(w, seg);
+	tcp_seg_done(w, pcb, seg);
 	return true;
 }

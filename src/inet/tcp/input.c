@@ -102,6 +102,8 @@ static void pcb_input(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg
 		pcb->data_segs_in += segs;
 	pcb->last_rcv_ns = w->now_ns;
 	pcb->keep_probes = 0;
+	if (unlikely(seg->p->followed))
+		tcp_tell_received(w, pcb, seg);
 	if (tcp_segment_fast(w, pcb, seg))
 		return;
 	switch (pcb->pub.state) {

@@ -211,6 +211,8 @@ static void listen_syn(struct worker *w, struct tcp_pcb *listener, struct tcp_se
 void tcp_listen_input(struct worker *w, struct tcp_pcb *listener, struct tcp_seg *seg, uint32_t iss)
 {
 	listener->segs_in++;
+	if (unlikely(seg->p->followed))
+		tcp_tell_listener(w, listener, seg->p);
 	if (seg->flags & TCP_F_RST) {
 		pkt_drop(w, seg->p, DROP_TCP_RESET);
 	} else if (seg->flags & TCP_F_ACK) {

@@ -128,7 +128,7 @@ static void in_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *seg)
 		if (pcb->ooo)
 			merge(w, pcb);
 	}
-	tcp_seg_done(w, seg);
+	tcp_seg_done(w, pcb, seg);
 	fin_check(w, pcb);
 }
 
@@ -205,7 +205,7 @@ static void out_of_order(struct worker *w, struct tcp_pcb *pcb, struct tcp_seg *
 	}
 	tcp_mib(w, TCPOFOQueue);
 	tcp_data_copy(pcb, seg, 0, len);
-	tcp_seg_done(w, seg);
+	tcp_seg_done(w, pcb, seg);
 }
 
 /* The program let go, and the peer still talks (RFC 9293 section 3.10.4, RFC 2525 section 2.17).

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "core/watch.h"
 #include "inet/tcp/tcp_impl.h"
 
 void tcp_reply(struct worker *w, const struct endpoint *local, const struct endpoint *remote,
@@ -59,6 +60,7 @@ void tcp_reset_for(struct worker *w, const struct tcp_seg *seg)
 		h.flags |= TCP_F_ACK;
 		h.ack_be = host_to_be32(seg->seq + len);
 	}
+	watch_note(w, seg->p, RESET, 0, 0);
 	tcp_mib(w, OutRsts);
 	tcp_reply(w, &seg->local, &seg->remote, 0, &h, NULL, 0);
 }

@@ -33,6 +33,10 @@ enum tcp_state {
 
 /* What a listener dropped: SYNs and last ACKs; 0 where it is none. */
 uint64_t tcp_listener_drops(const struct tcp_pcb *pcb);
+/* IP found a packet that pcb sends and somebody follows: tell what TCP decided. again: it was sent
+ * before. */
+void tcp_tell_sent(struct worker *w, const struct tcp_pcb *pcb, const struct pkt *p, bool again);
+
 const char *tcp_state_name(enum tcp_state state); /* as ss prints it: ESTAB, SYN-SENT... */
 uint8_t tcp_state_number(enum tcp_state state);	  /* Linux's, of TCP_INFO and /proc/net */
 

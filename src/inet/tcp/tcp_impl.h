@@ -323,6 +323,11 @@ void tcp_chrono(const struct worker *w, struct tcp_pcb *pcb);
 uint64_t tcp_chrono_us(const struct worker *w, const struct tcp_pcb *pcb, enum tcp_chrono kind);
 bool tcp_rwnd_limited(const struct tcp_pcb *pcb);
 
+/* tell.c: for who follows the packet; see tcp_tell_sent() in inet/tcp/tcp.h for the way out */
+void tcp_tell_listener(struct worker *w, const struct tcp_pcb *listener, const struct pkt *p);
+void tcp_tell_received(struct worker *w, const struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void tcp_tell_queued(struct worker *w, const struct tcp_pcb *pcb, const struct pkt *p);
+
 /* xmit.c: make one segment and give it to IP. 0 or -errno. */
 int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, uint8_t flags);
 int tcp_route(struct worker *w, struct tcp_pcb *pcb);
@@ -442,13 +447,15 @@ static inline uint32_t tcp_seg_segs(const struct tcp_seg *seg)
 }
 
 /* The end of a segment that was taken: its text is in the socket's ring, or it had none. */
-static inline void tcp_seg_done(struct worker *w, struct tcp_seg *seg)
+static inline void tcp_seg_done(struct worker *w, const struct tcp_pcb *pcb, struct tcp_seg *seg)
 {
 	if (seg->len == 0) {
 		pkt_consume(w, seg->p, FATE_ABSORBED);
 		return;
 	}
 	stage_enter_one(w, STAGE_SOCK_DELIVER, seg->p);
+	if (unlikely(seg->p->followed))
+		tcp_tell_queued(w, pcb, seg->p);
 	pkt_consume(w, seg->p, FATE_DELIVERED);
 }
 

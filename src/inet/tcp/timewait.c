@@ -5,6 +5,7 @@
  * is newer, by time stamp or sequence number (RFC 6191, RFC 1122 section 4.2.2.13), and by a RST
  * with exactly the next number, unless tcp_rfc1337 says that it shall not (RFC 1337).
  */
+#include "core/watch.h"
 #include "inet/tcp/tcp_impl.h"
 
 void tcp_tw_free(struct worker *w, struct tcp_tw *tw)
@@ -158,6 +159,7 @@ void tcp_tw_input(struct worker *w, struct tcp_tw *tw, struct tcp_seg *seg)
 {
 	uint32_t end = seg->seq + seg->len + !!(seg->flags & TCP_F_FIN);
 
+	watch_note(w, seg->p, TCP_STATE, TCP_TIME_WAIT, tw->rcv_nxt);
 	if (seg->flags & TCP_F_RST) {
 		tw_rst(w, tw, seg);
 		return;

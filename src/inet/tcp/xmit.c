@@ -146,7 +146,8 @@ int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, 
 
 	if (!p)
 		return -ENOBUFS;
-	stage_enter_one(w, STAGE_TCP_OUTPUT, p);
+	if (len)
+		stage_enter_one(w, STAGE_SOCK_SEND, p);
 	opt_len = tcp_options_build(w, pcb, flags, opt);
 	hdr_bytes = TCP_HDR_BYTES + opt_len;
 	if (payload_append(w, pcb, p, seq + !!(flags & TCP_F_SYN), len) != 0 ||
@@ -154,6 +155,7 @@ int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, 
 		pkt_drop(w, p, DROP_NOMEM);
 		return -ENOBUFS;
 	}
+	stage_enter_one(w, STAGE_TCP_OUTPUT, p);
 	if (pcb->flags & F_ECN)
 		flags = tcp_ecn_mark(w, pcb, seq, len, flags);
 	p->l4 = p->mbuf.data_off;
@@ -168,6 +170,10 @@ int tcp_xmit(struct worker *w, struct tcp_pcb *pcb, uint32_t seq, uint32_t len, 
 	    !(pcb->mtu_probe && tcp_mtu_probe_is(pcb, seq, len))) {
 		p->flags |= PKT_F_GSO_TCP4;
 		p->gso_size = (uint16_t)mss;
+	}
+	if (unlikely(p->followed)) {
+		p->user[0] = (uintptr_t)pcb;
+		p->user[1] = sent_before(pcb, seq, len, flags);
 	}
 	sent_account(w, pcb, seq, len, flags);
 	return ip_output(w, p, &pcb->flow);

@@ -116,14 +116,13 @@ static void segment_whole(struct lab *lab)
 	segments(lab, 5);
 }
 
-#define SOCK_UDP AT(UDP_OUTPUT)
 #define ROUTED (IN_FORWARD | AT(NEIGH_OUTPUT))
 #define FRAG_UDP (OUT_UDP | AT(IP4_FRAG))
 
 static const struct reason_case cases[] = {
 	{ .name = "nomem: udp",
 	  .run = udp_send,
-	  .drops = { { DROP_NOMEM, "datagram", SOCK_UDP, 1 } } },
+	  .drops = { { DROP_NOMEM, "datagram", AT(SOCK_SEND), 1 } } },
 	{ .name = "nomem: a fragment's buffers",
 	  .run = fragment_part,
 	  .drops = { { DROP_NOMEM, "fragment_make", FRAG_UDP, 1 },
@@ -136,7 +135,7 @@ static const struct reason_case cases[] = {
 	  .wire = JUMBO },
 	{ .name = "nomem: tcp",
 	  .run = tcp_send,
-	  .drops = { { DROP_NOMEM, "tcp_xmit", AT(TCP_OUTPUT), 1 } } },
+	  .drops = { { DROP_NOMEM, "tcp_xmit", AT(SOCK_SEND), 1 } } },
 	{ .name = "nomem: raw socket",
 	  .run = raw_send,
 	  .drops = { { DROP_NOMEM, "raw_packet", AT(SOCK_SEND), 1 } } },

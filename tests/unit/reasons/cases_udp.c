@@ -141,7 +141,7 @@ static const struct reason_case cases[] = {
 		     { DROP_SOCKET_CLOSED, "dgram_deliver", IN_SOCK, 1 } } },
 	{ .name = "udp: to a group, with time to live 0",
 	  .run = ttl_zero,
-	  .drops = { { DROP_IP_TTL, "output_one", AT(UDP_OUTPUT), 1 } } },
+	  .drops = { { DROP_IP_TTL, "output_one", AT(SOCK_SEND) | AT(UDP_OUTPUT), 1 } } },
 	{ .name = "udp: no memory for the socket's buffer",
 	  .run = no_ring,
 	  .drops = { { DROP_NOMEM, "dgram_deliver", IN_SOCK, 1 } },
