@@ -44,7 +44,6 @@ char kdrop_license[] SEC("license") = "Dual BSD/GPL";
 #define TCP_TIME_WAIT 6
 #define TCP_NEW_SYN_RECV 12
 #define IPPROTO_TCP 6
-#define INVALID_OFFSET 0xffffffffu
 /* Inode numbers of namespaces begin about here; less was read from something else. */
 #define NETNS_LEAST 0xe0000000u
 
@@ -164,7 +163,9 @@ static __always_inline __u32 netns_of_route(struct sk_buff *skb)
 /*
  * The socket that it was for knows best. Then the device: but sk_buff keeps other things in its
  * place while a packet waits in a socket's queue, which then read as no namespace. The packet's own
- * socket comes last, for it may be the sender's, in another namespace.
+ * socket comes later, for it may be the sender's, in another namespace. What a UDP socket had in
+ * its queue when it was closed has none of these (and is freed by whoever ends RCU's grace period,
+ * so the process that runs says nothing): its namespace is not known.
  */
 static __always_inline __u32 netns_of(const struct args *a)
 {

@@ -9,7 +9,7 @@
 
 struct slot {
 	struct kdrop_key key;
-	uint64_t count;
+	uint64_t count, shown;
 	bool used;
 };
 
@@ -72,6 +72,42 @@ void kernel_tally_see(struct kernel_tally *t, const struct kdrop_key *key, uint6
 	t->growth[t->grown++] = (struct kernel_growth){ *key, count - s->count };
 	t->total += count - s->count;
 	s->count = count;
+}
+
+void kernel_tally_shown(struct kernel_tally *t, const struct kdrop_key *key)
+{
+	struct slot *s = find(t, key);
+
+	if (s)
+		s->shown++;
+}
+
+/* Packets whose key found no room in the kernel's table: they are in the overflow's count. */
+static uint64_t shown_of_overflow(const struct kernel_tally *t)
+{
+	uint64_t shown = 0;
+
+	for (size_t i = 0; i < SLOTS; i++) {
+		const struct slot *s = &t->slot[i];
+
+		if (s->used && s->shown > s->count)
+			shown += s->shown - s->count;
+	}
+	return shown;
+}
+
+void kernel_tally_unshown(struct kernel_tally *t)
+{
+	uint64_t elsewhere = shown_of_overflow(t);
+
+	t->grown = 0;
+	for (size_t i = 0; i < SLOTS && t->grown < KDROP_KEYS; i++) {
+		const struct slot *s = &t->slot[i];
+		uint64_t shown = s->shown + (s->key.location ? 0 : elsewhere);
+
+		if (s->used && s->count > shown)
+			t->growth[t->grown++] = (struct kernel_growth){ s->key, s->count - shown };
+	}
 }
 
 const struct kernel_growth *kernel_tally_growth(const struct kernel_tally *t, size_t *count)

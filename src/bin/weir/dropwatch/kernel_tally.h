@@ -25,6 +25,13 @@ void kernel_tally_begin(struct kernel_tally *tally);
 void kernel_tally_see(struct kernel_tally *tally, const struct kdrop_key *key, uint64_t count);
 const struct kernel_growth *kernel_tally_growth(const struct kernel_tally *tally, size_t *count);
 
+/* A drop of this key was shown as a packet. */
+void kernel_tally_shown(struct kernel_tally *tally, const struct kdrop_key *key);
+
+/* At the end, when all counters were seen: in the growth's place, how many of each key were counted
+ * and not shown. */
+void kernel_tally_unshown(struct kernel_tally *tally);
+
 /* The sum of all counters. */
 uint64_t kernel_tally_total(const struct kernel_tally *tally);
 

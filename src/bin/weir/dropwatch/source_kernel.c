@@ -42,6 +42,7 @@ struct kernel_source {
 	struct kernel_bpf bpf;
 	bool loaded; /* a start was, and no other since */
 	bool packets;
+	bool stopped, told; /* and what was counted and not shown has been said */
 	struct kernel_tally *tally;
 	struct kernel_packets *queue;
 	size_t queue_most;
@@ -73,13 +74,12 @@ static int look(struct kernel_source *k, char *error)
 	return rc;
 }
 
-static int events_of_counts(struct kernel_source *k)
+/* What has grown, as events behind those that there are. */
+static void add_growth(struct kernel_source *k)
 {
 	size_t count;
 	const struct kernel_growth *growth = kernel_tally_growth(k->tally, &count);
 
-	if (kernel_words_begin(k->words, count))
-		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		const struct kdrop_key *key = &growth[i].key;
 		__u64 frames[KDROP_FRAMES];
@@ -88,7 +88,20 @@ static int events_of_counts(struct kernel_source *k)
 		kernel_words_frames(k->words, frames,
 				    kernel_bpf_stack(&k->bpf, key->stack, frames));
 	}
-	return 0;
+}
+
+static int events_of_counts(struct kernel_source *k, char *error)
+{
+	size_t count;
+	int rc = look(k, error);
+
+	if (rc)
+		return rc;
+	kernel_tally_growth(k->tally, &count);
+	rc = kernel_words_begin(k->words, count);
+	if (!rc)
+		add_growth(k);
+	return rc;
 }
 
 /* ---- packets ---- */
@@ -99,7 +112,8 @@ static bool take_packet(void *context, const void *record, size_t bytes)
 
 	if (kernel_packets_add(k->queue, record, bytes))
 		k->shown++;
-	return kernel_packets_count(k->queue) < k->queue_most;
+	/* A burst of drops is not to keep us here; when it is stopped, all there is comes out. */
+	return k->stopped || kernel_packets_count(k->queue) < k->queue_most;
 }
 
 static int64_t realtime_offset_ns(void)
@@ -111,26 +125,63 @@ static int64_t realtime_offset_ns(void)
 	return (int64_t)(real.tv_sec - mono.tv_sec) * 1000000000 + real.tv_nsec - mono.tv_nsec;
 }
 
-static int events_of_packets(struct kernel_source *k)
+static struct kdrop_key key_of(const struct kdrop_packet *p)
+{
+	return (struct kdrop_key){ .location = p->location,
+				   .reason = p->reason,
+				   .netns = p->netns,
+				   .stack = KDROP_NO_STACK };
+}
+
+static void add_packets(struct kernel_source *k)
 {
 	int64_t realtime_ns = realtime_offset_ns();
-	size_t count;
+	size_t count = kernel_packets_count(k->queue);
 
-	kernel_packets_clear(k->queue);
-	kernel_bpf_take(&k->bpf, take_packet, k);
-	count = kernel_packets_count(k->queue);
-	if (kernel_words_begin(k->words, count))
-		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		const struct kdrop_packet *p = kernel_packets_at(k->queue, i);
-		struct kdrop_key key = { .location = p->location,
-					 .reason = p->reason,
-					 .netns = p->netns };
+		struct kdrop_key key = key_of(p);
 
 		kernel_words_add(k->words, &key, 1);
 		kernel_words_frames(k->words, p->frames, p->frames_bytes / sizeof(p->frames[0]));
 		kernel_words_packet(k->words, p, realtime_ns);
 	}
+}
+
+/* Take packets; in *unshown, once, at the end, the kinds of which some were counted only. */
+static int take_packets(struct kernel_source *k, size_t *unshown, char *error)
+{
+	int rc = 0;
+
+	*unshown = 0;
+	kernel_packets_clear(k->queue);
+	kernel_bpf_take(&k->bpf, take_packet, k);
+	for (size_t i = 0; i < kernel_packets_count(k->queue); i++) {
+		struct kdrop_key key = key_of(kernel_packets_at(k->queue, i));
+
+		kernel_tally_shown(k->tally, &key);
+	}
+	if (k->stopped && !k->told) {
+		rc = look(k, error);
+		kernel_tally_unshown(k->tally);
+		kernel_tally_growth(k->tally, unshown);
+		k->told = true;
+	}
+	return rc;
+}
+
+static int events_of_packets(struct kernel_source *k, char *error)
+{
+	size_t unshown;
+	int rc = take_packets(k, &unshown, error);
+
+	if (!rc)
+		rc = kernel_words_begin(k->words, kernel_packets_count(k->queue) + unshown);
+	if (rc)
+		return rc;
+	add_packets(k);
+	if (unshown)
+		add_growth(k);
 	return 0;
 }
 
@@ -155,12 +206,7 @@ static bool wait_for(const struct kernel_source *k, int timeout_ms, int wake_fd)
 
 static int gather(struct kernel_source *k, char *error)
 {
-	int rc;
-
-	if (k->packets)
-		return events_of_packets(k);
-	rc = look(k, error);
-	return rc ? rc : events_of_counts(k);
+	return k->packets ? events_of_packets(k, error) : events_of_counts(k, error);
 }
 
 static int source_poll(struct drop_source *s, int timeout_ms, int wake_fd,
@@ -271,6 +317,7 @@ static int source_start(struct drop_source *s, const struct drop_settings *setti
 	}
 	k->packets = settings->packets;
 	k->queue_most = config.queue_packets;
+	k->stopped = k->told = false;
 	k->loaded = true;
 	return 0;
 }
@@ -281,6 +328,7 @@ static int source_stop(struct drop_source *s, char error[DROP_ERROR_BYTES])
 
 	if (k->loaded)
 		kernel_bpf_detach(&k->bpf);
+	k->stopped = true;
 	return 0;
 }
 
