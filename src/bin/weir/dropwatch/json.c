@@ -79,7 +79,8 @@ json_t *json_drop(const struct drop_event *event, bool packet)
 	set_text(object, "severity", event->severity);
 	set_text(object, "text", event->meaning);
 	set_text(object, "advice", event->advice);
-	set_text(object, "function", event->function);
+	set_text(object, "function", event->site ? event->site : event->function);
+	set_text(object, "symbol", event->function);
 	if (event->function)
 		set_number(object, "offset", event->offset_bytes);
 	set_address(object, event->address);

@@ -118,7 +118,9 @@ void print_detail(FILE *to, const struct drop_event *event, bool brief)
 		cli_colour(CLI_PLAIN), event->meaning ? ": " : "",
 		event->meaning ? event->meaning : "");
 	if (event->file)
-		snprintf(place, sizeof(place), "%s:%" PRIu32, event->file, event->line);
+		snprintf(place, sizeof(place), "%s:%" PRIu32 "%s%s%s", event->file, event->line,
+			 event->site ? " in " : "", event->site ? event->site : "",
+			 event->site ? "()" : "");
 	if (!brief)
 		print_field(to, "do", event->advice);
 	print_field(to, "packet", event->flow);

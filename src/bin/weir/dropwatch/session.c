@@ -39,7 +39,8 @@ bool session_open(struct session *s)
 		return true;
 	}
 	s->source = NULL;
-	cli_fail("dropwatch: %s", error[0] ? error : strerror(-rc));
+	if (error[0])
+		cli_fail("dropwatch: %s", error);
 	return false;
 }
 
@@ -61,7 +62,8 @@ bool session_start(struct session *s)
 	if (!session_open(s))
 		return false;
 	if (s->source->ops->start(s->source, &s->settings, error)) {
-		cli_fail("dropwatch: %s", error);
+		if (error[0])
+			cli_fail("dropwatch: %s", error);
 		return false;
 	}
 	s->running = true;
@@ -153,12 +155,14 @@ static bool take_event(struct session *s, const struct drop_event *event)
 	return alert(s);
 }
 
-static bool take_events(struct session *s, int timeout_ms, int wake_fd, bool *enough)
+/* false: the source is no more. *came: there were some. */
+static bool take_events(struct session *s, int timeout_ms, int wake_fd, bool *enough, bool *came)
 {
 	const struct drop_event *events;
 	char error[DROP_ERROR_BYTES] = "";
 	size_t count = 0;
 
+	*came = false;
 	if (s->source->ops->poll(s->source, timeout_ms, wake_fd, &events, &count, error)) {
 		flush(s);
 		source_failed(s, error);
@@ -166,6 +170,7 @@ static bool take_events(struct session *s, int timeout_ms, int wake_fd, bool *en
 	}
 	for (size_t i = 0; i < count && !*enough; i++)
 		*enough = take_event(s, &events[i]);
+	*came = count > 0;
 	return true;
 }
 
@@ -198,7 +203,7 @@ static void print_missing(const struct session *s)
 void session_stop(struct session *s)
 {
 	char error[DROP_ERROR_BYTES] = "";
-	bool enough = false;
+	bool enough, came;
 
 	if (!s->running)
 		return;
@@ -209,7 +214,11 @@ void session_stop(struct session *s)
 		return;
 	}
 	enough = s->alert_limit && s->alerts >= s->alert_limit;
-	if (!take_events(s, 0, -1, &enough) || !session_stats(s))
+	do {
+		if (!take_events(s, 0, -1, &enough, &came))
+			return;
+	} while (came && !enough);
+	if (!session_stats(s))
 		return;
 	if (!enough)
 		flush(s);
@@ -238,9 +247,9 @@ static void progress(struct session *s)
 
 void session_turn(struct session *s, int timeout_ms)
 {
-	bool enough = false;
+	bool enough = false, came;
 
-	if (!take_events(s, timeout_ms, s->input->epoll_fd, &enough))
+	if (!take_events(s, timeout_ms, s->input->epoll_fd, &enough, &came))
 		return;
 	if (!enough && now_ns() - s->flushed_ns >= FLUSH_NS)
 		enough = flush(s);

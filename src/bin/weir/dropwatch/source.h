@@ -13,7 +13,8 @@
  * all events are the drops that there were.
  *
  * Errors: 0 or a negative errno; then `error` has words for people, without a newline: what
- * happened, to what, and what to do about it.
+ * happened, to what, and what to do about it. `error` left empty: they are on standard error
+ * already.
  * Threads: none of this is for more than one.
  */
 #ifndef WEIR_BIN_WEIR_DROPWATCH_SOURCE_H
@@ -77,6 +78,8 @@ struct drop_event {
 	uint64_t address;      /* of the drop: program counter; 0: not known */
 	const char *function;  /* NULL: not known */
 	uint64_t offset_bytes; /* from the function's start */
+	const char *site;      /* the source's function, where the compiler made it part of
+				  `function`; NULL: they are the same */
 	const char *file;
 	uint32_t line;
 	const char *reason;   /* never NULL: "NO_SOCKET"; "NOT_SPECIFIED" where it has none */
@@ -109,7 +112,7 @@ struct drop_source_ops {
 	int (*start)(struct drop_source *s, const struct drop_settings *settings,
 		     char error[DROP_ERROR_BYTES]);
 
-	/* What came until now is there in one last poll() with a timeout of 0. */
+	/* What came until now is there in poll()s with a timeout of 0, until one has none. */
 	int (*stop)(struct drop_source *s, char error[DROP_ERROR_BYTES]);
 
 	/*

@@ -57,20 +57,21 @@ static bool keep_event(struct drop_event *to, const struct drop_event *from)
 	to->address = from->address;
 	to->offset_bytes = from->offset_bytes;
 	to->line = from->line;
-	return keep_text(&to->function, from->function) && keep_text(&to->file, from->file) &&
-	       keep_text(&to->reason, from->reason) && keep_text(&to->severity, from->severity) &&
-	       keep_text(&to->meaning, from->meaning) && keep_text(&to->advice, from->advice) &&
-	       keep_text(&to->path, from->path) && keep_text(&to->flow, from->flow) &&
-	       keep_text(&to->socket, from->socket) && keep_text(&to->program, from->program) &&
-	       keep_text(&to->netns, from->netns);
+	return keep_text(&to->function, from->function) && keep_text(&to->site, from->site) &&
+	       keep_text(&to->file, from->file) && keep_text(&to->reason, from->reason) &&
+	       keep_text(&to->severity, from->severity) && keep_text(&to->meaning, from->meaning) &&
+	       keep_text(&to->advice, from->advice) && keep_text(&to->path, from->path) &&
+	       keep_text(&to->flow, from->flow) && keep_text(&to->socket, from->socket) &&
+	       keep_text(&to->program, from->program) && keep_text(&to->netns, from->netns);
 }
 
 static void forget_event(struct drop_event *event)
 {
-	const char **texts[] = { &event->function, &event->file,    &event->reason,
-				 &event->severity, &event->meaning, &event->advice,
-				 &event->path,	   &event->flow,    &event->socket,
-				 &event->program,  &event->netns };
+	const char **texts[] = {
+		&event->function, &event->site,	   &event->file,    &event->reason,
+		&event->severity, &event->meaning, &event->advice,  &event->path,
+		&event->flow,	  &event->socket,  &event->program, &event->netns
+	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		keep_text(texts[i], NULL);
