@@ -104,7 +104,7 @@ int sink_packet(struct sink *sink, const struct drop_event *event)
 	char text[4096];
 	int number;
 
-	if (!packet || packet->caplen_bytes == 0)
+	if (!packet)
 		return 0;
 	number = sink_interface(sink, packet);
 	if (number < 0)
