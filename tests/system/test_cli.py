@@ -11,7 +11,7 @@ import tempfile
 import pytest
 from weirtest import BIN, KERNEL_ADDR, TAP, TOP, WEIR_ADDR, wait_until
 
-COMMANDS = ["run", "stat", "sockets", "path", "ledger", "drops", "ethtool", "addr", "route", "port",
+COMMANDS = ["run", "stat", "sockets", "path", "ledger", "drops", "dropwatch", "ethtool", "addr", "route", "port",
             "forward", "sysctl", "nstat", "capture", "stop"]
 
 
