@@ -46,10 +46,10 @@ json_t *report_recent(const struct ledger *l, uint64_t now_ns, unsigned int max)
 json_t *report_stages(const struct ledger *l);
 
 /*
- * {ifindex, name, type, mac, mtu, queues, up, caps: [...], sleep, rx_packets, rx_bytes, tx_packets,
- * tx_bytes, tx_backlog, txqueuelen, losses: [{name, count, text, lost}]}. losses: what the device
- * lost before weir had it (lost: "before weir") or after weir gave it away ("after weir"), and what
- * explains losses and is none ("").
+ * {ifindex, name, type, driver, mac, mtu, queues, up, caps: [...], sleep, rx_packets, rx_bytes,
+ * tx_packets, tx_bytes, tx_backlog, rx_ring, txqueuelen, losses: [{name, count, text, lost}]}.
+ * losses: what the device lost before weir had it (lost: "before weir") or after weir gave it away
+ * ("after weir"), and what explains losses and is none ("").
  */
 json_t *report_port(struct port *port, unsigned int ifindex);
 

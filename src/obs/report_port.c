@@ -120,18 +120,22 @@ json_t *report_port_about(struct port *port)
 json_t *report_port(struct port *port, unsigned int ifindex)
 {
 	struct port_stats s = { 0 };
+	struct port_about about;
 	char mac[18];
 
 	port_stats(port, &s);
+	port_about(port, &about);
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", port->mac[0], port->mac[1],
 		 port->mac[2], port->mac[3], port->mac[4], port->mac[5]);
 	return json_pack(
-		"{s:i, s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-		"ifindex", (int)ifindex, "name", port->name, "type", port->ops->type, "mac", mac,
-		"mtu", (int)port->mtu_bytes, "queues", (int)port->queues, "up", (int)port->up,
-		"caps", caps_report(port->caps), "sleep",
+		"{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, s:o}",
+		"ifindex", (int)ifindex, "name", port->name, "type", port->ops->type, "driver",
+		about.driver, "mac", mac, "mtu", (int)port->mtu_bytes, "queues", (int)port->queues,
+		"up", (int)port->up, "caps", caps_report(port->caps), "sleep",
 		port->sleep_how ? port->sleep_how : "poll", "rx_packets", (json_int_t)s.rx_packets,
 		"rx_bytes", (json_int_t)s.rx_bytes, "tx_packets", (json_int_t)s.tx_packets,
 		"tx_bytes", (json_int_t)s.tx_bytes, "tx_backlog", (json_int_t)s.tx_backlog,
-		"txqueuelen", (json_int_t)port->txqueuelen, "losses", losses_report(&s));
+		"rx_ring", (json_int_t)about.rx_ring, "txqueuelen", (json_int_t)port->txqueuelen,
+		"losses", losses_report(&s));
 }

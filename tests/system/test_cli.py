@@ -11,8 +11,8 @@ import tempfile
 import pytest
 from weirtest import BIN, KERNEL_ADDR, TAP, TOP, WEIR_ADDR, wait_until
 
-COMMANDS = ["run", "stat", "sockets", "path", "ledger", "drops", "dropwatch", "ethtool", "addr", "route", "port",
-            "forward", "sysctl", "nstat", "capture", "stop"]
+COMMANDS = ["run", "stat", "sockets", "path", "ledger", "drops", "dropwatch", "ethtool", "addr",
+            "route", "port", "forward", "sysctl", "nstat", "capture", "why", "stop"]
 
 
 @pytest.fixture

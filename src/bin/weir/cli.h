@@ -30,6 +30,9 @@ struct cli {
 
 extern struct cli cli;
 
+/* Where weird has its sockets when it is not told. */
+const char *cli_default_rundir(void);
+
 struct cli_command {
 	const char *name;
 	const char *args;    /* "[--json]": what follows the name in the usage line */
@@ -119,6 +122,7 @@ int cmd_sysctl(const struct cli_command *command, int argc, char **argv);
 int cmd_nstat(const struct cli_command *command, int argc, char **argv);
 int cmd_ethtool(const struct cli_command *command, int argc, char **argv);
 int cmd_capture(const struct cli_command *command, int argc, char **argv);
+int cmd_why(const struct cli_command *command, int argc, char **argv);
 int cmd_stop(const struct cli_command *command, int argc, char **argv);
 
 /* `weir run`, cmd_run.c: argv[0] is "run". */

@@ -77,6 +77,13 @@ const struct cli_command cli_commands[] = {
 	  "  --json                  print a JSON array\n\n"
 	  "example:\n  weir port add tap,name=weir1,addr=198.18.1.1/24\n",
 	  cmd_port },
+	{ "why", "[--for TIME] [--json]", "what is being lost, where, why, and what to change",
+	  "  --for TIME   look for so long: 5s (default), 500ms, 2m\n"
+	  "  --json       print one JSON object: seconds, findings, normal\n\n"
+	  "Exit status: 0 nothing is being lost, 1 something is, 2 it could not be found out.\n\n"
+	  "example:\n  weir why --for 10s\n"
+	  "  weir why --json | jq -r '.findings[].commands[]'\n",
+	  cmd_why },
 	{ "ethtool", "PORT [-S|-k|-g|-l|-i] [--json]",
 	  "a port's own statistics, offloads, rings and queues",
 	  "  (no option)   link: speed, duplex, whether there is one\n"
@@ -244,7 +251,7 @@ static const struct cli_command *command_find(const char *name)
 }
 
 /* Where weird has its sockets when it is not told: root's place, or the user's own. */
-static const char *default_rundir(void)
+const char *cli_default_rundir(void)
 {
 	static char path[256];
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -263,7 +270,7 @@ static void defaults_from_environment(void)
 	const char *instance = getenv("WEIR_INSTANCE"), *rundir = getenv("WEIR_RUNDIR");
 	const char *term = getenv("TERM");
 
-	cli.rundir = default_rundir();
+	cli.rundir = cli_default_rundir();
 
 	if (instance && *instance)
 		cli.instance = instance;
