@@ -3,7 +3,8 @@
 """Run every test of weir, part by part, and close with one line "N passed, N failed".
 
 Parts: unit (gcc), unit-asan (AddressSanitizer and UBSan), threads (ThreadSanitizer), sim (the
-simulator's short set, and a tenth of it sanitized), system (real programs in network namespaces;
+simulator's short set, and a tenth of it sanitized), conserve (a million frames of a bad world, and
+a tenth of them sanitized), system (real programs in network namespaces;
 needs root), system-asan (the same, sanitized), fuzz (bounded).
 """
 
@@ -184,6 +185,28 @@ def sim_one(part, folder, runs):
     return None
 
 
+def conserve_one(part, folder, frames):
+    if build.build(folder, targets=["tests/conserve/conserve"]) != 0:
+        return part.fail(f"{folder}/ does not build")
+    command = [os.path.join(TOP, folder, "tests/conserve/conserve"), "--frames", str(frames)]
+    done = subprocess.run(command, cwd=TOP, env=environment(), text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print(done.stdout, end="", flush=True)
+    last = re.search(r"^conserve: .* (\d+) passed, (\d+) failed$", done.stdout, re.MULTILINE)
+    if not last:
+        return part.fail(f"{command[0]} ended with status {done.returncode} and no closing line")
+    part.passed += int(last.group(1))
+    part.failed += int(last.group(2))
+    if done.returncode != 0 and last.group(2) == "0":
+        part.fail(f"{command[0]} ended with status {done.returncode}")
+    return None
+
+
+def part_conserve(part, args):
+    conserve_one(part, "build", args.conserve_frames)
+    conserve_one(part, "build-asan", args.conserve_frames // 10)
+
+
 def part_sim(part, args):
     sim_one(part, "build", args.sim_runs)
     sim_one(part, "build-asan", args.sim_runs // 10)
@@ -236,6 +259,7 @@ PARTS = {
     "unit-asan": part_unit_asan,
     "threads": part_threads,
     "sim": part_sim,
+    "conserve": part_conserve,
     "system": part_system,
     "system-asan": part_system_asan,
     "fuzz": part_fuzz,
@@ -248,6 +272,7 @@ def main():
     parser.add_argument("--only", action="append", choices=list(PARTS), help="this part alone")
     parser.add_argument("--fuzz-seconds", type=int, default=15, help="for each fuzz target")
     parser.add_argument("--sim-runs", type=int, default=2000, help="of the simulator")
+    parser.add_argument("--conserve-frames", type=int, default=1000000, help="of conserve")
     args = parser.parse_args()
     parts = []
     for name in args.only or PARTS:
