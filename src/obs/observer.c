@@ -188,8 +188,10 @@ static uint32_t snap(const struct observer *o, const struct pkt *p, enum watch_l
 static void see_packet(struct observer_part *part, struct worker *w, const struct pkt *p,
 		       enum watch_link link, unsigned int at)
 {
+	/* Of one that is followed the bytes come once or twice, not at every stage. */
+	bool bare = part->o->follow && !(part->o->asks & 1u << p->stage);
 	struct watch_record *r =
-		record_begin(part, w, p, WATCH_PACKET, link, snap(part->o, p, link));
+		record_begin(part, w, p, WATCH_PACKET, link, bare ? 0 : snap(part->o, p, link));
 
 	if (!r)
 		return;

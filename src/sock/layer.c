@@ -61,8 +61,17 @@ static pid_t pid_of(const struct family *f, const struct sock *s)
 uint32_t sock_program(const void *user)
 {
 	const struct sock *s = user;
+	const struct session *session;
+	pid_t pid = s != NULL ? pid_of(s->part->family, s) : 0;
 
-	return s != NULL ? (uint32_t)pid_of(s->part->family, s) : 0;
+	if (s == NULL || pid != 0)
+		return (uint32_t)pid;
+	/* It waits to be accepted, or is a sibling: any of the program's processes stands for it.
+	 */
+	for (session = s->part->family->sessions; session != NULL; session = session->next)
+		if (session->pid != 0)
+			return (uint32_t)session->pid;
+	return 0;
 }
 
 void sock_upcalls(struct inet_upcalls *upcalls)

@@ -12,7 +12,7 @@ import pytest
 from weirtest import BIN, KERNEL_ADDR, TAP, TOP, WEIR_ADDR, wait_until
 
 COMMANDS = ["run", "stat", "sockets", "path", "ledger", "drops", "dropwatch", "ethtool", "addr",
-            "route", "port", "forward", "sysctl", "nstat", "capture", "why", "stop"]
+            "route", "port", "forward", "sysctl", "nstat", "capture", "trace", "why", "stop"]
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ int cmd_route(const struct cli_command *command, int argc, char **argv);
 int cmd_port(const struct cli_command *command, int argc, char **argv);
 int cmd_forward(const struct cli_command *command, int argc, char **argv);
 int cmd_sysctl(const struct cli_command *command, int argc, char **argv);
+int cmd_trace(const struct cli_command *command, int argc, char **argv);
 int cmd_nstat(const struct cli_command *command, int argc, char **argv);
 int cmd_ethtool(const struct cli_command *command, int argc, char **argv);
 int cmd_capture(const struct cli_command *command, int argc, char **argv);

@@ -9,6 +9,7 @@
 
 #include "bin/weir/cli.h"
 #include "bin/weir/dropwatch/help.h"
+#include "bin/weir/trace/help.h"
 
 #ifndef WEIR_VERSION
 #define WEIR_VERSION "unknown"
@@ -57,6 +58,9 @@ const struct cli_command cli_commands[] = {
 	{ "dropwatch", "[--kernel [--netns NAME]] [--top N] [--for TIME] [OPTION...]",
 	  "watch packets being dropped: where, why, and what to do (as dropwatch)", DROPWATCH_HELP,
 	  cmd_dropwatch },
+	{ "trace", "[-n COUNT] [--for TIME] [--drops-only] [--summary] [-v] [--json] [FILTER]",
+	  "follow packets through every stage: what is decided, how long it takes, their end",
+	  TRACE_HELP, cmd_trace },
 	{ "addr", "[add|del ADDRESS/LENGTH dev PORT] [--json]", "show, add and delete addresses",
 	  "  add ADDRESS/LENGTH dev PORT   give a port an address\n"
 	  "  del ADDRESS/LENGTH dev PORT   take it away\n"

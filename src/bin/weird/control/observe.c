@@ -4,11 +4,10 @@
  * request says which; the answer has what the records' numbers mean, and the descriptor of the
  * memory in which they come (wire/watch_abi.h). The watch ends with the connection.
  *
- * {"cmd": "watch", "stages": ["port-rx", ...], "drops": bool, "records": bool, "follow": bool,
- *  "snap": bytes, "ring": bytes, "reasons": [names], "ports": [names],
- *  "filter": {"ethernet": HEX, "ip": HEX}}
- * all optional; HEX: struct sock_filter as in memory, two digits a byte, for frames and for packets
- * that begin with their IP header.
+ * {"cmd": "watch", "stages": ["port-rx", ...] or ["all"], "drops": bool, "records": bool, "follow":
+ * bool, "snap": bytes, "ring": bytes, "reasons": [names], "ports": [names], "filter": {"ethernet":
+ * HEX, "ip": HEX}} all optional; HEX: struct sock_filter as in memory, two digits a byte, for
+ * frames and for packets that begin with their IP header.
  */
 #include <errno.h>
 #include <rte_cycles.h>
@@ -19,6 +18,7 @@
 #include "bin/weird/control/commands.h"
 #include "core/filter.h"
 #include "engine/engine.h"
+#include "inet/tcp/tcp.h"
 #include "obs/observer.h"
 #include "obs/report.h"
 #include "wire/watch_abi.h"
@@ -46,8 +46,10 @@ static void wrong(struct ask *a, json_t *words)
 		json_decref(words);
 }
 
-static uint32_t stage_bit(const char *label)
+static uint32_t stage_bits(const char *label)
 {
+	if (strcmp(label, "all") == 0)
+		return (1u << STAGE_MAX) - 1;
 	for (unsigned int stage = 0; stage < STAGE_MAX; stage++) {
 		if (strcmp(stage_label(stage), label) == 0)
 			return 1u << stage;
@@ -63,7 +65,7 @@ static void read_stages(struct ask *a)
 	json_array_foreach(json_object_get(a->request, "stages"), i, item)
 	{
 		const char *label = json_string_value(item);
-		uint32_t bit = label ? stage_bit(label) : 0;
+		uint32_t bit = label ? stage_bits(label) : 0;
 
 		if (!bit)
 			wrong(a, json_sprintf("there is no stage '%s' (weir path lists them)",
@@ -233,12 +235,29 @@ static json_t *ports_list(const struct engine *engine)
 	return list;
 }
 
+static json_t *fates_list(void)
+{
+	return json_pack("[s, s, s, s]", "delivered", "transmitted", "forwarded", "absorbed");
+}
+
+_Static_assert(FATE_MAX == 4 && FATE_DELIVERED == 0 && FATE_ABSORBED == 3, "fates_list()");
+
+static json_t *tcp_states_list(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < TCP_STATE_MAX; i++)
+		json_array_append_new(list, json_string(tcp_state_name(i)));
+	return list;
+}
+
 static json_t *about(const struct engine *engine)
 {
-	return json_pack("{s:b, s:i, s:I, s:o, s:o, s:o, s:o}", "ok", 1, "pid", (int)getpid(),
-			 "cycles_per_second", (json_int_t)rte_get_tsc_hz(), "sites", sites_list(),
-			 "reasons", reasons_list(), "stages", stages_list(), "ports",
-			 ports_list(engine));
+	return json_pack("{s:b, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "pid",
+			 (int)getpid(), "cycles_per_second", (json_int_t)rte_get_tsc_hz(), "sites",
+			 sites_list(), "reasons", reasons_list(), "stages", stages_list(), "ports",
+			 ports_list(engine), "fates", fates_list(), "tcp_states",
+			 tcp_states_list());
 }
 
 /* ---- life ---- */
