@@ -156,6 +156,22 @@ def test_weird_misuse(net, folder, args, words):
     assert words in out.stderr, out.stderr
 
 
+@pytest.mark.parametrize("name", ["run", "run/blue"])
+def test_another_users_folder(net, folder, name):
+    """Its owner could put other sockets there: refused, and nothing is made in it."""
+    path = os.path.join(folder, name)
+    os.makedirs(path)
+    shutil.chown(path, "nobody")
+    args = ("--rundir", os.path.join(folder, "run"), "--instance", "blue", "--port", "nosuch,name=x")
+    out = weird_command(*args)
+    assert out.returncode == 1
+    assert path + " belongs to another user (nobody, " in out.stderr, out.stderr
+    assert "--rundir DIR" in out.stderr and not os.listdir(path), out.stderr
+    # A daemon of that user may have left it.
+    out = weird_command(*args, "--user", "nobody")
+    assert "nosuch" in out.stderr and "belongs" not in out.stderr, out.stderr
+
+
 # ---- with a daemon ----
 
 def test_ledger_schema(weir):

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,9 +12,33 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "bin/weird/privs.h"
+
 #define BACKLOG 128
 
-static int make_dir(const char *dir, char error[CONFIG_ERROR_BYTES])
+/* Who owns a directory may put other sockets into it, and programs would talk to those. */
+static int check_owner(const char *dir, uid_t owner, const struct weird_config *config,
+		       char error[CONFIG_ERROR_BYTES])
+{
+	const struct passwd *entry;
+	struct privs_user user;
+
+	if (owner == geteuid() || owner == 0)
+		return 0;
+	/* What a daemon with --user left behind. */
+	if (config->user[0] && privs_find_user(config->user, &user) == 0 && user.uid == owner)
+		return 0;
+	entry = getpwuid(owner);
+	snprintf(error, CONFIG_ERROR_BYTES,
+		 "the directory %.200s belongs to another user (%.40s, %u), who could put other "
+		 "sockets there: choose another with --rundir DIR (and WEIR_RUNDIR=DIR for weir), "
+		 "or remove it",
+		 dir, entry ? entry->pw_name : "no name", (unsigned int)owner);
+	return -EPERM;
+}
+
+static int make_dir(const char *dir, const struct weird_config *config,
+		    char error[CONFIG_ERROR_BYTES])
 {
 	struct stat st;
 
@@ -21,7 +46,7 @@ static int make_dir(const char *dir, char error[CONFIG_ERROR_BYTES])
 		return 0;
 	if (errno == EEXIST) {
 		if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
-			return 0;
+			return check_owner(dir, st.st_uid, config, error);
 		errno = ENOTDIR;
 	}
 	snprintf(error, CONFIG_ERROR_BYTES,
@@ -65,9 +90,9 @@ int rundir_lock(struct rundir *rundir, const struct weird_config *config,
 			 rundir->dir);
 		return -ENAMETOOLONG;
 	}
-	err = make_dir(config->rundir, error);
+	err = make_dir(config->rundir, config, error);
 	if (!err)
-		err = make_dir(rundir->dir, error);
+		err = make_dir(rundir->dir, config, error);
 	if (err)
 		return err;
 	snprintf(path, sizeof(path), "%s/lock", rundir->dir);

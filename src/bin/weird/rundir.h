@@ -20,7 +20,8 @@ struct rundir {
 	pid_t pid;  /* who made it; only this process removes it */
 };
 
-/* Take the instance's lock. -EBUSY: another daemon has it. error: words for people. */
+/* Take the instance's lock. -EBUSY: another daemon has it; -EPERM: the directory is another user's.
+ * error: words for people. */
 int rundir_lock(struct rundir *rundir, const struct weird_config *config,
 		char error[CONFIG_ERROR_BYTES]);
 
