@@ -17,24 +17,59 @@ static struct sock_filters *filters_of(struct sock *s)
 	return s->filters;
 }
 
-static void coming_free(struct sock_filters *f)
+/* What the filters of a program may have on a worker: this, and so much more for each socket that
+ * it could have there. Linux bounds each socket's [optmem_max]; thousands of sockets would be too
+ * much memory of the daemon's. */
+#define FILTER_PART_BYTES (1u << 20)
+#define FILTER_SOCK_BYTES 1024u
+
+static uint64_t filter_bytes(uint32_t count)
 {
-	free(f->coming);
+	return (uint64_t)count * sizeof(struct sock_filter);
+}
+
+static bool has_room(const struct part *part, uint64_t bytes)
+{
+	return part->filter_bytes + bytes <=
+	       FILTER_PART_BYTES + (uint64_t)part->count * FILTER_SOCK_BYTES;
+}
+
+/* NULL: too much, or no memory. */
+static struct sock_filter *insns_new(struct part *part, uint32_t count)
+{
+	struct sock_filter *insns =
+		has_room(part, filter_bytes(count)) ? calloc(count, sizeof(*insns)) : NULL;
+
+	if (insns != NULL)
+		part->filter_bytes += filter_bytes(count);
+	return insns;
+}
+
+static void insns_free(struct part *part, struct sock_filter *insns, uint32_t count)
+{
+	if (insns != NULL)
+		part->filter_bytes -= filter_bytes(count);
+	free(insns);
+}
+
+static void coming_free(struct part *part, struct sock_filters *f)
+{
+	insns_free(part, f->coming, f->coming_count);
 	f->coming = NULL;
 	f->coming_count = f->coming_have = 0;
 }
 
-static int filter_attach(struct sock_filters *f)
+static int filter_attach(struct part *part, struct sock_filters *f)
 {
 	int ret = filter_check(f->coming, f->coming_count);
 
 	if (ret == 0) {
-		free(f->insn);
+		insns_free(part, f->insn, f->count);
 		f->insn = f->coming;
 		f->count = f->coming_count;
 		f->coming = NULL;
 	}
-	coming_free(f);
+	coming_free(part, f);
 	return ret;
 }
 
@@ -48,23 +83,23 @@ int filter_piece(struct sock *s, uint32_t first, uint32_t count, const void *dat
 	if (f->locked)
 		return -EPERM;
 	if (first == 0) {
-		coming_free(f);
+		coming_free(s->part, f);
 		if (count == 0 || count > FILTER_MAX_INSNS)
 			return -EINVAL;
-		f->coming = calloc(count, sizeof(struct sock_filter));
+		f->coming = insns_new(s->part, count);
 		if (f->coming == NULL)
-			return -ENOBUFS;
+			return -ENOMEM;
 		f->coming_count = count;
 	}
 	/* Two threads that attach at once: neither gets a mixture. */
 	if (f->coming == NULL || count != f->coming_count || first != f->coming_have || n == 0 ||
 	    n > count - first || len % sizeof(struct sock_filter) != 0) {
-		coming_free(f);
+		coming_free(s->part, f);
 		return -EINVAL;
 	}
 	memcpy(f->coming + first, data, len);
 	f->coming_have += n;
-	return f->coming_have == count ? filter_attach(f) : 0;
+	return f->coming_have == count ? filter_attach(s->part, f) : 0;
 }
 
 static int filter_detach(struct sock *s)
@@ -75,7 +110,7 @@ static int filter_detach(struct sock *s)
 		return -EPERM;
 	if (f == NULL || f->insn == NULL)
 		return -ENOENT;
-	free(f->insn);
+	insns_free(s->part, f->insn, f->count);
 	f->insn = NULL;
 	return 0;
 }
@@ -119,18 +154,19 @@ int filter_option_set(struct sock *s, uint32_t name, const void *data, uint32_t 
 
 int filter_copy(struct sock *s, const struct sock *from)
 {
-	size_t bytes;
 	struct sock_filters *f;
 
 	filter_free(s);
 	if (from->filters == NULL || from->filters->insn == NULL)
 		return 0;
 	f = filters_of(s);
-	bytes = from->filters->count * sizeof(struct sock_filter);
-	if (f == NULL || (f->insn = malloc(bytes)) == NULL)
+	if (f == NULL)
 		return -ENOBUFS;
-	memcpy(f->insn, from->filters->insn, bytes);
+	f->insn = insns_new(s->part, from->filters->count);
+	if (f->insn == NULL)
+		return -ENOMEM;
 	f->count = from->filters->count;
+	memcpy(f->insn, from->filters->insn, filter_bytes(f->count));
 	return 0;
 }
 
@@ -140,8 +176,30 @@ void filter_free(struct sock *s)
 
 	if (f == NULL)
 		return;
-	coming_free(f);
-	free(f->insn);
+	coming_free(s->part, f);
+	insns_free(s->part, f->insn, f->count);
 	free(f);
 	s->filters = NULL;
+}
+
+static uint64_t filters_bytes(const struct sock *s)
+{
+	const struct sock_filters *f = s->use == SLOT_STREAM ? NULL : s->filters;
+
+	if (f == NULL)
+		return 0;
+	return filter_bytes((f->insn != NULL ? f->count : 0) + f->coming_count);
+}
+
+bool filter_may_move(const struct sock *s, const struct part *to)
+{
+	return has_room(to, filters_bytes(s));
+}
+
+void filter_moved(const struct sock *s, struct part *from)
+{
+	uint64_t bytes = filters_bytes(s);
+
+	from->filter_bytes -= bytes;
+	s->part->filter_bytes += bytes;
 }

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sock/sock_priv.h"
+#include "sock/packet.h"
 #include "wire/app_ring.h"
 
 static struct byte_ring *rx_of(struct sock *s)
@@ -160,6 +160,8 @@ static int move_locked(struct sock *s, struct part *to, struct sock **moved)
 	sync(s);
 	if (part_broken(s->part))
 		return -ENETDOWN;
+	if (!filter_may_move(s, to))
+		return -ENOBUFS;
 	ret = sock_slot_take(to, &n);
 	if (ret != 0)
 		return ret;
@@ -181,6 +183,7 @@ static int move_locked(struct sock *s, struct part *to, struct sock **moved)
 	n->opt = NULL;
 	options_share(n, s);
 	leave(s, &rx, &tx);
+	filter_moved(n, s->part);
 	publish_all(n);
 	*moved = n;
 	return 0;

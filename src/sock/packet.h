@@ -81,6 +81,9 @@ int filter_option_set(struct sock *s, uint32_t name, const void *data, uint32_t 
 bool filter_is_locked(const struct sock *s); /* SO_LOCK_FILTER */
 int filter_copy(struct sock *s, const struct sock *from);
 void filter_free(struct sock *s);
+/* s goes to another program: has that one room for its filters; and they count as its own. */
+bool filter_may_move(const struct sock *s, const struct part *to);
+void filter_moved(const struct sock *s, struct part *from);
 /* How many bytes of the packet's data the socket wants, at most what there are; 0: none. */
 static inline uint32_t filter_wants(const struct sock *s, const struct filter_packet *fp)
 {

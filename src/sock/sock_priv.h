@@ -198,7 +198,8 @@ struct part {
 	uint64_t sweep_ns; /* not before: stream_sweep() */
 	uint32_t watches;
 	uint32_t errqueue_count;
-	bool dead; /* goes with its last orphan */
+	uint64_t filter_bytes; /* of its sockets' filters, attach.c */
+	bool dead;	       /* goes with its last orphan */
 	struct arena_heap heap;
 	struct errqueue *errqueues[SOCK_ERRQUEUE_BUCKETS]; /* by socket number */
 	struct channel *channel[ABI_MAX_CHANNELS];

@@ -104,12 +104,18 @@ int below_send(struct program *p, struct app_sock s, const void *header, const v
 
 int below_attach(struct program *p, struct app_sock s, const struct sock_filter *f, uint32_t n)
 {
-	struct abi_ctl ctl = { .op = ABI_CTL_FILTER,
-			       .optname = n,
-			       .len = n * (uint32_t)sizeof(*f) };
+	struct abi_ctl ctl = { .op = ABI_CTL_FILTER, .optname = n };
+	uint32_t room = sizeof(ctl.data) / sizeof(*f), piece;
+	int ret = 0;
 
-	memcpy(ctl.data, f, ctl.len);
-	return app_call(&p->app, &s, &ctl);
+	for (uint32_t at = 0; at < n && ret == 0; at += piece) {
+		piece = n - at < room ? n - at : room;
+		ctl.level = at;
+		ctl.len = piece * (uint32_t)sizeof(*f);
+		memcpy(ctl.data, f + at, ctl.len);
+		ret = app_call(&p->app, &s, &ctl);
+	}
+	return ret;
 }
 
 int below_option(struct program *p, struct app_sock s, uint32_t op, uint32_t level, uint32_t name,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "below.h"
+#include "core/filter.h"
 #include "common/testing.h"
 #include "dev/wire.h"
 #include "inet/inet.h"
@@ -144,6 +145,48 @@ static void test_filter(void **state)
 	assert_int_equal(below_option(&p, s, ABI_CTL_SETSOCKOPT, SOL_SOCKET, SO_DETACH_FILTER, 0),
 			 -EPERM);
 	assert_int_equal(below_attach(&p, s, arp_only, 4), -EPERM);
+	below_end(&p);
+}
+
+/* Programs of one program have a bound together; what is given back can be had again. */
+static void test_filters_are_bounded(void **state)
+{
+	static struct sock_filter longest[FILTER_MAX_INSNS];
+	struct app_sock s[60];
+	unsigned int taken[2] = { 0, 0 };
+	struct program p;
+
+	for (unsigned int i = 0; i < FILTER_MAX_INSNS; i++)
+		longest[i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, i);
+	below_begin(&p, true);
+	for (unsigned int i = 0; i < 60; i++)
+		assert_int_equal(below_packet_socket(&p, SOCK_RAW, ETH_P_ALL, &s[i]), 0);
+	for (unsigned int round = 0; round < 2; round++) {
+		for (unsigned int i = 0; i < 60; i++) {
+			int ret = below_attach(&p, s[i], longest, FILTER_MAX_INSNS);
+
+			assert_true(ret == 0 || ret == -ENOMEM);
+			taken[round] += ret == 0;
+			assert_true((ret == 0) ==
+				    (taken[round] == i + 1)); /* none behind one refused */
+		}
+		assert_true(taken[round] >= 30 &&
+			    taken[round] < 40); /* 32 KiB each, 1 MiB and some */
+		/* Given back, as a whole; a short one needs little. */
+		for (unsigned int i = 0; i < 2 * taken[round]; i++) {
+			if (i % 2)
+				assert_int_equal(below_attach(&p, s[i / 2], longest, 1), 0);
+			assert_int_equal(below_option(&p, s[i / 2], ABI_CTL_SETSOCKOPT, SOL_SOCKET,
+						      SO_DETACH_FILTER, 0),
+					 0);
+		}
+	}
+	assert_int_equal(taken[0], taken[1]);
+	/* A socket that is closed has none. */
+	for (unsigned int i = 0; i < 59; i++)
+		app_release(&p.app, s[i]);
+	below_settle(&p);
+	assert_int_equal(below_attach(&p, s[59], longest, FILTER_MAX_INSNS), 0);
 	below_end(&p);
 }
 
@@ -336,10 +379,15 @@ static void test_datagram_filter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_permission), cmocka_unit_test(test_options),
-		cmocka_unit_test(test_sees),	   cmocka_unit_test(test_vlan),
-		cmocka_unit_test(test_filter),	   cmocka_unit_test(test_sends),
-		cmocka_unit_test(test_loses),	   cmocka_unit_test(test_datagram_filter),
+		cmocka_unit_test(test_permission),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_sees),
+		cmocka_unit_test(test_vlan),
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_filters_are_bounded),
+		cmocka_unit_test(test_sends),
+		cmocka_unit_test(test_loses),
+		cmocka_unit_test(test_datagram_filter),
 		cmocka_unit_test(test_raw),
 	};
 

@@ -2,8 +2,10 @@
 /* Sockets whose descriptors are passed: shared within the family, moved to another one, listeners
  * shared by several; and what is left of each. */
 #include <errno.h>
+#include <linux/filter.h>
 
 #include "prog.h"
+#include "sock/sock_priv.h"
 
 static struct worker *w;
 static struct prog p, q;
@@ -172,6 +174,8 @@ static void test_datagrams_move(void **state)
 	struct session *transit;
 	struct abi_dgram d;
 	char buf[16];
+	const struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	struct abi_ctl attach = { .op = ABI_CTL_FILTER, .optname = 1, .len = sizeof(all) };
 
 	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
 	assert_int_equal(prog_bind(&p, s, 53), 0);
@@ -179,10 +183,15 @@ static void test_datagrams_move(void **state)
 	run();
 	prog_sock(&p, s)->recv_opts = ABI_R_PKTINFO;
 	prog_sock(&p, s)->tx_opts = 1200;
+	memcpy(attach.data, &all, sizeof(all));
+	assert_int_equal(prog_ctl(&p, &attach, &s), 0);
+	assert_int_equal(part_on(p.session->family, w)->filter_bytes, sizeof(all));
 	transit = pass(&p, s);
 	got = receive(&q, &transit);
 	session_destroy(transit);
-	/* What the program asked for goes along. */
+	/* What the program asked for goes along; and its memory is the other one's. */
+	assert_int_equal(part_on(p.session->family, w)->filter_bytes, 0);
+	assert_int_equal(part_on(q.session->family, w)->filter_bytes, sizeof(all));
 	assert_int_equal(prog_sock(&q, got)->recv_opts, ABI_R_PKTINFO);
 	assert_int_equal(prog_sock(&q, got)->tx_opts, 1200);
 	fake_udp_deliver(w, 53, "three", 5);
@@ -194,6 +203,9 @@ static void test_datagrams_move(void **state)
 	assert_true(prog_sendto(&q, got, 54, "two", 3));
 	run();
 	assert_int_equal(fake_udp_last_len, 3);
+	prog_release(&q, got);
+	run();
+	assert_int_equal(part_on(q.session->family, w)->filter_bytes, 0);
 }
 
 static struct psock dial(uint16_t port)
