@@ -184,5 +184,6 @@ void dgram_deliver(struct worker *w, struct udp_pcb *pcb, struct pkt *p,
 	if (unlikely(p->followed))
 		queue_tell(w, s, p);
 	pkt_consume(w, p, FATE_DELIVERED);
+	s->excl_budget++;
 	sock_mark(s, ABI_EV_IN);
 }

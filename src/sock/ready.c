@@ -189,7 +189,8 @@ static bool post_exclusive(struct sock *s, uint32_t events)
 static void sock_post(struct sock *s, uint32_t events)
 {
 	struct watch *watch, *next;
-	bool exclusive = false;
+	/* The end of it is for all to hear. */
+	bool exclusive = false, end = events & (ABI_EV_RDHUP | ABI_EV_HUP);
 	uint32_t budget = s->excl_budget != 0 ? s->excl_budget : 1;
 
 	s->excl_budget = 0;
@@ -197,7 +198,7 @@ static void sock_post(struct sock *s, uint32_t events)
 		next = watch->next;
 		if (!watch_wants(watch, events))
 			continue;
-		if (watch->interest & ABI_WATCH_EXCLUSIVE) {
+		if ((watch->interest & ABI_WATCH_EXCLUSIVE) && !end) {
 			exclusive = true;
 			continue;
 		}
@@ -244,15 +245,23 @@ int watch_set(struct sock *s, struct channel *ch, uint32_t interest)
 	return 0;
 }
 
+/* Connections or records that nobody has taken. */
+static bool something_waits(struct sock *s)
+{
+	if (s->use == SLOT_STREAM)
+		return (s->state & ABI_S_LISTEN) && accept_waiting(s) != 0;
+	return app_sock_rx_used(s->abi) != 0;
+}
+
 /* One who was woken alone may leave without having taken what it was woken for: it is another's
  * turn, as long as something waits. */
 void watch_leave(struct watch *watch)
 {
 	struct sock *s = watch->sock;
-	bool alone = (watch->interest & ABI_WATCH_EXCLUSIVE) && (s->state & ABI_S_LISTEN);
+	bool alone = watch->interest & ABI_WATCH_EXCLUSIVE;
 
 	watch_free(s->part->w, watch);
-	if (alone && s->watches != NULL && accept_waiting(s) != 0)
+	if (alone && s->watches != NULL && something_waits(s))
 		sock_mark(s, ABI_EV_IN);
 }
 
@@ -327,6 +336,8 @@ static void flush_dirty(struct sock_layer *l)
 		s->events = 0;
 		if (events != 0 && s->watches != NULL)
 			sock_post(s, events);
+		else
+			s->excl_budget = 0; /* who comes now sees it */
 	}
 }
 

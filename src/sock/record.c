@@ -57,6 +57,7 @@ void record_put(struct sock *s, const void *header, const struct filter_packet *
 		at += run;
 	}
 	s->rx.tail += app_dgram_space(len);
+	s->excl_budget++;
 	sock_mark(s, ABI_EV_IN);
 }
 

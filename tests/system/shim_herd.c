@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* No thundering herd: 32 processes wait for one listener in each way there is, and a connection
- * wakes one of them. Counted are what epoll_wait() and accept() gave the processes, and how often
- * the scheduler put them to sleep, which is how often they were woken. The same on the kernel. */
+/* No thundering herd: 32 processes wait for one listener in each way there is, or in recv() on one
+ * datagram socket, and a connection or a datagram wakes one of them. Counted are what epoll_wait()
+ * and accept() gave the processes, and how often the scheduler put them to sleep, which is how
+ * often they were woken. The same on the kernel. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -243,12 +244,194 @@ static void killed_in_accept(void)
 	}
 }
 
+/* ---- datagrams ---- */
+
+static void receiver(int fd, int me)
+{
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	char byte;
+
+	sh->waiting++;
+	for (;;) {
+		note_sleeps(me);
+		CHECK(recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&from, &len) == 1);
+		sh->by[me]++;
+		CHECK(sendto(fd, &byte, 1, 0, (struct sockaddr *)&from, len) == 1);
+		sh->served++;
+	}
+}
+
+static void receivers(pid_t *child, int fd, int n)
+{
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(sh != MAP_FAILED);
+	for (int i = 0; i < n; i++) {
+		child[i] = fork();
+		CHECK(child[i] >= 0);
+		if (child[i] == 0)
+			receiver(fd, i);
+	}
+	until(&sh->waiting, n);
+	usleep(500000);
+}
+
+static void end_all(const pid_t *child, int n)
+{
+	for (int i = 0; i < n; i++) {
+		kill(child[i], SIGKILL);
+		CHECK(waitpid(child[i], NULL, 0) == child[i]);
+	}
+}
+
+/* A socket for many, and one that asks it. */
+static void udp_pair(int *fd, int *client)
+{
+	struct sockaddr_in in = loopback(0);
+
+	*fd = socket(AF_INET, SOCK_DGRAM, 0);
+	*client = socket(AF_INET, SOCK_DGRAM, 0);
+	CHECK(*fd >= 0 && bind(*fd, (struct sockaddr *)&in, sizeof(in)) == 0);
+	in.sin_port = port_of(*fd);
+	CHECK(*client >= 0 && connect(*client, (struct sockaddr *)&in, sizeof(in)) == 0);
+}
+
+static void blocked_in_recv(void)
+{
+	pid_t child[WAITERS];
+	int fd, client;
+	long before;
+	char byte;
+
+	udp_pair(&fd, &client);
+	receivers(child, fd, WAITERS);
+	before = sleeps();
+	for (int i = 0; i < ROUNDS; i++) {
+		CHECK(send(client, "1", 1, 0) == 1);
+		CHECK(recv(client, &byte, 1, 0) == 1);
+		until(&sh->served, i + 1);
+	}
+	usleep(100000);
+	printf("slept %ld, for %d datagrams\n", sleeps() - before, ROUNDS);
+	CHECK(sh->served == ROUNDS && sleeps() - before <= 4 * ROUNDS);
+	for (int i = 0; i < BURST; i++)
+		CHECK(send(client, "1", 1, 0) == 1);
+	for (int i = 0; i < BURST; i++)
+		CHECK(recv(client, &byte, 1, 0) == 1);
+	until(&sh->served, ROUNDS + BURST);
+	end_all(child, WAITERS);
+}
+
+/* Who is killed at the moment it is woken takes at most the datagram it has with it. */
+static void killed_in_recv(void)
+{
+	int fd, client, killed = 0;
+	pid_t child[8];
+	char byte;
+
+	udp_pair(&fd, &client);
+	receivers(child, fd, 8);
+	for (int i = 0; i < 96; i++) {
+		struct pollfd p = { .fd = client, .events = POLLIN };
+		int slot = i % 8, served = sh->served;
+
+		CHECK(send(client, "1", 1, 0) == 1);
+		kill(child[slot], SIGKILL);
+		CHECK(waitpid(child[slot], NULL, 0) == child[slot]);
+		killed++;
+		child[slot] = fork();
+		CHECK(child[slot] >= 0);
+		if (child[slot] == 0)
+			receiver(fd, slot);
+		/* Answered, or gone with the one that had it; the next is answered in any case. */
+		CHECK(send(client, "1", 1, 0) == 1);
+		CHECK(poll(&p, 1, 10000) == 1);
+		while (recv(client, &byte, 1, MSG_DONTWAIT) == 1)
+			;
+		CHECK(sh->served >= served);
+	}
+	CHECK(killed == 96);
+	end_all(child, 8);
+}
+
+/* All hear of the end. */
+static void shut_in_recv(void)
+{
+	pid_t child[8];
+	int fd, client;
+
+	udp_pair(&fd, &client);
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(sh != MAP_FAILED);
+	for (int i = 0; i < 8; i++) {
+		char byte;
+
+		child[i] = fork();
+		CHECK(child[i] >= 0);
+		if (child[i] == 0) {
+			sh->waiting++;
+			CHECK(recv(fd, &byte, 1, 0) == 0);
+			_exit(0);
+		}
+	}
+	until(&sh->waiting, 8);
+	usleep(300000);
+	(void)shutdown(fd, SHUT_RD); /* ENOTCONN, and it is shut nevertheless */
+	for (int i = 0; i < 8; i++)
+		reap(child[i]);
+	CHECK(close(client) == 0);
+}
+
+static void set_timeout(int fd, int us)
+{
+	struct timeval t = { .tv_usec = us };
+
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) == 0);
+}
+
+/* Those who gave up waiting and live on are not woken in another's stead. */
+static void left_recv(void)
+{
+	pid_t child[4];
+	int fd, client;
+	char byte;
+
+	udp_pair(&fd, &client);
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(sh != MAP_FAILED);
+	set_timeout(fd, 100000);
+	for (int i = 0; i < 4; i++) {
+		if (i == 3) {
+			until(&sh->waiting, 3);
+			set_timeout(fd, 0); /* the socket's, so all processes' */
+		}
+		child[i] = fork();
+		CHECK(child[i] >= 0);
+		if (child[i] == 0) {
+			CHECK(recv(fd, &byte, 1, 0) == (i < 3 ? -1 : 1));
+			sh->waiting++;
+			while (i < 3)
+				pause();
+			_exit(0);
+		}
+	}
+	usleep(200000);
+	for (int i = 0; i < 3; i++)
+		CHECK(send(client, "1", 1, 0) == 1);
+	reap(child[3]);
+	end_all(child, 3);
+}
+
 static const struct shim_case cases[] = {
 	{ "shared_set", shared_set },
 	{ "own_sets_exclusive", own_sets_exclusive },
 	{ "blocked_in_accept", blocked_in_accept },
 	{ "reuseport_group", reuseport_group },
 	{ "killed_in_accept", killed_in_accept },
+	{ "blocked_in_recv", blocked_in_recv },
+	{ "killed_in_recv", killed_in_recv },
+	{ "shut_in_recv", shut_in_recv },
+	{ "left_recv", left_recv },
 	{ NULL, NULL },
 };
 

@@ -384,6 +384,7 @@ ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags)
 {
 	bool nonblock = (flags & MSG_DONTWAIT) || wsock_nonblock(ws);
 	int64_t deadline = 0;
+	bool waited = false;
 	ssize_t n = 0;
 
 	/* A receiver that was never bound waits as in Linux, and may be bound by its sends. */
@@ -395,8 +396,11 @@ ssize_t dgram_recv(struct wsock *ws, struct msghdr *msg, int flags)
 			break;
 		if (deadline == 0)
 			deadline = deadline_after(ws->rcv_timeout_ns);
-		n = sock_wait(ws, ABI_EV_IN, deadline);
+		waited = true;
+		n = sock_wait_turn(ws, deadline);
 	}
+	if (waited && !session_is_dead())
+		sock_leave_turn(ws);
 	if (unlikely(n == -ENETDOWN) && session_is_dead())
 		n = dead_answer(nonblock);
 	if (n == -EAGAIN && nonblock)

@@ -257,6 +257,7 @@ ssize_t packet_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	bool nonblock = (flags & MSG_DONTWAIT) || wsock_nonblock(ws);
 	struct taken t = { .msg = msg, .flags = flags };
 	int64_t deadline = 0;
+	bool waited = false;
 	ssize_t n;
 
 	if (flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE))
@@ -264,14 +265,15 @@ ssize_t packet_recv(struct wsock *ws, struct msghdr *msg, int flags)
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	while ((n = recv_once(ws, &t)) == -EAGAIN && !nonblock) {
-		int err;
-
 		if (deadline == 0)
 			deadline = deadline_after(ws->rcv_timeout_ns);
-		err = sock_wait(ws, ABI_EV_IN, deadline);
-		if (err)
-			return err;
+		waited = true;
+		n = sock_wait_turn(ws, deadline);
+		if (n)
+			break;
 	}
+	if (waited && !session_is_dead())
+		sock_leave_turn(ws);
 	if (n >= 0) {
 		asked_with_success();
 		name_out(ws, msg, &t.h);

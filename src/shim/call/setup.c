@@ -282,7 +282,7 @@ static int accept_or_wait(struct wsock *ws, uint32_t *index, uint32_t *gen, bool
 		if (deadline == 0)
 			deadline = deadline_after(ws->rcv_timeout_ns);
 		*waited = true;
-		err = sock_wait_accept(ws, deadline);
+		err = sock_wait_turn(ws, deadline);
 		if (err)
 			return err;
 	}
@@ -294,7 +294,7 @@ static int accept_wait(struct wsock *ws, uint32_t *index, uint32_t *gen)
 	int err = accept_or_wait(ws, index, gen, &waited);
 
 	if (waited && !session_is_dead())
-		sock_accept_leave(ws);
+		sock_leave_turn(ws);
 	return err;
 }
 

@@ -212,10 +212,11 @@ static inline void asked_with_success(void)
 }
 /* Wait until the socket has one of the events, ABI_EV_*. 0, -EAGAIN (time is out), -EINTR. */
 int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns);
-/* As sock_wait with IN on a listener: of those who wait in here a connection wakes one. Whether it
- * took one or not, it leaves then; the engine wakes another where one is left. */
-int sock_wait_accept(struct wsock *ws, int64_t deadline_ns);
-void sock_accept_leave(struct wsock *ws);
+/* As sock_wait with IN on a listener, a datagram, raw or packet socket: of those who wait in here a
+ * connection or a record wakes one. Whether it took one or not, it leaves then; the engine wakes
+ * another where one is left. */
+int sock_wait_turn(struct wsock *ws, int64_t deadline_ns);
+void sock_leave_turn(struct wsock *ws);
 /* As sock_wait, but until the send ring has room for bytes. */
 int sock_wait_space(struct wsock *ws, uint32_t bytes, int64_t deadline_ns);
 /* Till so many bytes can be read, or no more will come. */

@@ -356,22 +356,22 @@ int sock_wait(struct wsock *ws, uint32_t events, int64_t deadline_ns)
 	return run(&s, events_ready, sock_arm, deadline_ns);
 }
 
-/* Not ABI_WATCH_ONCE: the engine has to know who was woken until it has taken a connection. */
-static void accept_arm(void *arg)
+/* Not ABI_WATCH_ONCE: the engine has to know who was woken until it has taken something. */
+static void turn_arm(void *arg)
 {
 	struct sock_waiter *s = arg;
 
 	wsock_watch(s->ws, thread_state()->channel, s->events | ABI_WATCH_EXCLUSIVE);
 }
 
-int sock_wait_accept(struct wsock *ws, int64_t deadline_ns)
+int sock_wait_turn(struct wsock *ws, int64_t deadline_ns)
 {
 	struct sock_waiter s = { .ws = ws, .events = ABI_EV_IN };
 
-	return run(&s, events_ready, accept_arm, deadline_ns);
+	return run(&s, events_ready, turn_arm, deadline_ns);
 }
 
-void sock_accept_leave(struct wsock *ws)
+void sock_leave_turn(struct wsock *ws)
 {
 	wsock_unwatch(ws, thread_state()->channel);
 }

@@ -39,6 +39,15 @@ static unsigned int cqes(struct abi_channel *ch)
 	return n;
 }
 
+static unsigned int all_cqes(struct abi_channel *const *ch, unsigned int count)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		n += cqes(ch[i]);
+	return n;
+}
+
 static void test_merged_until_consumed(void **state)
 {
 	struct psock l, c, s, got;
@@ -248,6 +257,49 @@ static void test_exclusive_leaves(void **state)
 	assert_int_equal(atomic_load(&ch[0]->sleeping) + atomic_load(&ch[1]->sleeping), 1);
 }
 
+/* Each datagram wakes one; those that came while nobody waited wake nobody later; the end is for
+ * all. */
+static void test_exclusive_datagrams(void **state)
+{
+	struct abi_channel *ch[4];
+	struct abi_dgram d;
+	struct psock s;
+	uint64_t offset;
+	uint32_t index;
+	char byte;
+
+	assert_int_equal(prog_socket(&p, SOCK_DGRAM, &s), 0);
+	assert_int_equal(prog_bind(&p, s, 53), 0);
+	for (int i = 0; i < 9; i++)
+		fake_udp_deliver(w, 53, "1", 1);
+	prog_run(&p);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(prog_recvfrom(&p, s, &byte, 1, &d), 1);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(session_channel(p.session, 0, -1, 64, &index, &offset), 0);
+		ch[i] = (struct abi_channel *)((uint8_t *)p.arena + offset);
+		prog_watch(&p, s, ch[i], ABI_EV_IN | ABI_WATCH_EXCLUSIVE);
+	}
+	fake_udp_deliver(w, 53, "1", 1);
+	prog_run(&p);
+	assert_int_equal(all_cqes(ch, 4), 1);
+	/* It is left by who was woken, and by the next one; then it is taken. */
+	prog_submit(&p, ABI_OP_UNWATCH, s, ch[0]->index, 0);
+	prog_run(&p);
+	assert_int_equal(all_cqes(ch, 4), 1);
+	assert_int_equal(prog_recvfrom(&p, s, &byte, 1, &d), 1);
+	prog_submit(&p, ABI_OP_UNWATCH, s, ch[1]->index, 0);
+	prog_run(&p);
+	assert_int_equal(all_cqes(ch, 4), 0);
+	for (int i = 0; i < 2; i++)
+		fake_udp_deliver(w, 53, "1", 1);
+	prog_run(&p);
+	assert_int_equal(cqes(ch[2]), 1);
+	assert_int_equal(cqes(ch[3]), 1);
+	assert_int_equal(prog_shutdown(&p, s, SHUT_RD), -ENOTCONN);
+	assert_int_equal(all_cqes(ch, 4), 2);
+}
+
 static void test_bell(void **state)
 {
 	int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), mine = dup(bell);
@@ -406,6 +458,7 @@ int main(void)
 		T(test_overflow),
 		T(test_exclusive),
 		T(test_exclusive_leaves),
+		T(test_exclusive_datagrams),
 		T(test_bell),
 		T(test_bell_socket),
 		T(test_channels_run_out),
