@@ -60,6 +60,7 @@ struct wsock {
 	_Atomic uint32_t salt; /* another one: destinations have to be asked for again */
 	struct lock create_lock;
 	struct packet_ring *ring; /* of a packet socket, or NULL (call/packet_ring.c) */
+	int fd;			  /* one of its descriptors, for people; -1: not known */
 	struct owner *owner;	  /* who gets SIGURG; of this process's making */
 	struct async *async;	  /* SIGIO, likewise */
 };
@@ -108,6 +109,7 @@ void obj_put(struct obj *o); /* the last one releases the socket (the set) */
 
 /* A placeholder descriptor for ws (takes over the caller's reference); or -errno. */
 int fdtab_placeholder(struct wsock *ws, int flags);
+void wsock_tell_fd(struct wsock *ws);  /* ws->fd, to who asks weir what programs have */
 void fdtab_set(int fd, struct obj *o); /* takes over the caller's reference */
 struct obj *fdtab_take(int fd);	       /* gives the reference to the caller */
 /* Move a descriptor of the shim's own to a high number, close-on-exec, and protect it. */

@@ -92,6 +92,13 @@ struct info_visit {
 	struct worker *w;
 };
 
+static int fd_of(const struct sock *s)
+{
+	uint32_t word = atomic_load_explicit(&s->abi->fd, memory_order_relaxed);
+
+	return word != 0 && word <= INT32_MAX ? (int)word - 1 : -1;
+}
+
 /* What the program has not read, and what it wrote that is not sent or not acknowledged. The engine
  * hears late of what a program reads, so its own words are asked; they are believed where they can
  * be true. */
@@ -166,7 +173,7 @@ static void info_orphan(const struct tcp_pcb *pcb, void *arg)
 	const struct tcp_public *pub = (const struct tcp_public *)pcb;
 	struct info_visit *visit = arg;
 	struct sock_info info = {
-		.worker = visit->w->id, .program = "", .proto = "tcp", .tcp = pcb
+		.worker = visit->w->id, .fd = -1, .program = "", .proto = "tcp", .tcp = pcb
 	};
 
 	if (pub->user != NULL)
@@ -198,6 +205,7 @@ void sock_for_each(struct worker *w, void (*fn)(const struct sock_info *info, vo
 				info.rx_room_bytes = s->rx_want_bytes;
 				info.rx_room_set = s->rx_asked;
 			}
+			info.fd = fd_of(s);
 			if (s->use == SLOT_STREAM)
 				info_stream(s, &info);
 			else if (s->use == SLOT_RAW)

@@ -100,6 +100,7 @@ struct sock_info {
 	unsigned int worker;
 	uint32_t id; /* of the program: struct program_info */
 	pid_t pid;   /* of one of its sessions, 0 when none is left */
+	int fd;	     /* of one of its processes, as the program says; -1: it does not */
 	const char *program;
 	const char *proto;    /* "tcp", "udp" */
 	enum tcp_state state; /* of other sockets: TCP_ESTABLISHED (connected) or TCP_CLOSED */

@@ -44,6 +44,7 @@ static void abi_sock_reset(struct abi_sock *abi)
 	atomic_store_explicit(&abi->urg, 0, memory_order_relaxed);
 	atomic_store_explicit(&abi->urg_seen, 0, memory_order_relaxed);
 	atomic_store_explicit(&abi->recv_opts, 0, memory_order_relaxed);
+	atomic_store_explicit(&abi->fd, 0, memory_order_relaxed);
 	abi->local_addr = ipaddr_any();
 	abi->peer_addr = ipaddr_any();
 	abi->local_port_be = 0;

@@ -307,6 +307,8 @@ struct abi_sock {
 		 * (UDP_CORK, MSG_MORE): its payload's length so far, and 1 */
 		_Atomic uint32_t tx_corked;
 	};
+	_Atomic uint32_t fd; /* for people: a descriptor that a process has it as, and 1; 0: not
+			      * told */
 };
 
 /* A datagram in a ring; the next record is at the next multiple of 64 behind the payload. */

@@ -189,6 +189,47 @@ os.waitpid(child, 0)
     weirtest.wait_until(lambda: weir.json("sockets")["programs"] == [], "it is gone")
 
 
+NUMBERS = """
+import os, signal, socket
+l = socket.create_server(("127.0.0.1", 80))
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(("127.0.0.1", 81))
+os.dup2(u.fileno(), 50)
+os.close(u.detach())
+c = socket.create_connection(("127.0.0.1", 80))
+s, _ = l.accept()
+os.dup2(s.fileno(), 60)  # the first one is told
+end, mine = os.pipe()
+if os.fork() == 0:
+    os.close(mine)
+    os.dup2(c.fileno(), 70)
+    os.close(c.detach())
+    os._exit(len(os.read(end, 1)))  # with its parent
+print(l.fileno(), s.fileno(), flush=True)
+signal.pause()
+"""
+
+
+def test_sockets_numbers(make_weir):
+    """weir sockets says which descriptor a socket is, also after dup2() and close()."""
+    weir = make_weir(ports=())
+    program = weir.script(NUMBERS)
+    weirtest.wait_until(lambda: "\n" in program.log(), "it has its sockets")
+    numbers = program.log().split()
+
+    def told():
+        socks = weir.json("sockets")["programs"][0]["sockets"]
+        found = {(s["local"].split(":")[1], s["state"]): s.get("fd") for s in socks}
+        return {name: fd for name, fd in found.items() if name[0] in ("80", "81")} | {
+            ("client", "ESTAB"): [s.get("fd") for s in socks if s["remote"].endswith(":80")][0]}
+
+    expected = {("80", "LISTEN"): int(numbers[0]), ("80", "ESTAB"): int(numbers[1]),
+                ("81", "UNCONN"): 50, ("client", "ESTAB"): 70}
+    weirtest.wait_until(lambda: told() == expected, f"{told()} is not {expected}")
+    lines = [line.split() for line in weir.cli("sockets").stdout.splitlines()]
+    assert [line[-1] for line in lines if line[:2] == ["udp", "UNCONN"]] == ["50"], lines
+
+
 def test_sockets_queues(make_weir):
     """Recv-Q and Send-Q are what is unread and unsent at this moment, not what the engine last
     heard: a program that has read everything leaves nothing."""

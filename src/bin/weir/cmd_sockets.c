@@ -5,8 +5,8 @@
 static void print_table(const json_t *sockets)
 {
 	static const char *const heads[] = { "proto", "state", "recv-q", "send-q",
-					     "local", "peer",  "pid" };
-	struct cli_table *t = cli_table_new("llrrllr", heads);
+					     "local", "peer",  "pid",	 "fd" };
+	struct cli_table *t = cli_table_new("llrrllrr", heads);
 	const json_t *sock;
 	size_t i;
 
@@ -20,6 +20,10 @@ static void print_table(const json_t *sockets)
 		cli_table_cell(t, "%s", cli_string(sock, "remote"));
 		if (cli_int(sock, "pid"))
 			cli_table_cell(t, "%lld", (long long)cli_int(sock, "pid"));
+		else
+			cli_table_cell(t, "-");
+		if (json_object_get(sock, "fd"))
+			cli_table_cell(t, "%lld", (long long)cli_int(sock, "fd"));
 		else
 			cli_table_cell(t, "-");
 	}

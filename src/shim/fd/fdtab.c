@@ -88,6 +88,7 @@ struct wsock *wsock_new(void)
 	memset(ws, 0, sizeof(*ws));
 	ws->obj.kind = OBJ_SOCK;
 	ws->index = ABI_SOCK_NONE;
+	ws->fd = -1;
 	atomic_store(&ws->obj.refs, 1);
 	return ws;
 }
@@ -131,8 +132,32 @@ void obj_put(struct obj *o)
 		netlink_free((struct nlsock *)(void *)o);
 }
 
+void wsock_tell_fd(struct wsock *ws)
+{
+	if (ws->shm && ws->fd >= 0)
+		atomic_store_explicit(&ws->shm->fd, (uint32_t)ws->fd + 1, memory_order_relaxed);
+}
+
+/* The descriptor goes that was told: another one is, if this process has one. */
+static void tell_another(struct wsock *ws, int gone)
+{
+	unsigned int n = atomic_load_explicit(&top, memory_order_relaxed);
+
+	if (ws->fd != gone)
+		return;
+	ws->fd = -1;
+	if (atomic_load_explicit(&ws->obj.refs, memory_order_relaxed) == 1)
+		return;
+	for (unsigned int fd = 0; fd < n && ws->fd < 0; fd++) {
+		if (fd_obj((int)fd) == &ws->obj)
+			ws->fd = (int)fd;
+	}
+	wsock_tell_fd(ws);
+}
+
 void fdtab_set(int fd, struct obj *o)
 {
+	struct wsock *ws = o->kind == OBJ_SOCK ? (struct wsock *)(void *)o : NULL;
 	unsigned int seen = atomic_load_explicit(&top, memory_order_relaxed);
 	struct obj *old;
 
@@ -140,6 +165,10 @@ void fdtab_set(int fd, struct obj *o)
 	       !atomic_compare_exchange_weak(&top, &seen, (unsigned int)fd + 1))
 		;
 	old = atomic_exchange(&fdtab[fd], o);
+	if (ws && ws->fd < 0) {
+		ws->fd = fd;
+		wsock_tell_fd(ws);
+	}
 	if (old)
 		obj_put(old);
 }
@@ -154,6 +183,8 @@ struct obj *fdtab_take(int fd)
 	o = atomic_exchange(&fdtab[fd], NULL);
 	if (o && o->kind == OBJ_EPOLL)
 		epset_fd_gone((struct epset *)(void *)o, fd);
+	else if (o && o->kind == OBJ_SOCK)
+		tell_another((struct wsock *)(void *)o, fd);
 	return o;
 }
 

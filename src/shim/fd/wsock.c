@@ -170,6 +170,7 @@ void wsock_adopt(struct wsock *ws, uint32_t index, uint32_t gen)
 	ws->index = index;
 	ws->gen = gen;
 	ws->shm = shm;
+	wsock_tell_fd(ws);
 }
 
 /* The thread that took the lock is gone (a process of the family was killed with it held). */

@@ -79,6 +79,8 @@ static void socket_append(const struct sock_info *info, void *arg)
 				 (json_int_t)info->rx_queue_bytes, "send_q",
 				 (json_int_t)info->tx_queue_bytes, "pid", (json_int_t)info->pid);
 
+	if (info->fd >= 0)
+		json_object_set_new(sock, "fd", json_integer(info->fd));
 	json_array_append_new(sockets_of(arg, info), sock);
 }
 
