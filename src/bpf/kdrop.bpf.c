@@ -417,12 +417,14 @@ static __always_inline void seen(__u64 *ctx, const struct args *a, __u32 netns)
 	struct kdrop_scratch *s;
 	__u32 zero = 0;
 
-	if (!config.filter && !config.packets) {
+	if (!config.filter && (!config.packets || !queue_room())) {
 		struct kdrop_key key = { .location = a->location,
 					 .reason = a->reason,
 					 .netns = netns };
 
 		count(ctx, &key);
+		if (config.packets)
+			stat_add(KDROP_SKIPPED);
 		return;
 	}
 	s = bpf_map_lookup_elem(&scratch, &zero);

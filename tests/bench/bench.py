@@ -15,6 +15,7 @@ on loopback addresses inside a network namespace that this program makes.
 tcp_segments.c and tcp_connections.c measure weir's TCP alone, in this process's namespace but on no
 network: there is no kernel's figure beside theirs. tcp_bulk_fault is one stream over a TAP behind a
 fault link that loses nothing, 1500 bytes a packet, no offloads: weir sends, the kernel receives.
+kernel_drops.py measures what `weir dropwatch --kernel` adds to each of the kernel's drops.
 """
 import argparse
 import json
@@ -27,6 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import kernel_drops
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -364,7 +367,8 @@ http {
         self.measure("bulk_fault", self.bulk_fault, ORDER[11:12])
         self.measure("calls", self.calls, ORDER[12:19])
         self.stop(self.weird)
-        return [self.summary(name) for name in ORDER if name in self.samples] + self.tcp_alone()
+        return [self.summary(name) for name in ORDER if name in self.samples] + \
+            self.tcp_alone() + kernel_drops.rows(self, Side("kernel"), Failed)
 
     def summary(self, name):
         higher = name in HIGHER
