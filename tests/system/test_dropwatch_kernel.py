@@ -488,6 +488,7 @@ def test_a_packet_is_the_frame_that_was_sent(link):
         assert packet["head"] == frame[:100].hex()
         assert packet["length"] == len(frame) and packet["captured"] == 100
         assert packet["ifname"] == "vb" and packet["protocol"] == 0x800
+        assert packet["flow"] == f"udp {dk.PEER}:4000 > {OURS}:9"
         assert before <= packet["time_ns"] <= after
 
 

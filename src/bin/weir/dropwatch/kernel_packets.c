@@ -81,6 +81,8 @@ bool kernel_packets_add(struct kernel_packets *p, const void *record, size_t byt
 	memcpy((uint8_t *)to + skip, record, bytes);
 	if (to->caplen_bytes > skip + bytes - HEAD_BYTES)
 		to->caplen_bytes = (uint32_t)(skip + bytes - HEAD_BYTES);
+	if (to->caplen_bytes > KDROP_SNAP)
+		to->caplen_bytes = KDROP_SNAP;
 	if (!p->stacks)
 		to->frames_bytes = 0;
 	if (to->frames_bytes > sizeof(to->frames))

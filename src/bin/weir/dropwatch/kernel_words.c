@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bin/weir/dropwatch/flow.h"
 #include "bin/weir/dropwatch/kernel_lines.h"
 #include "bin/weir/dropwatch/kernel_netns.h"
 #include "bin/weir/dropwatch/kernel_packets.h"
@@ -16,7 +17,7 @@
 struct event_room {
 	struct drop_frame frames[KDROP_FRAMES];
 	struct drop_packet packet;
-	char socket[KERNEL_SOCKET_BYTES];
+	char socket[KERNEL_SOCKET_BYTES], flow[FLOW_TEXT_BYTES];
 };
 
 struct kernel_words {
@@ -188,9 +189,13 @@ void kernel_words_packet(struct kernel_words *w, const struct kdrop_packet *pack
 {
 	struct event_room *room = w->count ? &w->rooms[w->count - 1] : NULL;
 	struct drop_event *e = w->count ? &w->events[w->count - 1] : NULL;
+	struct flow flow;
 
 	if (!e)
 		return;
+	flow_parse(packet->bytes, packet->caplen_bytes, true, &flow);
+	if (flow_text(&flow, room->flow)[0])
+		e->flow = room->flow;
 	kernel_packet_show(packet, realtime_ns, &room->packet);
 	e->packet = &room->packet;
 	e->socket = kernel_socket_text(&packet->socket, room->socket);
