@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`weir dropwatch` on weir's own drops: what dropwatch's users and scripts know, and what it never
 had; counts are those of the ledger, to the last drop."""
+import contextlib
 import json
 import os
 import re
@@ -51,20 +52,29 @@ def drop_udp(weir, count, port=7):
     wait_until(lambda: weir.drops("NO_SOCKET") == before + count, f"{count} are dropped")
 
 
-def run(weir, *options, during=lambda: None, after="", timeout=60):
-    """dropwatch with options while something happens; Ctrl-C ends it where no --for does."""
+def begin(weir, *options):
+    """dropwatch without a prompt, when it watches."""
     child = subprocess.Popen(weir.argv("dropwatch", *options), stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True)
+                             stderr=subprocess.PIPE)
+    said = child.stderr.readline().decode()
+    if "watching " not in said:
+        child.kill()
+        raise AssertionError(said + child.stderr.read().decode())
+    return child
+
+
+def run(weir, *options, during=lambda: None, timeout=60):
+    """dropwatch with options while something happens; Ctrl-C ends it where no --for does."""
+    child = begin(weir, *options)
     try:
-        wait_until(lambda: watchers(weir) or child.poll() is not None, "it watches")
         during()
-        if "--for" not in options and "--alertlimit" not in options:
+        if "--for" not in options:
             child.send_signal(signal.SIGINT)
         out, errors = child.communicate(timeout=timeout)
     finally:
         child.kill()
     assert child.returncode == 0, errors
-    return out
+    return out.decode()
 
 
 def watchers(weir):
@@ -72,10 +82,8 @@ def watchers(weir):
     folder = f"/proc/{weir.daemon.pid}/fd"
     names = []
     for fd in os.listdir(folder):
-        try:
+        with contextlib.suppress(OSError):
             names.append(os.readlink(os.path.join(folder, fd)))
-        except OSError:
-            pass
     return sum("watch" in name for name in names)
 
 
@@ -223,12 +231,14 @@ def test_drops_of_software_may_be_off(weir, watch):
     ("awk '/drop at:/{print $3}' | sort | uniq -c | sort -nr", r"^ +12 \S+\+0x[0-9a-f]+$"),
     ("grep -c 'drop reason: NO_SOCKET'", r"^12$"),
 ])
-def test_scripts(weir, script, pattern):
+def test_scripts(weir, script, pattern, tmp_path):
     mode = "summary" if "drops at" in script else "packet"
-    with Dropwatch(["sh", "-c", f"\"$@\" | {script}", "sh",
+    said = tmp_path / "said"
+    said.write_text("")
+    with Dropwatch(["sh", "-c", f"\"$@\" | tee {said} | {script}", "sh",
                     *weir.argv("dropwatch", "-l", "kas", "--reason", "NO_SOCKET")]) as piped:
         piped.type(f"set alertmode {mode}", "start")
-        wait_until(lambda: watchers(weir), "it watches")
+        wait_until(lambda: STARTED in said.read_text(), "it watches")
         drop_udp(weir, 12)
         assert re.search(pattern, piped.end("stop", "exit"), re.M), piped.said
 
@@ -316,10 +326,8 @@ def test_pcap_is_read_by_tshark(weir, tmp_path):
 
 
 def test_pcap_to_standard_output(weir):
-    child = subprocess.Popen(weir.argv("dropwatch", "--pcap", "-", "--alertlimit", "1000"),
-                             stdout=subprocess.PIPE)
+    child = begin(weir, "--pcap", "-", "--alertlimit", "1000")
     try:
-        wait_until(lambda: watchers(weir), "it watches")
         drop_udp(weir, 2)
         child.send_signal(signal.SIGINT)
         data, _ = child.communicate(timeout=30)
@@ -371,14 +379,12 @@ def test_weird_dies(weir, watch):
 
 
 def test_weird_stops_while_it_is_watched(weir):
-    child = subprocess.Popen(weir.argv("dropwatch", "--top", "3"), stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: watchers(weir), "it watches")
+    child = begin(weir, "--top", "3")
     drop_udp(weir, 2)
     assert weir.cli("stop").returncode == 0
     out, errors = child.communicate(timeout=30)
     weir.dead = True
-    assert child.returncode == 1 and "has ended" in errors
+    assert child.returncode == 1 and b"has ended" in errors
     assert weir.daemon.wait(20) == 0
 
 

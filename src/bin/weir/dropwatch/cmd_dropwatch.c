@@ -74,6 +74,8 @@ static void batch(struct session *s)
 		s->sink = &sink;
 	}
 	if (session_start(s)) {
+		/* For who waits for it, as tcpdump does. */
+		fprintf(stderr, "weir dropwatch: watching %s\n", s->source->watches);
 		seconds = watch(s);
 		print_end(s, seconds);
 	} else {

@@ -23,8 +23,10 @@ static void activate(struct session *s)
 	}
 	printf("Enabling monitoring...\nWaiting for activation ack....\n");
 	fflush(stdout);
-	if (!session_start(s))
+	if (!session_start(s)) {
+		s->failed = true;
 		return;
+	}
 	printf("Kernel monitoring activated.\nIssue Ctrl-C to stop monitoring\n");
 	if (s->detail)
 		printf("    watching %s\n", s->source->watches);

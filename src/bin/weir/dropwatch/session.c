@@ -117,14 +117,11 @@ static bool flush(struct session *s)
 
 		if (entry->event.count == 0)
 			continue;
-		if (!silent(s)) {
+		if (!silent(s))
 			print_one(s, &entry->event, entry);
-			if (alert(s)) {
-				entry->event.count = 0;
-				return true;
-			}
-		}
 		entry->event.count = 0;
+		if (alert(s))
+			return true;
 	}
 	fflush(stdout);
 	return false;
@@ -149,9 +146,8 @@ static bool take_event(struct session *s, const struct drop_event *event)
 	if (!event->packet && !(s->settings.stack && event->frame_count))
 		return false;
 	entry->event.count -= event->count;
-	if (silent(s))
-		return false;
-	print_one(s, event, entry);
+	if (!silent(s))
+		print_one(s, event, entry);
 	return alert(s);
 }
 
