@@ -15,11 +15,13 @@ import pytest
 
 from dropwatch import STARTED, STOPPED, Dropwatch
 from test_frames import OTHER, UDP, Raw, Wire, ip
-from weirtest import BIN, KERNEL_ADDR, WEIR_ADDR, wait_until
+from weirtest import BIN, TAP, WEIR_ADDR, Weir, wait_until
 
 WEIR = os.path.join(BIN, "weir")
 SUMMARY = re.compile(r"^(\d+) drops at (\S+)\+([0-9a-f]+) \((0x[0-9a-f]+)\) \[software\]\n"
                      r"    (\w+): ", re.M)
+
+SO_SNDBUFFORCE = 32
 
 # A program that has a socket, and does not read.
 DEAF = """
@@ -453,3 +455,47 @@ def test_a_million_drops_are_all_counted(weir, tmp_path, packets):
     assert stats["packets"] == sum(e["event"] == "packet" for e in events)
     assert stats["packets"] + stats["packets_skipped"] == stats["drops"]
     print(f"{stats['packets']} of {stats['drops']} shown")
+
+
+def test_what_the_card_lost(weir, watch):
+    """weird stands still, and the TAP's queue runs over: no drop of weir's, but of its card."""
+    drop_udp(weir, 1)  # the kernel knows the neighbour
+    watch.type("set hw true")
+    watch.start()
+    weir.daemon.child.send_signal(signal.SIGSTOP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 16 << 20)
+        for _ in range(3000):
+            sock.sendto(b"x", (WEIR_ADDR, 9))
+    weir.daemon.child.send_signal(signal.SIGCONT)
+    watch.wait_for("[hardware]")
+    said = watch.end("stop", "stats")
+    lost = weir.ledger()["lost_before"]
+    assert lost > 0
+    lines = re.findall(r"^(\d+) drops at weir0:rx_missed \[hardware\]\n    rx_missed: ", said, re.M)
+    assert sum(int(n) for n in lines) == lost
+    assert f"Of the network card: {lost}\n" in said
+
+
+def test_lines_for_a_time_without_a_prompt(weir):
+    out = run(weir, "--for", "1s", during=lambda: drop_udp(weir, 9))
+    assert counts(out) == 9 and "dropwatch>" not in out and "Enabling" not in out
+
+
+def test_over_two_workers(net):
+    with Weir(ports=((TAP + ",queues=2", f"{WEIR_ADDR}/24"),), options=["--workers", "2"]) as weir:
+        def drop():
+            for port in range(40):
+                drop_udp(weir, 5, port=1000 + port)
+
+        document = json.loads(run(weir, "--top", "1", "--reason", "NO_SOCKET", "--json",
+                                  during=drop))
+        assert document["places"][0]["count"] == document["drops"] == 200
+
+
+def test_progress_on_a_terminal(weir):
+    with Dropwatch(weir.argv("dropwatch", "--top", "1", "--for", "3s"), terminal=True) as watch:
+        watch.wait_for("1 s of 3.0 s, 0 drops")
+        drop_udp(weir, 1)
+        watch.wait_for("drops in 3.0 s")
+        assert "NO_SOCKET" in watch.end()

@@ -79,7 +79,10 @@ json_t *json_drop(const struct drop_event *event, bool packet)
 	set_text(object, "severity", event->severity);
 	set_text(object, "text", event->meaning);
 	set_text(object, "advice", event->advice);
-	set_text(object, "function", event->site ? event->site : event->function);
+	if (event->hardware && !event->function)
+		set_text(object, "port", event->site);
+	else
+		set_text(object, "function", event->site ? event->site : event->function);
 	set_text(object, "symbol", event->function);
 	if (event->function)
 		set_number(object, "offset", event->offset_bytes);

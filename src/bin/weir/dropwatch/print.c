@@ -26,7 +26,8 @@ void print_summary(FILE *to, const struct drop_event *event)
 	char place[PRINT_PLACE_BYTES];
 
 	if (event->hardware && !event->function)
-		fprintf(to, "%" PRIu64 " drops at %s [hardware]\n", event->count, event->reason);
+		fprintf(to, "%" PRIu64 " drops at %s%s%s [hardware]\n", event->count,
+			event->site ? event->site : "", event->site ? ":" : "", event->reason);
 	else if (event->function)
 		fprintf(to, "%" PRIu64 " drops at %s (0x%" PRIx64 ") [%s]\n", event->count,
 			print_place(event, place), event->address, origin(event));
@@ -144,6 +145,8 @@ static void top_row(struct cli_table *t, const struct tally_entry *entry)
 	cli_table_cell(t, "%s", event->reason);
 	if (event->function)
 		cli_table_cell(t, "%s", print_place(event, place));
+	else if (event->hardware)
+		cli_table_cell(t, "%s", event->site ? event->site : "hardware");
 	else
 		cli_table_cell(t, "0x%" PRIx64, event->address);
 	if (event->file)

@@ -79,7 +79,7 @@ struct drop_event {
 	const char *function;  /* NULL: not known */
 	uint64_t offset_bytes; /* from the function's start */
 	const char *site;      /* the source's function, where the compiler made it part of
-				  `function`; NULL: they are the same */
+				  `function`; NULL: they are the same. Of hardware: the port */
 	const char *file;
 	uint32_t line;
 	const char *reason;   /* never NULL: "NO_SOCKET"; "NOT_SPECIFIED" where it has none */

@@ -17,12 +17,14 @@
 
 #include "bin/weir/cli.h"
 #include "bin/weir/dropwatch/source.h"
+#include "bin/weir/dropwatch/weir_card.h"
 #include "bin/weir/dropwatch/weir_events.h"
 
 #define SAMPLE_SNAP_BYTES 96u
 #define PACKETS_A_POLL 256u
 #define PACKETS_RING_MIN_BYTES (1u << 20)
 #define PACKET_USUAL_BYTES 2048u /* what a packet takes of a ring when all of it is wanted */
+#define LOSSES_A_POLL 64u
 #define COUNTS_MS 100
 #define PACKETS_MS 10
 #define END_MS 5000
@@ -33,7 +35,9 @@ struct weir_source {
 	struct drop_settings settings;
 	struct weird_syms *syms;
 	struct weir_events events;
+	struct weir_card card;
 	struct watch *watch;	/* NULL: not started; while it is stopping, and a while after */
+	bool card_off;		/* weird did not answer about its cards */
 	bool running;		/* else weird counts no more */
 	struct drop_stats past; /* of the watches before this one */
 	uint64_t shown;
@@ -113,6 +117,17 @@ static uint64_t cells_sum(const struct weir_source *s)
 	return sum;
 }
 
+static bool packets(const struct weir_source *s)
+{
+	return s->settings.packets && s->settings.software;
+}
+
+/* Everything that is asked for. */
+static uint64_t seen_sum(const struct weir_source *s)
+{
+	return (s->settings.software ? cells_sum(s) : 0) + s->card.total;
+}
+
 /* Drops of a cell that were not handed over yet. */
 static uint64_t cell_new(const struct weir_source *s, uint32_t site, uint32_t reason)
 {
@@ -122,19 +137,36 @@ static uint64_t cell_new(const struct weir_source *s, uint32_t site, uint32_t re
 	return count > cell->counted ? count - cell->counted : 0;
 }
 
+/* What the cards lost; the events have room for it. */
+static void take_losses(struct weir_source *s, bool last)
+{
+	const json_t *loss;
+	const char *port;
+	uint64_t count;
+
+	if (!s->settings.hardware || s->card_off)
+		return;
+	s->card_off = !weir_card_ask(&s->card, now_ns(), last);
+	while (s->events.count < s->events.room && (count = weir_card_next(&s->card, &port, &loss)))
+		weir_events_add_loss(&s->events, port, loss, count);
+}
+
 static int take_counts(struct weir_source *s)
 {
 	struct weir_events *e = &s->events;
 	size_t kinds = 0;
 	int rc;
 
-	for (uint32_t site = 0; site < e->sites; site++) {
+	for (uint32_t site = 0; s->settings.software && site < e->sites; site++) {
 		for (uint32_t reason = 0; reason < e->reasons; reason++)
 			kinds += cell_new(s, site, reason) > 0;
 	}
-	rc = weir_events_clear(e, kinds);
-	if (rc || kinds == 0)
+	rc = weir_events_clear(e, kinds + LOSSES_A_POLL);
+	if (rc)
 		return rc;
+	take_losses(s, !s->running);
+	if (kinds == 0)
+		return 0;
 	owners_refresh(&e->owners, now_ns());
 	for (uint32_t site = 0; site < e->sites; site++) {
 		for (uint32_t reason = 0; reason < e->reasons; reason++) {
@@ -186,13 +218,13 @@ static int collect(struct weir_source *s)
 {
 	int rc;
 
-	if (!s->settings.software)
-		return weir_events_clear(&s->events, 0);
-	if (!s->settings.packets) {
+	if (!packets(s)) {
 		take_samples(s);
 		return take_counts(s);
 	}
 	rc = take_packets(s);
+	if (rc == 0 && s->running)
+		take_losses(s, false);
 	/* At the end: what is counted and was not shown. */
 	if (rc == 0 && s->events.count == 0 && !s->running)
 		return take_counts(s);
@@ -205,9 +237,11 @@ static void forget(struct weir_source *s)
 {
 	if (!s->watch)
 		return;
-	s->past.drops += cells_sum(s);
+	s->past.drops += seen_sum(s);
+	s->past.hardware_drops += s->card.total;
+	s->card.total = 0;
 	s->past.packets += s->shown;
-	s->past.packets_skipped += s->settings.packets ? cells_sum(s) - s->shown : 0;
+	s->past.packets_skipped += packets(s) ? cells_sum(s) - s->shown : 0;
 	s->shown = 0;
 	watch_close(s->watch);
 	s->watch = NULL;
@@ -228,6 +262,9 @@ static int weir_start(struct drop_source *base, const struct drop_settings *sett
 		snprintf(error, DROP_ERROR_BYTES, "out of memory");
 		return -ENOMEM;
 	}
+	s->card_off = settings->hardware && !weir_card_begin(&s->card, now_ns());
+	if (s->card_off)
+		return -ECONNREFUSED;
 	s->running = true;
 	return 0;
 }
@@ -252,7 +289,7 @@ static bool wait_more(struct weir_source *s, uint64_t end_ns, int wake_fd)
 {
 	struct pollfd pfds[2] = { { .fd = wake_fd, .events = POLLIN },
 				  { .fd = watch_fd(s->watch), .events = POLLIN } };
-	int step_ms = s->settings.packets ? PACKETS_MS : COUNTS_MS;
+	int step_ms = packets(s) ? PACKETS_MS : COUNTS_MS;
 	uint64_t now = now_ns();
 
 	if (!s->running || now >= end_ns)
@@ -271,7 +308,7 @@ static int weir_poll(struct drop_source *base, int timeout_ms, int wake_fd,
 	int rc;
 
 	/* Counts are gathered for a moment, or a busy weird would be looked at without a pause. */
-	if (!s->settings.packets)
+	if (!packets(s))
 		more = wait_more(s, end_ns, wake_fd);
 	do {
 		gone = s->running && watch_gone(s->watch); /* before the last look */
@@ -299,9 +336,10 @@ static int weir_stats(struct drop_source *base, struct drop_stats *stats, char *
 	*stats = s->past;
 	if (!s->watch)
 		return 0;
-	stats->drops += cells_sum(s);
+	stats->drops += seen_sum(s);
+	stats->hardware_drops += s->card.total;
 	stats->packets += s->shown;
-	if (s->settings.packets)
+	if (packets(s))
 		stats->packets_skipped += s->running ? watch_lost(s->watch)
 						     : cells_sum(s) - s->shown;
 	return 0;
@@ -313,6 +351,7 @@ static void weir_close(struct drop_source *base)
 
 	forget(s);
 	weir_events_free(&s->events);
+	weir_card_free(&s->card);
 	weird_syms_free(s->syms);
 	free(s);
 }

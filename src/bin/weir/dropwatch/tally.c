@@ -25,7 +25,7 @@ static uint64_t kind_hash(const struct drop_event *event)
 	uint64_t hash = 0xcbf29ce484222325ull;
 
 	hash = mix(hash, &event->hardware, sizeof(event->hardware));
-	hash = mix_text(hash, event->function);
+	hash = mix_text(mix_text(hash, event->function), event->site);
 	if (event->file)
 		hash = mix(mix_text(hash, event->file), &event->line, sizeof(event->line));
 	else

@@ -7,6 +7,7 @@
 
 #include "bin/weir/advice.h"
 #include "bin/weir/cli.h"
+#include "bin/weir/dropwatch/weir_card.h"
 
 #define LINKTYPE_ETHERNET 1
 #define LINKTYPE_RAW 101
@@ -208,6 +209,23 @@ bool weir_events_add(struct weir_events *e, uint32_t site, uint32_t reason, uint
 		return true;
 	event->flow = known(flow_text(&cell->flow, text->flow));
 	name_socket(e, event, text, &cell->flow, cell->local);
+	return true;
+}
+
+bool weir_events_add_loss(struct weir_events *e, const char *port, const json_t *loss,
+			  uint64_t count)
+{
+	if (e->count == e->room)
+		return false;
+	e->events[e->count++] = (struct drop_event){
+		.count = count,
+		.hardware = true,
+		.site = port,
+		.reason = cli_string(loss, "name"),
+		.severity = "warn",
+		.meaning = known(cli_string(loss, "text")),
+		.advice = weir_card_advice(cli_string(loss, "name")),
+	};
 	return true;
 }
 

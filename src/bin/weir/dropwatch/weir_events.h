@@ -54,6 +54,9 @@ void weir_events_sample(struct weir_events *e, const struct watch_record *record
 
 /* false: no room. */
 bool weir_events_add(struct weir_events *e, uint32_t site, uint32_t reason, uint64_t count);
+/* Lost by a port's card. */
+bool weir_events_add_loss(struct weir_events *e, const char *port, const json_t *loss,
+			  uint64_t count);
 bool weir_events_add_packet(struct weir_events *e, const struct watch_record *record);
 
 #endif
