@@ -136,12 +136,12 @@ class Link:
 class Dropwatch:
     """weir dropwatch --kernel, from attached to ended."""
 
-    def __init__(self, *options, netns=".", wrap=()):
+    def __init__(self, *options, netns=".", env=None):
         self.folder = tempfile.TemporaryDirectory(prefix="weir-kern-")
         scope = ["--netns", netns] if netns else []
-        self.program = Program("dropwatch", [*wrap, os.path.join(BIN, "weir"), "dropwatch",
-                                             "--kernel", *scope, "--json", *options],
-                               os.path.join(self.folder.name, "log"))
+        self.program = Program("dropwatch", [os.path.join(BIN, "weir"), "dropwatch", "--kernel",
+                                             *scope, "--json", *options],
+                               os.path.join(self.folder.name, "log"), env=env)
         self.lines = None
 
     def __enter__(self):

@@ -533,6 +533,50 @@ def test_a_burst_under_a_filter_is_exact(link):
         assert watch.stats()["lost_events"] == 0
 
 
+RAW = {"WEIR_KDROP_RAW": "1"}
+
+
+@pytest.mark.parametrize("way", [udp_no_socket, receive_buffer, other_host, nft_rule, tcp_old_data,
+                                 neighbour_is_silent], ids=lambda way: way.__name__)
+def test_reason_as_raw_tracepoint(link, way):
+    """The same program in its other form, for kernels that refuse the first."""
+    with Dropwatch(env=RAW) as watch:
+        expected = way(link)
+        if way in LATER:
+            wait_until(lambda: seen_so_far(watch), "the timer has dropped it")
+        assert same(watch.counts(), expected), watch.counts()
+        assert watch.stats()["lost_events"] == 0
+
+
+def test_packets_and_filter_as_raw_tracepoint(link):
+    payload = udp(b"weir")
+    with Dropwatch("--packet", "--filter", "udp port 9", "--stack", env=RAW) as watch:
+        link.send(payload, 3)
+        link.send(tcp(SYN), 5)
+        packets = watch.packets()
+    assert [p["head"] for p in packets] == [(OUR_MAC + dk.PEER_MAC + b"\x08\0" + payload).hex()] * 3
+    assert all(p["stack"][0]["function"] == "__udp4_lib_rcv" for p in packets)
+    assert all(p["ifname"] == "vb" for p in packets)
+
+
+@pytest.mark.parametrize("mode", ["counts", "packets"])
+def test_a_full_table_counts_all_the_same(link, mode):
+    """More kinds of drops than the table has room for: those over it have no place, but a count."""
+    with Dropwatch(*(["--packet", "--queue", "3"] if mode == "packets" else []),
+                   env={"WEIR_KDROP_KEYS": "3"}) as watch:
+        link.send(udp(), 7)
+        link.send(tcp(SYN), 5)
+        link.send(udp(wrong_csum=True), 4)
+        link.send(b"x" * 50, 3, ethertype=0x88b5)
+        link.send(icmp(wrong_csum=True), 2)
+        link.send(udp(), 6, dst=OTHER_MAC)
+        found = watch.counts()
+        assert sum(found.values()) == 27, found
+        assert watch.stats()["drops"] == 27 and watch.stats()["lost_events"] == 0
+        if mode == "counts":
+            assert 1 <= len(found) - 1 <= 3 and found[("NOT_SPECIFIED", None)] > 0, found
+
+
 def test_filter_that_is_none():
     done = subprocess.run([WEIR, "dropwatch", "--kernel", "--filter", "tcp prot 80", "--for", "1s"],
                           capture_output=True, text=True, timeout=30)

@@ -63,6 +63,15 @@ static uint32_t ring_bytes(const struct kdrop_config *config)
 	return (uint32_t)bytes;
 }
 
+/* The table of counts: its size, less where a test wants to see it full. */
+static uint32_t count_keys(void)
+{
+	const char *text = getenv("WEIR_KDROP_KEYS");
+	unsigned long keys = text ? strtoul(text, NULL, 10) : 0;
+
+	return keys && keys < KDROP_KEYS ? (uint32_t)keys : KDROP_KEYS;
+}
+
 static int shrink(struct bpf_object *object, const char *name, uint32_t entries)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(object, name);
@@ -79,6 +88,8 @@ static int configure(struct bpf_object *object, const struct kdrop_config *confi
 	if (rc)
 		return rc;
 	rc = shrink(object, "ring", config->packets ? ring_bytes(config) : 4096);
+	if (!rc)
+		rc = shrink(object, "counts", count_keys());
 	if (!rc && (!config->stacks || config->packets))
 		rc = shrink(object, "stacks", 1);
 	return rc;
@@ -188,7 +199,7 @@ static int insert_filter(struct kernel_bpf *b, const struct sock_filter *code, s
 /* libbpf would tell its story on standard error; ours is kernel_why(). */
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
-	if (!getenv("WEIR_BPF_LOG"))
+	if (!getenv("WEIR_KDROP_LOG"))
 		return 0;
 	return vfprintf(stderr, format, args);
 }
@@ -251,7 +262,7 @@ int kernel_bpf_start(struct kernel_bpf *b, const struct btf *btf, struct kdrop_c
 		return args;
 	}
 	complete(config, args, filter, filter_count);
-	rc = load(b, config, false);
+	rc = getenv("WEIR_KDROP_RAW") ? -EINVAL : load(b, config, false);
 	if (rc && rc != -EPERM)
 		rc = load(b, config, true);
 	if (!rc)

@@ -4,6 +4,10 @@
  * read, and taken away. bpf/kdrop.bpf.c is the program, bpf/kdrop.h what it writes.
  *
  * It needs Linux 5.8 (ring buffers), BTF in the kernel, and CAP_BPF with CAP_PERFMON, or root.
+ *
+ * In the environment, for tests and for who looks for a fault: WEIR_KDROP_LOG prints what libbpf
+ * and the verifier say, WEIR_KDROP_RAW takes raw_tp, WEIR_KDROP_KEYS makes the table of counts
+ * smaller.
  */
 #ifndef WEIR_BIN_WEIR_DROPWATCH_KERNEL_BPF_H
 #define WEIR_BIN_WEIR_DROPWATCH_KERNEL_BPF_H
