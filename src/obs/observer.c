@@ -51,7 +51,9 @@ static bool filter_says(const struct observer *o, struct worker *w, const struct
 
 	if (!o->filtered)
 		return true;
-	return link != WATCH_LINK_NONE && filter_run(f->insn, &fp) != 0;
+	if (link == WATCH_LINK_NONE)
+		return false;
+	return (f->jit.fn ? filter_jit_run(&f->jit, p) : filter_run(f->insn, &fp)) != 0;
 }
 
 static bool port_wanted(const struct observer *o, unsigned int ifindex)

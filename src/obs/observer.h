@@ -52,6 +52,9 @@ void observer_free(struct observer *o);
 /* The memory's descriptor: the observer's, until observer_free(). */
 int observer_fd(const struct observer *o);
 
+/* "machine code", "interpreter" (core/filter_jit.h says for which), or "none". */
+const char *observer_filter_how(const struct observer *o);
+
 void observer_start(struct observer *o);
 void observer_stop(struct observer *o);
 

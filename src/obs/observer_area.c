@@ -82,6 +82,7 @@ static int filter_copy(struct observer_filter *to, const struct sock_filter *fro
 		return -ENOMEM;
 	memcpy(to->insn, from, count * sizeof(*from));
 	to->count = count;
+	filter_jit_make(&to->jit, from, count);
 	return 0;
 }
 
@@ -169,6 +170,8 @@ void observer_free(struct observer *o)
 		munmap(o->area, o->area_bytes);
 	if (o->fd >= 0)
 		close(o->fd);
+	filter_jit_free(&o->ethernet.jit);
+	filter_jit_free(&o->ip.jit);
 	free(o->ethernet.insn);
 	free(o->ip.insn);
 	free(o);
@@ -177,6 +180,13 @@ void observer_free(struct observer *o)
 int observer_fd(const struct observer *o)
 {
 	return o->fd;
+}
+
+const char *observer_filter_how(const struct observer *o)
+{
+	if (!o->filtered)
+		return "none";
+	return o->ethernet.jit.fn && o->ip.jit.fn ? "machine code" : "interpreter";
 }
 
 void observer_start(struct observer *o)

@@ -3,6 +3,7 @@
 #ifndef WEIR_OBS_OBSERVER_PRIV_H
 #define WEIR_OBS_OBSERVER_PRIV_H
 
+#include "core/filter_jit.h"
 #include "core/watch.h"
 #include "obs/observer.h"
 #include "wire/watch_abi.h"
@@ -10,6 +11,7 @@
 struct observer_filter {
 	struct sock_filter *insn;
 	uint32_t count;
+	struct filter_jit jit; /* without fn: it is interpreted */
 };
 
 #define OBSERVER_EARLY 4u /* more stages there are not before an IP header */

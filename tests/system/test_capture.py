@@ -313,6 +313,7 @@ def test_json(served):
     packets = [json.loads(line) for line in lines if line.startswith('{"')]
     counts = json.loads(done.log()[done.log().rindex("{"):])
     assert counts["captured"] == len(packets) > 0 and counts["lost"] == 0
+    assert counts["filter"] == "machine code"
     assert packets[0]["port"] == "weir0" and packets[0]["direction"] == "in"
     assert bytes.fromhex(packets[0]["data"])[12:14] == b"\x08\x00"
     assert packets[0]["length"] == len(packets[0]["data"]) / 2

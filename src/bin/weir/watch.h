@@ -31,9 +31,9 @@ void watch_close(struct watch *watch);
  */
 int watch_filter(json_t *request, const char *text);
 
-/* weird's answer: {pid, cycles_per_second, sites: [{function, file, line}], reasons: [{name, text,
- * severity, linux}], stages: [{stage, linux, direction}], ports: [{name, ifindex, mtu, loop}],
- * fates: [names], tcp_states: [names]}. The watch's. */
+/* weird's answer: {pid, filter: how it is run, cycles_per_second, sites: [{function, file, line}],
+ * reasons: [{name, text, severity, linux}], stages: [{stage, linux, direction}], ports: [{name,
+ * ifindex, mtu, loop}], fates: [names], tcp_states: [names]}. The watch's. */
 const json_t *watch_about(const struct watch *watch);
 
 /* The descriptor of the connection: readable when weird has ended. */

@@ -274,10 +274,11 @@ static void counts(const struct capture *c)
 
 static void counts_json(const struct capture *c)
 {
-	cli_print_json(json_pack("{s:I, s:I, s:I, s:I}", "captured", (json_int_t)c->captured,
-				 "received_by_filter", (json_int_t)watch_wanted(c->watch), "lost",
-				 (json_int_t)watch_lost(c->watch), "without_header",
-				 (json_int_t)c->headless));
+	cli_print_json(json_pack(
+		"{s:s, s:I, s:I, s:I, s:I}", "filter", cli_string(watch_about(c->watch), "filter"),
+		"captured", (json_int_t)c->captured, "received_by_filter",
+		(json_int_t)watch_wanted(c->watch), "lost", (json_int_t)watch_lost(c->watch),
+		"without_header", (json_int_t)c->headless));
 }
 
 /* How many, once a second, where somebody looks and nothing else is printed. */

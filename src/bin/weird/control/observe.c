@@ -251,13 +251,13 @@ static json_t *tcp_states_list(void)
 	return list;
 }
 
-static json_t *about(const struct engine *engine)
+static json_t *about(const struct engine *engine, const struct observer *o)
 {
-	return json_pack("{s:b, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "pid",
-			 (int)getpid(), "cycles_per_second", (json_int_t)rte_get_tsc_hz(), "sites",
-			 sites_list(), "reasons", reasons_list(), "stages", stages_list(), "ports",
-			 ports_list(engine), "fates", fates_list(), "tcp_states",
-			 tcp_states_list());
+	return json_pack("{s:b, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "ok", 1, "pid",
+			 (int)getpid(), "filter", observer_filter_how(o), "cycles_per_second",
+			 (json_int_t)rte_get_tsc_hz(), "sites", sites_list(), "reasons",
+			 reasons_list(), "stages", stages_list(), "ports", ports_list(engine),
+			 "fates", fates_list(), "tcp_states", tcp_states_list());
 }
 
 /* ---- life ---- */
@@ -294,7 +294,7 @@ static json_t *begin(struct engine *engine, const struct observer_spec *spec)
 	seen->held.end = observed_end;
 	observer_start(seen->o);
 	control_hold(&seen->held);
-	return about(engine);
+	return about(engine, seen->o);
 }
 
 json_t *control_observe(struct engine *engine, const json_t *request)
