@@ -16,6 +16,7 @@ tcp_segments.c and tcp_connections.c measure weir's TCP alone, in this process's
 network: there is no kernel's figure beside theirs. tcp_bulk_fault is one stream over a TAP behind a
 fault link that loses nothing, 1500 bytes a packet, no offloads: weir sends, the kernel receives.
 kernel_drops.py measures what `weir dropwatch --kernel` adds to each of the kernel's drops.
+redis_get_traced is redis_get while `weir trace` follows another flow, beside it without one.
 """
 import argparse
 import json
@@ -34,7 +35,8 @@ import kernel_drops
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 HIGHER = {"redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close", "tcp_bulk",
-          "tcp_bulk_fault", "tcp_conn_per_s", "busy_alone", "busy_beside_idle", "accept_rate"}
+          "tcp_bulk_fault", "tcp_conn_per_s", "busy_alone", "busy_beside_idle", "accept_rate",
+          "redis_get_untraced", "redis_get_traced"}
 UNITS = {"redis_get": "requests/s", "redis_set": "requests/s", "redis_get_p16": "requests/s",
          "nginx_keepalive": "requests/s", "nginx_close": "requests/s", "tcp_bulk": "Gbit/s",
          "tcp_rtt_p50": "us", "tcp_rtt_p99": "us", "udp_rtt_p50": "us", "udp_rtt_p99": "us",
@@ -43,11 +45,13 @@ UNITS = {"redis_get": "requests/s", "redis_set": "requests/s", "redis_get_p16": 
          "tcp_tx_segment_ns": "ns", "call_send_ns": "ns", "call_recv_ns": "ns",
          "call_epoll_wait_ns": "ns", "call_epoll_wait_idle_ns": "ns",
          "busy_alone": "round trips/s", "busy_beside_idle": "round trips/s",
-         "accept_rate": "1/s"}
+         "accept_rate": "1/s", "redis_get_untraced": "requests/s",
+         "redis_get_traced": "requests/s"}
 ORDER = ["redis_get", "redis_set", "redis_get_p16", "nginx_keepalive", "nginx_close",
          "tcp_rtt_p50", "tcp_rtt_p99", "udp_rtt_p50", "udp_rtt_p99", "tcp_bulk", "idle_cpu",
          "tcp_bulk_fault", "call_send_ns", "call_recv_ns", "call_epoll_wait_ns",
-         "call_epoll_wait_idle_ns", "busy_alone", "busy_beside_idle", "accept_rate"]
+         "call_epoll_wait_idle_ns", "busy_alone", "busy_beside_idle", "accept_rate",
+         "redis_get_untraced", "redis_get_traced"]
 TCP_ALONE = [("tcp_segments", [], ["tcp_rx_segment_ns", "tcp_rx_ack_ns", "tcp_tx_segment_ns"]),
              ("tcp_connections", ["rate"], ["tcp_conn_per_s"]),
              ("tcp_connections", ["idle", "1000000"], ["tcp_idle_conn_bytes"])]
@@ -86,6 +90,7 @@ class Bench:
         self.samples = {}
         self.skipped = []
         self.failed = False
+        self.trace_first = False
 
     # -- processes ---------------------------------------------------------------------------
 
@@ -158,6 +163,27 @@ class Bench:
             return {"redis_get": self.redis_rate(side, n, "-t", "get"),
                     "redis_set": self.redis_rate(side, n, "-t", "set"),
                     "redis_get_p16": self.redis_rate(side, n * 10, "-t", "get", "-P", "16")}
+        finally:
+            self.stop(server)
+
+    def traced(self, side):
+        """What it costs others that one flow is traced: with and without, in turn."""
+        server = self.redis_server(side)
+        n = int(50000 * self.options.seconds)
+        rates = {}
+        self.trace_first = not self.trace_first
+        try:
+            for on in (self.trace_first, not self.trace_first):
+                trace = self.start(Side("kernel"), [self.weir[0], "--instance", "bench", "trace",
+                                                    "udp port 9"]) if on else None
+                rates["redis_get_traced" if on else "redis_get_untraced"] = self.redis_rate(
+                    side, n, "-t", "get")
+                if trace:
+                    self.stop(trace, signal.SIGINT)
+                    with open(trace.log, encoding="utf-8") as log:
+                        if "0 packets, 0 records lost" not in log.read():
+                            raise Failed("the trace saw packets of others, or did not run")
+            return rates
         finally:
             self.stop(server)
 
@@ -331,7 +357,7 @@ http {
         self.weir = [weir, "--instance", "bench", "run", "--"]
 
     def sides(self, kind):
-        if kind == "bulk_fault":
+        if kind in ("bulk_fault", "traced"):
             return [Side("weir", self.weir)]
         kernel = [Side("kernel"), Side("kernel, one core", cores="0")]
         if kind in ("tcp", "udp"):
@@ -366,6 +392,7 @@ http {
         self.measure("idle", self.idle, ORDER[10:11])
         self.measure("bulk_fault", self.bulk_fault, ORDER[11:12])
         self.measure("calls", self.calls, ORDER[12:19])
+        self.measure("traced", self.traced, ORDER[19:21])
         self.stop(self.weird)
         return [self.summary(name) for name in ORDER if name in self.samples] + \
             self.tcp_alone() + kernel_drops.rows(self, Side("kernel"), Failed)
@@ -433,7 +460,8 @@ def main():
     print("\nwritten to %s; every kernel case is in it" % path)
     for text in bench.skipped:
         print("! " + text.splitlines()[0])
-    one_sided = {name for _, _, names in TCP_ALONE for name in names} | {"tcp_bulk_fault"}
+    one_sided = {name for _, _, names in TCP_ALONE for name in names} | {
+        "tcp_bulk_fault", "redis_get_untraced", "redis_get_traced"}
     lame = [row for row in rows if not row["weir"] or
             (row["ratio"] is None and row["name"] not in one_sided)]
     return 1 if lame or bench.failed or not rows else 0

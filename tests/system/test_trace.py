@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""weir trace: packets of real programs are followed, only those that were asked for, to the ends that
-the ledger counts."""
+"""weir trace: packets of real programs are followed, only those that were asked for, to the ends
+that the ledger counts."""
 import json
 import os
 import signal
@@ -64,8 +64,8 @@ def stages(packet):
 
 
 def curl(path=""):
-    subprocess.run(["curl", "-sS", "-f", "-m", "20", "-o", "/dev/null", f"http://{WEIR_ADDR}/{path}"],
-                   timeout=30, check=True)
+    subprocess.run(["curl", "-sS", "-f", "-m", "20", "-o", "/dev/null",
+                    f"http://{WEIR_ADDR}/{path}"], timeout=30, check=True)
 
 
 def fates(ledger):
@@ -130,7 +130,8 @@ def test_what_is_said_of_a_request(weir):
     assert {"SOCKET", "TCP_SEND", "TCP_WINDOW", "ROUTE"} <= set(notes(answer[0]))
     assert answer[0]["fate_text"] == "transmitted on weir0"
     for p in packets:
-        assert abs(sum(e["after_us"] for e in p["events"]) - p["total_us"]) < 0.01 * len(p["events"])
+        steps = [e["after_us"] for e in p["events"]]
+        assert abs(sum(steps) - p["total_us"]) < 0.01 * len(steps)
 
 
 def test_others_leave_no_record(weir):
@@ -194,7 +195,7 @@ def test_fragments(weir):
 
 
 def test_dropped(weir):
-    """Nobody listens: the drop with its place and advice, the answer that was sent, --drops-only."""
+    """Nobody listens: the drop with its place and advice, the answer to it, --drops-only."""
     all_of_it = Trace(weir, "--json", "udp or icmp")
     drops = Trace(weir, "--json", "--drops-only", "udp")
     before = fates(weir.ledger())
@@ -258,8 +259,8 @@ def test_small_ring_under_load(weir):
     weir.redis()
     trace = Trace(weir, "--json", "--ring", "262144", "--open", "64", "tcp port 6379")
     trace.program.child.send_signal(signal.SIGSTOP)
-    bench = weir.on_kernel("redis-benchmark", "-h", WEIR_ADDR, "-n", "20000", "-c", "20", "-q", "-t",
-                           "get")
+    bench = weir.on_kernel("redis-benchmark", "-h", WEIR_ADDR, "-n", "20000", "-c", "20", "-q",
+                           "-t", "get")
     bench.done(60)
     trace.program.child.send_signal(signal.SIGCONT)
     wait_until(lambda: trace.packets(), "packets")

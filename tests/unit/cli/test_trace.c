@@ -25,17 +25,21 @@ static struct trace_store *store;
 
 static const char about_text[] =
 	"{\"cycles_per_second\": 1000000000,"
-	" \"stages\": [{\"stage\": \"port-rx\", \"linux\": \"napi_poll\", \"direction\": \"receive\"},"
+	" \"stages\": [{\"stage\": \"port-rx\", \"linux\": \"napi_poll\","
+	" \"direction\": \"receive\"},"
 	" {\"stage\": \"tcp-input\", \"linux\": \"tcp_v4_rcv\", \"direction\": \"receive\"},"
-	" {\"stage\": \"sock-deliver\", \"linux\": \"sock_def_readable\", \"direction\": \"receive\"},"
+	" {\"stage\": \"sock-deliver\", \"linux\": \"sock_def_readable\","
+	" \"direction\": \"receive\"},"
 	" {\"stage\": \"sock-send\", \"linux\": \"sock_sendmsg\", \"direction\": \"send\"},"
 	" {\"stage\": \"ip4-output\", \"linux\": \"ip_queue_xmit\", \"direction\": \"send\"},"
 	" {\"stage\": \"port-tx\", \"linux\": \"dev_queue_xmit\", \"direction\": \"send\"}],"
 	" \"fates\": [\"delivered\", \"transmitted\", \"forwarded\", \"absorbed\"],"
 	" \"tcp_states\": [\"UNCONN\", \"LISTEN\", \"ESTAB\"],"
-	" \"reasons\": [{\"name\": \"NOT_SPECIFIED\", \"text\": \"no reason\", \"severity\": \"bug\"},"
+	" \"reasons\": [{\"name\": \"NOT_SPECIFIED\", \"text\": \"no reason\","
+	" \"severity\": \"bug\"},"
 	" {\"name\": \"NO_SOCKET\", \"text\": \"no socket wants it\", \"severity\": \"info\"}],"
-	" \"sites\": [{\"function\": \"udp_input_one\", \"file\": \"src/inet/udp_in.c\", \"line\": 99}],"
+	" \"sites\": [{\"function\": \"udp_input_one\", \"file\": \"src/inet/udp_in.c\","
+	" \"line\": 99}],"
 	" \"ports\": [{\"name\": \"lo\", \"ifindex\": 1}, {\"name\": \"weir0\", \"ifindex\": 2}]}";
 
 /* 198.18.0.1:50312 > 198.18.0.2:80, TCP SYN. */
