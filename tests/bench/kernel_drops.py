@@ -8,8 +8,8 @@ What is measured with nothing attached, before and behind each tool, is taken of
 
   dropwatch_kernel_count_ns    counts: weir; bpftrace, a count for each place in a map; perf record
   dropwatch_kernel_filter_ns   the same with a packet filter, which the others do not have
-  dropwatch_kernel_packet_ns   weir: each drop as a packet, as far as its queue (10,000) goes; perf
-                               record: a record of 36 bytes for each, without the packet
+  dropwatch_kernel_packet_ns   weir: each drop with its packet (60 bytes), all of them in the queue;
+                               perf record: a record for each, without the packet
   dropwatch_kernel_stack_ns    counts by stack; perf record -g
 """
 import json
@@ -36,7 +36,7 @@ def tools(weir, out):
     return {
         NAMES[0]: [("weir", ours)] + counting,
         NAMES[1]: [("weir", ours + ["--filter", "ether proto 0x88b5"])] + counting,
-        NAMES[2]: [("weir", ours + ["--packet", "--queue", "10000"]), ("perf record", perf)],
+        NAMES[2]: [("weir", ours + ["--packet", "--queue", "250000", "--trunc", "64"]), ("perf record", perf)],
         NAMES[3]: [("weir", ours + ["--stack"]), ("perf record -g", perf + ["-g"])],
     }
 
