@@ -153,8 +153,35 @@ static void top_row(struct cli_table *t, const struct tally_entry *entry)
 		cli_table_cell(t, "%s:%" PRIu32, event->file, event->line);
 	else
 		cli_table_cell(t, "-");
-	cli_table_cell(t, "%s", event->program ? event->program : "-");
+	cli_table_cell(t, "%s",
+		       event->netns	? event->netns
+		       : event->program ? event->program
+					: "-");
 	cli_table_cell(t, "%s", event->meaning ? event->meaning : "");
+}
+
+/* Of several places with one reason, the advice once. */
+static bool advised_before(const struct tally *t, size_t index)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (strcmp(t->entries[i].event.reason, t->entries[index].event.reason) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void top_advice(FILE *to, const struct tally *t, unsigned int top)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < t->count && i < top; i++) {
+		const struct drop_event *event = &t->entries[i].event;
+
+		if (!event->advice || advised_before(t, i))
+			continue;
+		fprintf(to, "%s  %s: %s\n", first ? "\n" : "", event->reason, event->advice);
+		first = false;
+	}
 }
 
 static void top_rest(FILE *to, const struct tally *t, unsigned int top)
@@ -172,8 +199,11 @@ static void top_rest(FILE *to, const struct tally *t, unsigned int top)
 void print_top(FILE *to, const struct tally *t, const struct drop_stats *stats, unsigned int top,
 	       double seconds)
 {
-	static const char *const heads[] = { "count",  "reason",  "place",
-					     "source", "program", "meaning" };
+	/* The kernel's drops have a namespace, weir's a program. */
+	bool netns = t->count && t->entries[0].event.netns;
+	const char *const heads[] = {
+		"count", "reason", "place", "source", netns ? "netns" : "program", "meaning"
+	};
 	struct cli_table *table;
 	char text[CLI_NUMBER_BYTES];
 
@@ -189,10 +219,5 @@ void print_top(FILE *to, const struct tally *t, const struct drop_stats *stats, 
 		top_row(table, &t->entries[i]);
 	cli_table_print(table, to);
 	top_rest(to, t, top);
-	for (size_t i = 0; i < t->count && i < top; i++) {
-		const struct drop_event *event = &t->entries[i].event;
-
-		if (event->advice)
-			fprintf(to, "%s  %s: %s\n", i ? "" : "\n", event->reason, event->advice);
-	}
+	top_advice(to, t, top);
 }
