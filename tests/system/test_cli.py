@@ -162,7 +162,8 @@ def test_another_users_folder(net, folder, name):
     path = os.path.join(folder, name)
     os.makedirs(path)
     shutil.chown(path, "nobody")
-    args = ("--rundir", os.path.join(folder, "run"), "--instance", "blue", "--port", "nosuch,name=x")
+    args = ("--rundir", os.path.join(folder, "run"), "--instance", "blue",
+            "--port", "nosuch,name=x")
     out = weird_command(*args)
     assert out.returncode == 1
     assert path + " belongs to another user (nobody, " in out.stderr, out.stderr
