@@ -184,7 +184,8 @@ static inline enum fate fate_of(const struct pkt *p, enum fate fate)
 
 static inline void ledger_fate(struct ledger *l, const struct pkt *p, enum fate fate, uint64_t n)
 {
-	l->fate[fate_of(p, fate)] += n;
+	if (LEDGER_ON)
+		l->fate[fate_of(p, fate)] += n;
 }
 
 static inline void ledger_end(struct worker *w, const struct pkt *p, enum fate fate)
@@ -220,7 +221,7 @@ void pkt_sent_undo(struct worker *w, const struct pkt *p)
 
 void pkt_steered_out(struct worker *w, struct pkt *p)
 {
-	w->ledger.steered_out++;
+	w->ledger.steered_out += LEDGER_ON;
 	pkt_free(w, p);
 }
 
@@ -228,13 +229,13 @@ void pkt_steered_in(struct worker *w, struct pkt *p)
 {
 	memset(&p->path, 0, PKT_PRIV_BYTES);
 	p->l2 = p->l3 = p->l4 = p->l7 = p->mbuf.data_off;
-	w->ledger.steered_in++;
+	w->ledger.steered_in += LEDGER_ON;
 }
 
 void pkt_reborn(struct worker *w, struct pkt *p)
 {
-	w->ledger.fate[FATE_ABSORBED]++;
-	w->ledger.originated++;
+	w->ledger.fate[FATE_ABSORBED] += LEDGER_ON;
+	w->ledger.originated += LEDGER_ON;
 	if (unlikely(p->followed))
 		watch_end_followed(w, p, FATE_ABSORBED);
 	p->followed = 0;
@@ -247,7 +248,8 @@ void pkt_reborn(struct worker *w, struct pkt *p)
 	p->stamp_ns = w->now_ns;
 }
 
-static void ledger_record(struct worker *w, const struct pkt *p, uint16_t reason, uint32_t site)
+static inline void ledger_record(struct worker *w, const struct pkt *p, uint16_t reason,
+				 uint32_t site)
 {
 	struct ledger *l = &w->ledger;
 	struct drop_record *r = &l->recent[l->recent_total++ % LEDGER_RECENT];
@@ -268,13 +270,10 @@ static void ledger_record(struct worker *w, const struct pkt *p, uint16_t reason
 	}
 }
 
-void pkt_drop_at(struct worker *w, struct pkt *p, uint16_t reason, const struct drop_site *site)
+static inline void ledger_drop(struct worker *w, struct pkt *p, uint16_t reason, uint32_t index)
 {
 	struct ledger *l = &w->ledger;
-	uint32_t index = (uint32_t)(site - __start_weir_drop_sites);
 
-	if (unlikely(reason >= DROP_REASON_MAX))
-		reason = DROP_NOT_SPECIFIED;
 	l->dropped++;
 	l->stage[p->stage < STAGE_MAX ? p->stage : 0].drops++;
 	if (likely(index < l->site_count)) {
@@ -282,6 +281,16 @@ void pkt_drop_at(struct worker *w, struct pkt *p, uint16_t reason, const struct 
 		l->drop_paths[index] |= p->path;
 	}
 	ledger_record(w, p, reason, index);
+}
+
+void pkt_drop_at(struct worker *w, struct pkt *p, uint16_t reason, const struct drop_site *site)
+{
+	uint32_t index = (uint32_t)(site - __start_weir_drop_sites);
+
+	if (unlikely(reason >= DROP_REASON_MAX))
+		reason = DROP_NOT_SPECIFIED;
+	if (LEDGER_ON)
+		ledger_drop(w, p, reason, index);
 	if (unlikely(w->watched & WATCH_DROPS))
 		watch_drop(w, p, reason, index, __builtin_return_address(0));
 	pkt_free(w, p);

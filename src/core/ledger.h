@@ -25,6 +25,13 @@
 
 #include "core/pkt.h"
 
+/* Counting compiled out (-Dledger=false): only to measure what it costs (tests/bench/ledger.py). */
+#ifdef WEIR_NO_LEDGER
+#define LEDGER_ON 0
+#else
+#define LEDGER_ON 1
+#endif
+
 enum drop_reason {
 #define DROP(name, severity, linux, text) DROP_##name,
 #include "core/drop.def"

@@ -55,7 +55,7 @@ struct pkt *pkt_alloc(struct worker *w)
 		return NULL;
 	}
 	pkt_begin(w, p, 0, 0);
-	w->ledger.originated++;
+	w->ledger.originated += LEDGER_ON;
 	return p;
 }
 
@@ -80,7 +80,7 @@ void pkt_entered(struct worker *w, struct pkt **pkts, unsigned int n, uint8_t if
 {
 	for (unsigned int i = 0; i < n; i++)
 		pkt_begin(w, pkts[i], PKT_F_ENTERED, ifindex);
-	w->ledger.entered += n;
+	w->ledger.entered += LEDGER_ON ? n : 0;
 }
 
 /* n segments in a chain, or NULL with none taken. */

@@ -75,6 +75,8 @@ static inline void stage_show(struct worker *w, enum stage stage, unsigned int i
 /* Count n packets and the burst at a stage, and mark each packet's path. */
 static inline void stage_mark(struct worker *w, enum stage stage, struct pkt **pkts, unsigned int n)
 {
+	if (!LEDGER_ON)
+		return;
 	w->ledger.stage[stage].packets += n;
 	w->ledger.stage[stage].bursts++;
 	for (unsigned int i = 0; i < n; i++) {
@@ -99,12 +101,12 @@ static inline void stage_enter_one(struct worker *w, enum stage stage, struct pk
 /* A queue takes n packets, or gives them up. */
 static inline void ledger_hold(struct worker *w, unsigned int n)
 {
-	w->ledger.held += n;
+	w->ledger.held += LEDGER_ON ? n : 0;
 }
 
 static inline void ledger_release(struct worker *w, unsigned int n)
 {
-	w->ledger.held -= n;
+	w->ledger.held -= LEDGER_ON ? n : 0;
 }
 
 #endif
