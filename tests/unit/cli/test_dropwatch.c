@@ -358,9 +358,13 @@ static void the_alert_limit_ends_it(void **state)
 				       "Got a stop message\n");
 	assert_false(session.running);
 	assert_int_equal(fake.stops, 1);
-	/* Another start counts anew. */
+	/* Another start counts anew, and shows nothing of what was cut off. */
 	command_says("start");
 	assert_true(session.running);
+	session.flushed_ns = 0;
+	out_begin();
+	session_turn(&session, 0);
+	assert_string_equal(out_end(), "");
 }
 
 static void details_are_told_once(void **state)

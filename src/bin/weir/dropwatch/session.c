@@ -66,6 +66,9 @@ bool session_start(struct session *s)
 			cli_fail("dropwatch: %s", error);
 		return false;
 	}
+	/* What an alert limit has cut off is of the time before. */
+	for (size_t i = 0; i < s->tally.count; i++)
+		s->tally.entries[i].event.count = 0;
 	s->running = true;
 	s->failed = false;
 	s->alerts = 0;
