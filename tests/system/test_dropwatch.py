@@ -349,6 +349,7 @@ def test_pcap_that_cannot_be_written(weir):
 def test_the_socket_and_the_program(weir):
     program = weir.script(DEAF)
     wait_until(lambda: "bound" in program.log(), "it is bound")
+    drop_udp(weir, 1)  # the kernel knows the neighbour, so that nothing waits and is lost there
 
     def drop():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
