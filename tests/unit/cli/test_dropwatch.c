@@ -153,7 +153,7 @@ static void frames_and_details(void **state)
 static void json_has_what_is_known(void **state)
 {
 	struct drop_event event = { .count = 1, .reason = "NOT_SPECIFIED" };
-	json_t *object = json_drop(&event, false);
+	json_t *object = json_drop(&event, false), *stages;
 
 	assert_int_equal(json_object_size(object), 4);
 	json_decref(object);
@@ -166,6 +166,10 @@ static void json_has_what_is_known(void **state)
 	assert_string_equal(cli_string(object, "head"), "0102030405");
 	assert_int_equal(cli_int(object, "length"), 1514);
 	assert_int_equal(json_array_size(json_object_get(object, "stack")), 2);
+	stages = json_object_get(object, "path");
+	assert_int_equal(json_array_size(stages), 3);
+	assert_string_equal(json_string_value(json_array_get(stages, 0)), "port-rx");
+	assert_string_equal(json_string_value(json_array_get(stages, 2)), "udp-input");
 	json_decref(object);
 }
 

@@ -2,6 +2,7 @@
 /* Drops for programs. What is not known is left out, so that a member is always what it says. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bin/weir/dropwatch/dropwatch.h"
 
@@ -26,6 +27,25 @@ static void set_address(json_t *object, uint64_t address)
 		return;
 	snprintf(text, sizeof(text), "0x%" PRIx64, address);
 	set_text(object, "address", text);
+}
+
+/* An array, as the ledger has it. */
+static void set_path(json_t *object, const char *path)
+{
+	static const char between[] = " > ";
+	json_t *stages;
+
+	if (!path)
+		return;
+	stages = json_array();
+	while (*path) {
+		const char *end = strstr(path, between);
+		size_t len = end ? (size_t)(end - path) : strlen(path);
+
+		json_array_append_new(stages, json_stringn(path, len));
+		path += end ? len + sizeof(between) - 1 : len;
+	}
+	json_object_set_new(object, "path", stages);
 }
 
 static json_t *json_frame(const struct drop_frame *frame)
@@ -90,7 +110,7 @@ json_t *json_drop(const struct drop_event *event, bool packet)
 	set_text(object, "file", event->file);
 	if (event->file)
 		set_number(object, "line", event->line);
-	set_text(object, "path", event->path);
+	set_path(object, event->path);
 	set_text(object, "flow", event->flow);
 	set_text(object, "socket", event->socket);
 	set_text(object, "program", event->program);
