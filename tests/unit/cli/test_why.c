@@ -252,6 +252,20 @@ static void a_device_that_loses_what_it_has(void **state)
 	has_command(the_one(p, "send-lost"), "weir dropwatch --kernel");
 }
 
+static void a_full_arena(void **state)
+{
+	struct pair *p = *state;
+	json_t *drop;
+
+	add_drop(p->after, "NOMEM", 9, "warn");
+	drop = json_array_get(json_object_get(part(p->after, "ledger"), "drops"), 0);
+	json_object_set_new(drop, "function", json_string("dgram_deliver"));
+	add_named(p->after, "parameters", "rmem_default", "8388608");
+	has_command(the_one(p, "program-memory"), "weir sysctl net.core.rmem_default=262144");
+	json_object_set_new(part(p->after, "ledger"), "alloc_failed", json_integer(1));
+	has_command(the_one(p, "packet-buffers"), "weird --packets 1");
+}
+
 static void a_receive_buffer(void **state)
 {
 	struct pair *p = *state;
@@ -408,6 +422,7 @@ int main(void)
 		CASE(a_card_gets_a_worker_more),
 		CASE(a_broken_cable),
 		CASE(a_device_that_loses_what_it_has),
+		CASE(a_full_arena),
 		CASE(a_receive_buffer),
 		CASE(an_accept_queue),
 		CASE(a_path_that_loses),

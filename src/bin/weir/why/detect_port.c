@@ -8,6 +8,7 @@
 #define PACKETS_MAX ((json_int_t)1 << 24)
 #define TXQUEUELEN_MAX 16384
 #define TAP_QUEUE_MAX 65536
+#define RMEM_USUAL 262144
 
 /* How much a loss of a port has grown. */
 static json_int_t loss_grown(const struct why *w, const json_t *port, const char *name)
@@ -41,10 +42,49 @@ static json_int_t count_alloc_failed(const json_t *reading)
 	return cli_int(why_list(reading, "ledger"), "alloc_failed");
 }
 
+/* Packets there were, but no memory of the program's to put one's bytes into. */
+static bool is_arena(const struct why *w, const json_t *finding)
+{
+	const json_t *site;
+	size_t i;
+
+	if (count_alloc_failed(w->after) > count_alloc_failed(w->before))
+		return false;
+	json_array_foreach(json_object_get(finding, "where"), i, site)
+	{
+		if (strcmp(cli_string(site, "function"), "dgram_deliver") == 0)
+			return true;
+	}
+	return false;
+}
+
+static void explain_arena(const struct why *w, json_t *finding)
+{
+	json_int_t now = why_param(w->after, "rmem_default", 0);
+
+	why_say(finding, "name", "program-memory");
+	why_say(finding, "title", "a program has no memory left for its sockets' buffers");
+	why_say(finding, "why",
+		"all buffers of a program and what it forked lie in one arena; each UDP socket "
+		"takes %lld bytes of it when the first datagram comes",
+		(long long)now);
+	why_say(finding, "change",
+		"smaller buffers for sockets opened from now on, then start the program again; or "
+		"a larger arena (weird --sockets)");
+	if (now > RMEM_USUAL)
+		why_add(finding, "commands", "weir sysctl net.core.rmem_default=%d", RMEM_USUAL);
+	else
+		why_add(finding, "commands", "weird --sockets 1048576");
+}
+
 static void explain_pool(const struct why *w, json_t *finding)
 {
 	json_int_t size = cli_int(pool_of(w), "size"), more = more_packets(w);
 
+	if (is_arena(w, finding)) {
+		explain_arena(w, finding);
+		return;
+	}
 	why_say(finding, "title", "weir has no packet buffers left");
 	why_say(finding, "why",
 		"each worker has %lld; %lld packets are in weir's queues now (weir stat: a fault "
