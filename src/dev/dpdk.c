@@ -100,8 +100,8 @@ static bool dpdk_tx_prepare(const struct dpdk *d, struct pkt *p)
 }
 
 /* Send those that are ready; returns how many the device took. */
-static uint16_t dpdk_burst(struct worker *w, const struct dpdk *d, uint16_t queue,
-			   struct pkt **pkts, uint16_t n)
+static uint16_t dpdk_burst(struct worker *w, struct dpdk *d, uint16_t queue, struct pkt **pkts,
+			   uint16_t n)
 {
 	uint16_t sent;
 
@@ -110,6 +110,7 @@ static uint16_t dpdk_burst(struct worker *w, const struct dpdk *d, uint16_t queu
 	sent = rte_eth_tx_burst(d->port_id, queue, (struct rte_mbuf **)pkts, n);
 	for (uint16_t i = sent; i < n; i++)
 		pkt_sent_undo(w, pkts[i]);
+	port_count(&d->queue[queue].tx_packets, sent);
 	return sent;
 }
 

@@ -9,8 +9,8 @@
 #include "dev/driver.h"
 
 struct dpdk_queue {
-	int epoll_fd;			/* readable at an interrupt of this queue, or -1 */
-	uint64_t rx_packets, tx_errors; /* entered; refused, so dropped */
+	int epoll_fd; /* readable at an interrupt of this queue, or -1 */
+	uint64_t rx_packets, tx_packets, tx_errors; /* entered; given; refused, so dropped */
 } __attribute__((aligned(64)));
 
 struct dpdk {

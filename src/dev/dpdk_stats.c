@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a DPDK device counts. Its ipackets are frames that it has received: those that lie in its
+ * What a DPDK device counts, but for packets, which we count ourselves: some forget when their peer
+ * goes (memif). Its ipackets are frames that it has received: those that lie in its
  * ring yet are the difference to what we took. CRC errors are part of its errors, by a name that
  * differs from driver to driver.
  */
@@ -62,12 +63,12 @@ void dpdk_stats(struct port *port, struct port_stats *stats)
 		port->up = link.link_status;
 	for (uint16_t q = 0; q < port->queues; q++) {
 		stats->rx_packets += port_counted(&d->queue[q].rx_packets);
+		stats->tx_packets += port_counted(&d->queue[q].tx_packets);
 		stats->tx_errors += port_counted(&d->queue[q].tx_errors);
 	}
 	if (rte_eth_stats_get(d->port_id, &s))
 		return;
 	stats->rx_bytes = s.ibytes;
-	stats->tx_packets = s.opackets;
 	stats->tx_bytes = s.obytes;
 	stats->rx_missed = s.imissed;
 	if (s.ierrors)

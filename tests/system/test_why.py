@@ -178,6 +178,7 @@ while True:
     seen = look(weir, load)
     assert "net_memif" in seen["send-ring"]["title"]
     follow_until_gone(weir, "send-ring", load, r"^weir .*port set net_memif\S* txqueuelen \d+$")
+    end(there)  # while it has somebody to send to
 
 
 def test_port_down(weir):
