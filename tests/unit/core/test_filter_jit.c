@@ -350,21 +350,23 @@ static void measure(void)
 		struct bpf_program program = compile(some[i], DLT_EN10MB);
 		const struct sock_filter *f = (const struct sock_filter *)program.bf_insns;
 		struct filter_jit jit;
-		uint64_t ns[2];
+		uint64_t ns[2], sums[2];
 
 		assert_true(filter_jit_make(&jit, f, program.bf_len));
 		for (int how = 0; how < 2; how++) {
 			struct timespec a, b;
-			volatile uint32_t sum = 0;
+			uint64_t sum = 0;
 
 			clock_gettime(CLOCK_MONOTONIC, &a);
 			for (unsigned int n = 0; n < 2000000; n++)
 				sum += how ? filter_jit_run(&jit, packet[n % 64])
 					   : interpreted(f, packet[n % 64]);
 			clock_gettime(CLOCK_MONOTONIC, &b);
+			sums[how] = sum;
 			ns[how] = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u +
 				  (uint64_t)b.tv_nsec - (uint64_t)a.tv_nsec;
 		}
+		assert_int_equal(sums[0], sums[1]);
 		printf("%s: interpreter %.1f ns, machine code %.1f ns\n", some[i],
 		       (double)ns[0] / 2e6, (double)ns[1] / 2e6);
 		filter_jit_free(&jit);
