@@ -29,7 +29,7 @@ static const char *const stage_labels[] = {
 #undef STAGE
 };
 
-_Static_assert(STAGE_MAX <= 32, "a packet's path has one bit a stage");
+_Static_assert(STAGE_MAX <= 30, "one bit a stage: a packet's path, and worker.watched");
 
 const struct drop_reason_info *drop_reason_info(unsigned int reason)
 {

@@ -8,7 +8,7 @@ static void wants_gather(struct worker *w)
 {
 	w->watched = 0;
 	for (const struct watcher *watcher = w->watchers; watcher; watcher = watcher->next)
-		w->watched |= watcher->wants;
+		w->watched |= watcher->wants | (watcher->follows ? WATCH_FOLLOWS : 0);
 }
 
 void watcher_add(struct worker *w, struct watcher *watcher)
@@ -29,12 +29,32 @@ void watcher_del(struct worker *w, struct watcher *watcher)
 	wants_gather(w);
 }
 
+static bool any_followed(struct pkt **pkts, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (pkts[i]->followed)
+			return true;
+	return false;
+}
+
+static void show_followed(struct worker *w, struct watcher *watcher, enum stage stage,
+			  unsigned int ifindex, struct pkt **pkts, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (pkts[i]->followed)
+			watcher->ops->stage(watcher, w, stage, ifindex, &pkts[i], 1);
+}
+
 void watch_stage(struct worker *w, enum stage stage, unsigned int ifindex, struct pkt **pkts,
 		 unsigned int n)
 {
+	if (!(w->watched & 1u << stage) && !any_followed(pkts, n))
+		return;
 	for (struct watcher *watcher = w->watchers; watcher; watcher = watcher->next) {
 		if (watcher->wants & 1u << stage)
 			watcher->ops->stage(watcher, w, stage, ifindex, pkts, n);
+		else if (watcher->follows & 1u << stage)
+			show_followed(w, watcher, stage, ifindex, pkts, n);
 	}
 }
 

@@ -40,7 +40,8 @@ struct watcher_ops {
 struct watcher {
 	struct watcher *next;
 	const struct watcher_ops *ops;
-	uint32_t wants; /* stages (1 << STAGE_*), WATCH_DROPS */
+	uint32_t wants;	  /* stages (1 << STAGE_*), WATCH_DROPS */
+	uint32_t follows; /* stages at which it wants to see followed packets (anybody's) alone */
 };
 
 void watcher_add(struct worker *w, struct watcher *watcher);

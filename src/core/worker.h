@@ -20,7 +20,9 @@ struct sock_layer; /* sock/sock.h: the sockets of this worker */
 struct engine;	   /* engine/engine.h */
 struct watcher;	   /* core/watch.h: who looks at packets that go by */
 
-#define WATCH_DROPS (1u << 31) /* worker.watched, watcher.wants: drops; below: 1 << STAGE_* */
+/* worker.watched, watcher.wants; below: 1 << STAGE_* */
+#define WATCH_DROPS (1u << 31)
+#define WATCH_FOLLOWS (1u << 30) /* watched alone: somebody has watcher.follows */
 
 struct worker {
 	uint64_t now_ns; /* the time of this loop, set by the engine; the only clock there is */
@@ -68,7 +70,7 @@ void watch_stage(struct worker *w, enum stage stage, unsigned int ifindex, struc
 static inline void stage_show(struct worker *w, enum stage stage, unsigned int ifindex,
 			      struct pkt **pkts, unsigned int n)
 {
-	if (__builtin_expect(w->watched & 1u << stage, 0))
+	if (__builtin_expect(w->watched & (1u << stage | WATCH_FOLLOWS), 0))
 		watch_stage(w, stage, ifindex, pkts, n);
 }
 

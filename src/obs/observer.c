@@ -201,11 +201,6 @@ static void see_packet(struct observer_part *part, struct worker *w, const struc
 	record_done(part);
 }
 
-/* Here a packet of ours is made, which has no header yet. */
-#define STAGES_OF_MAKING                                                                           \
-	(1u << STAGE_SOCK_SEND | 1u << STAGE_TCP_OUTPUT | 1u << STAGE_UDP_OUTPUT |                 \
-	 1u << STAGE_ICMP_OUTPUT | 1u << STAGE_IGMP_OUTPUT)
-
 static void early_add(struct observer_part *part, struct pkt *p, enum stage stage)
 {
 	struct observer_early *e = &part->early;
@@ -287,21 +282,35 @@ static void see_to_follow(struct observer_part *part, struct worker *w, struct p
 	see_packet(part, w, p, link, at);
 }
 
+/* Those that are of no concern go by as fast as can be. */
+static void see_all_to_follow(struct observer_part *part, struct worker *w, enum stage stage,
+			      unsigned int ifindex, struct pkt **pkts, unsigned int n)
+{
+	const struct observer *o = part->o;
+	bool makes = STAGES_OF_MAKING & 1u << stage;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct pkt *p = pkts[i];
+
+		if (p->followed & o->bit || makes || asked(o, p, stage))
+			see_to_follow(part, w, p, stage, ifindex ? ifindex : p->ifindex);
+	}
+}
+
 static void see_stage(struct watcher *watcher, struct worker *w, enum stage stage,
 		      unsigned int ifindex, struct pkt **pkts, unsigned int n)
 {
 	struct observer_part *part = (struct observer_part *)watcher;
 
+	if (part->o->follow) {
+		see_all_to_follow(part, w, stage, ifindex, pkts, n);
+		return;
+	}
 	for (unsigned int i = 0; i < n; i++) {
 		struct pkt *p = pkts[i];
 		unsigned int at = ifindex ? ifindex : p->ifindex;
-		enum watch_link link;
+		enum watch_link link = link_of(p, stage);
 
-		if (part->o->follow) {
-			see_to_follow(part, w, p, stage, at);
-			continue;
-		}
-		link = link_of(p, stage);
 		if (wanted(part, w, p, link, at))
 			see_packet(part, w, p, link, at);
 	}

@@ -109,6 +109,7 @@ static struct observer *observer_alloc(const struct observer_spec *spec,
 				       struct worker *const *workers, unsigned int n)
 {
 	struct observer *o = calloc(1, sizeof(*o) + n * sizeof(o->part[0]));
+	uint32_t all; /* stages at which every packet is seen, not only who is followed */
 
 	if (!o)
 		return NULL;
@@ -118,6 +119,7 @@ static struct observer *observer_alloc(const struct observer_spec *spec,
 	o->records = spec->records || spec->follow;
 	o->follow = spec->follow;
 	o->asks = spec->stages & 1u << STAGE_PORT_RX ? spec->stages & STAGES_ASKED : spec->stages;
+	all = spec->follow ? o->asks | STAGES_OF_MAKING : UINT32_MAX;
 	o->snap_bytes = spec->snap_bytes;
 	o->ring_bytes = spec->ring_bytes;
 	o->ports = spec->ports;
@@ -129,8 +131,9 @@ static struct observer *observer_alloc(const struct observer_spec *spec,
 	for (unsigned int i = 0; i < n; i++) {
 		o->part[i].o = o;
 		o->part[i].watcher.ops = &observer_ops;
-		o->part[i].watcher.wants = spec->stages |
+		o->part[i].watcher.wants = (spec->stages & all) |
 					   (spec->drops || spec->follow ? WATCH_DROPS : 0);
+		o->part[i].watcher.follows = spec->stages & ~all;
 	}
 	return o;
 }

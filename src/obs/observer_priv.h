@@ -14,6 +14,11 @@ struct observer_filter {
 	struct filter_jit jit; /* without fn: it is interpreted */
 };
 
+/* At these a packet of ours is made, which has no header yet. */
+#define STAGES_OF_MAKING                                                                           \
+	(1u << STAGE_SOCK_SEND | 1u << STAGE_TCP_OUTPUT | 1u << STAGE_UDP_OUTPUT |                 \
+	 1u << STAGE_ICMP_OUTPUT | 1u << STAGE_IGMP_OUTPUT)
+
 #define OBSERVER_EARLY 4u /* more stages there are not before an IP header */
 
 /*

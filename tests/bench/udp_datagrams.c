@@ -10,19 +10,24 @@
  *
  * and so udp_receive_joined, udp_send_segments.
  *
- *   udp_datagrams [BURSTS]
+ *   udp_datagrams [BURSTS [traced]]
+ *
+ * traced: with an observer that follows another flow (`weir trace 'udp port 9'`), on both sides.
  *
  * One line of JSON: nanoseconds a datagram, received and sent, each way.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <pcap/pcap.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "engine/direct.h"
+#include "obs/observer.h"
 #include "weir.h"
 
 #define BURST 32
@@ -141,8 +146,39 @@ static void measure(struct side *us, struct side *peer, unsigned int bursts, sen
 	ns[1] = (double)received_ns / bursts / BURST;
 }
 
+/* As `weir trace` asks for it. */
+static struct observer *trace_another(struct weir *weir)
+{
+	pcap_t *pcap[2] = { pcap_open_dead(DLT_EN10MB, 65535), pcap_open_dead(DLT_RAW, 65535) };
+	struct bpf_program program[2];
+	struct observer_spec spec = { .stages = (1u << STAGE_MAX) - 1,
+				      .drops = true,
+				      .records = true,
+				      .follow = true,
+				      .snap_bytes = 128,
+				      .ring_bytes = 4u << 20 };
+	struct observer *o;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		MUST(pcap[i]);
+		MUST(pcap_compile(pcap[i], &program[i], "udp port 9", 1, 0) == 0);
+	}
+	spec.ethernet = (const struct sock_filter *)program[0].bf_insns;
+	spec.ethernet_count = program[0].bf_len;
+	spec.ip = (const struct sock_filter *)program[1].bf_insns;
+	spec.ip_count = program[1].bf_len;
+	MUST(observer_new(&spec, &weir->w, 1, &o) == 0);
+	observer_start(o);
+	for (unsigned int i = 0; i < 2; i++) {
+		pcap_freecode(&program[i]);
+		pcap_close(pcap[i]);
+	}
+	return o;
+}
+
 int main(int argc, char **argv)
 {
+	struct observer *traces[2] = { NULL, NULL };
 	unsigned int bursts = argc > 1 ? (unsigned int)atoi(argv[1]) : 2000;
 	double single[2], joined[2];
 	struct side us, peer;
@@ -156,6 +192,10 @@ int main(int argc, char **argv)
 	while (carry(&us, &peer) + carry(&peer, &us))
 		;
 	MUST(weir_recv(peer.weir, peer.fd, &word, sizeof(word), 0) == 0);
+	if (argc > 2) {
+		traces[0] = trace_another(us.weir);
+		traces[1] = trace_another(peer.weir);
+	}
 	measure(&us, &peer, bursts, udp_send_burst, udp_receive, single);
 	MUST(weir_setsockopt(us.weir, us.fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)) == 0);
 	MUST(weir_setsockopt(peer.weir, peer.fd, SOL_UDP, UDP_GRO, &on, sizeof(on)) == 0);
@@ -163,6 +203,10 @@ int main(int argc, char **argv)
 	printf("{\"udp_rx_ns\": %.1f, \"udp_tx_ns\": %.1f, \"udp_rx_joined_ns\": %.1f, "
 	       "\"udp_tx_segments_ns\": %.1f}\n",
 	       single[1], single[0], joined[1], joined[0]);
+	for (unsigned int i = 0; i < 2 && traces[i]; i++) {
+		observer_stop(traces[i]);
+		observer_free(traces[i]);
+	}
 	weir_engine_close(us.weir);
 	weir_engine_close(peer.weir);
 	return 0;
