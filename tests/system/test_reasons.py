@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every reason for dropping that can be provoked from outside, on a running weir: found with the same
-place and count in `weir ledger`, among the last drops, and in `weir dropwatch`, as JSON.
+"""Every reason for dropping that can be provoked from outside, on a running weir: found with the
+same place and count in `weir ledger`, among the last drops, and in `weir dropwatch`, as JSON.
 
 tests/unit/reasons has the rest, and every place; here is what real frames and programs lead to.
 """
