@@ -4,10 +4,10 @@
 
   ledger.py [--rounds N] [--only NAME[,NAME...]] [--json FILE]
 
-forward, drop: packets.c beside this file, in memory, nanoseconds a packet. instructions: of these, and
-of a TCP segment (tcp_segments.c: received, acknowledged, sent), counted by valgrind's callgrind, so
-the same on every machine and in every run. redis_get, redis_set:
-requests a second of redis-benchmark on a weird of the build, both on weir's loopback.
+forward, drop: packets.c beside this file, in memory, nanoseconds a packet. instructions: of these,
+and of bursts of TCP segments (tcp_segments.c), counted by valgrind, so the same in every
+run. redis_get, redis_set: requests a second of redis-benchmark on a weird of the build, both on
+weir's loopback.
 
 Each figure is the median of the rounds, with the least and the most; the cost is of the medians.
 """
@@ -27,7 +27,8 @@ sys.dont_write_bytecode = True
 import build as builder  # noqa: E402
 
 BUILDS = {"on": "build", "off": "build-noledger"}
-TARGETS = ["tests/bench/packets", "tests/bench/tcp_segments", "src/bin/weird", "src/bin/weir", "src/shim/libweir_shim.so"]
+TARGETS = ["tests/bench/packets", "tests/bench/tcp_segments", "src/bin/weird", "src/bin/weir",
+           "src/shim/libweir_shim.so"]
 COUNT, COUNTED = 5000000, 64000
 PORT = "6398"
 
@@ -161,7 +162,8 @@ def main():
             return 1
     rows = [row(name, sides)
             for name, sides in measure(args.only.split(","), args.rounds).items()]
-    print("| what | with the ledger: min, median, max | without | cost |\n| --- | --- | --- | --- |")
+    print("| what | with the ledger: min, median, max | without | cost |\n"
+          "| --- | --- | --- | --- |")
     for r in rows:
         on, off = (", ".join(f"{v:,.1f}" for v in (min(s), m, max(s)))
                    for s, m in ((r["on"], r["on_median"]), (r["off"], r["off_median"])))

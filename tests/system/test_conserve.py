@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Conservation on a running weir: broken frames come in while real programs start and are killed, and
-whenever anybody looks, every packet has an end. tests/conserve has a million such frames.
+"""Conservation on a running weir: broken frames come in while real programs start and are killed,
+and whenever anybody looks, every packet has an end. tests/conserve has a million such frames.
 
 Random choices come from a seed that is printed; WEIR_CONSERVE_SEED repeats a run, and
 WEIR_CONSERVE_SECONDS makes it longer.

@@ -162,25 +162,6 @@ static void holes(struct lab *lab)
 		talk_segment(lab, &t, TCP_F_ACK, t.seq + 2 * i + 1, t.ack, "x", 1);
 }
 
-/* Within the window that was offered, and behind the buffer that there is. */
-static void out_of_order_no_room(struct lab *lab)
-{
-	struct talk t = open_talk(lab, false);
-	struct tcp_pcb *pcb;
-	struct endpoint us = { ipaddr_from_ip4(host_to_be32(US)), host_to_be16(80) };
-	struct endpoint peer = { ipaddr_from_ip4(host_to_be32(PEER)), host_to_be16(t.sport) };
-	uint32_t size, ring;
-
-	say(lab, &t, "x");
-	pcb = tcp_node_pcb(tcp_lookup(lab->w, &us, &peer));
-	size = tcp_public(pcb)->rcv.size_bytes;
-	ring = pcb->rcv_adv;
-	pcb->rcv_adv = pcb->rcv_nxt + 4 * size; /* as if more had been offered */
-	lab_mark(lab);
-	talk_segment(lab, &t, TCP_F_ACK, t.seq + 2 * size, t.ack, "x", 1);
-	pcb->rcv_adv = ring;
-}
-
 static void behind_fin(struct lab *lab)
 {
 	struct talk t = open_talk(lab, false);
@@ -262,9 +243,6 @@ static const struct reason_case cases[] = {
 	{ .name = "segment: too many holes",
 	  .run = holes,
 	  .drops = ONE(TCP_OFO_QUEUE_PRUNE, "out_of_order") },
-	{ .name = "segment: out of order, no room",
-	  .run = out_of_order_no_room,
-	  .drops = ONE(TCP_OVERWINDOW, "out_of_order") },
 	{ .name = "segment: behind the end",
 	  .run = behind_fin,
 	  .drops = ONE(TCP_CLOSE, "tcp_data") },

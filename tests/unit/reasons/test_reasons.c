@@ -25,6 +25,7 @@ static const struct {
 	unsigned int places;
 } explained[] = {
 	{ "arp_send", "42 bytes always fit into a fresh buffer", 1 },
+	{ "out_of_order", "no more is offered than there is room for (tcp_check.c)", 1 },
 	{ "tap_tx", "a TAP needs privileges: tests/unit/dev/test_tap.c, and test_reasons.py", 1 },
 	{ "error_make", "576 bytes always fit into a fresh buffer", 1 },
 	{ "send", "a report of 1,400 bytes and its header always fit into a fresh buffer", 2 },
