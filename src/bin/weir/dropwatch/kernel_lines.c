@@ -91,16 +91,42 @@ void kernel_lines_close(struct kernel_lines *l)
 	free(l);
 }
 
+/* The part of the file that an address is in, where the file has no index of that (clang's). */
+static Dwarf_Die *look_for_unit(Dwfl_Module *module, uint64_t address, Dwarf_Addr *moved)
+{
+	Dwarf_Die *unit = NULL;
+	GElf_Addr low, high;
+
+	dwfl_module_info(module, NULL, &low, &high, NULL, NULL, NULL, NULL);
+	if (address < low || address >= high)
+		return NULL;
+	while ((unit = dwfl_module_nextcu(module, unit, moved))) {
+		if (dwarf_haspc(unit, address - *moved) == 1)
+			return unit;
+	}
+	return NULL;
+}
+
 bool kernel_lines_find(struct kernel_lines *l, uint64_t return_address, const char **file,
 		       uint32_t *line)
 {
-	Dwfl_Line *found;
+	uint64_t address = l ? return_address - l->moved - 1 : 0;
+	Dwarf_Addr moved = 0;
+	Dwarf_Die *unit;
+	Dwarf_Line *found;
 	int number = 0;
 
+	*file = NULL;
+	*line = 0;
 	if (!l)
 		return false;
-	found = dwfl_module_getsrc(l->module, return_address - l->moved - 1);
-	*file = found ? dwfl_lineinfo(found, NULL, &number, NULL, NULL, NULL) : NULL;
+	unit = dwfl_module_addrdie(l->module, address, &moved);
+	if (!unit)
+		unit = look_for_unit(l->module, address, &moved);
+	found = unit ? dwarf_getsrc_die(unit, address - moved) : NULL;
+	if (!found || dwarf_lineno(found, &number))
+		return false;
+	*file = dwarf_linesrc(found, NULL, NULL);
 	*line = (uint32_t)number;
 	return *file;
 }
