@@ -2,7 +2,7 @@
 """What watching the host kernel's drops costs, per drop: `weir dropwatch --kernel` beside perf and
 bpftrace. Part of bench.py.
 
-drops.c sends frames over a veth pair; the kernel drops each on the same CPU, before the send is over.
+drops.c sends frames over a veth pair; the kernel drops each on the same CPU before the send ends.
 What is measured with nothing attached, before and behind each tool, is taken off. In the rows
 "kernel" is the cheapest of the other tools that gives the like:
 
@@ -36,7 +36,8 @@ def tools(weir, out):
     return {
         NAMES[0]: [("weir", ours)] + counting,
         NAMES[1]: [("weir", ours + ["--filter", "ether proto 0x88b5"])] + counting,
-        NAMES[2]: [("weir", ours + ["--packet", "--queue", "250000", "--trunc", "64"]), ("perf record", perf)],
+        NAMES[2]: [("weir", ours + ["--packet", "--queue", "250000", "--trunc", "64"]),
+                   ("perf record", perf)],
         NAMES[3]: [("weir", ours + ["--stack"]), ("perf record -g", perf + ["-g"])],
     }
 

@@ -77,7 +77,8 @@ def icmp(kind=8, wrong_csum=False, **ip):
 
 class Link:
     """A veth pair: "vb" with 198.18.0.2 in the namespace that we are in, and "va" in another, with
-    a name of `ip netns`, from which frames are sent. What the kernel answers is seen there alone."""
+    a name of `ip netns`, from which frames are sent. What the kernel answers is seen there only.
+    """
 
     def __init__(self):
         self.name = f"weirk{os.getpid()}"
