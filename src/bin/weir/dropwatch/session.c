@@ -195,7 +195,8 @@ static void print_missing(const struct session *s)
 		       "could be taken (set queue N makes room, a filter asks for less)\n",
 		       cli_number((json_int_t)s->stats.packets_skipped, text));
 	if (s->stats.lost_events)
-		printf("    %s events were lost on the way here: of them only this number is known\n",
+		printf("    %s events were lost on the way here: of them only this number is "
+		       "known\n",
 		       cli_number((json_int_t)s->stats.lost_events, text));
 }
 
