@@ -48,6 +48,7 @@ class Trace:
     def end(self, how=signal.SIGINT):
         """Its packets, and what it says at the end."""
         if self.program.running():
+            self.weir.check_ledger()  # who has the answer may be ahead of the record of its end
             self.program.child.send_signal(how)
         self.program.wait(20)
         ends = [o for o in self.objects() if "trace" in o]
@@ -272,6 +273,7 @@ def test_small_ring_under_load(weir):
 def test_weird_ends(weir):
     trace = Trace(weir, "--json", "icmp")
     subprocess.run(["ping", "-q", "-c", "1", WEIR_ADDR], check=True, timeout=20)
+    weir.check_ledger()
     weir.cli("stop")
     assert trace.program.wait(20) == 1
     packets, end = trace.end()
