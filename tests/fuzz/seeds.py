@@ -192,12 +192,12 @@ def control_seeds():
                     "stop", "version", "?"):
         for extra in ({}, words):
             yield f"{command}-{len(extra)}", json.dumps({"cmd": command, **extra}).encode() + b"\n"
-    port_80 = "28000000000c00000015000300000800" "3000000000000017" "0600000000040000"
+    ip_only = "280000000c000000" "1500000100080000" "0600000000000400" "0600000000000000"
     for name, extra in (
             ("drops", {"drops": True, "records": True, "reasons": ["NO_SOCKET", "TCP_CSUM"]}),
             ("stages", {"stages": ["port-rx", "tcp-input", "port-tx"], "follow": True,
                         "ports": ["lo"], "snap": 96, "ring": 1 << 18}),
-            ("filter", {"filter": {"ethernet": port_80[:32], "ip": "0600000000000400"}})):
+            ("filter", {"filter": {"ethernet": ip_only, "ip": "0600000000000400"}})):
         yield f"watch-{name}", json.dumps({"cmd": "watch", **extra}).encode() + b"\n"
 
 
