@@ -4,6 +4,7 @@
 WEIR_BUILD names the build folder (default: build). Root is needed: namespaces and TAP ports.
 """
 import os
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,11 @@ import weirtest  # noqa: E402
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 os.environ.pop("WEIR_INSTANCE", None)
 os.environ.pop("WEIR_RUNDIR", None)
+
+# Whoever was started in the background ignores these, and so would all the programs of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config):
