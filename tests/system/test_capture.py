@@ -427,6 +427,20 @@ def test_two_at_once(served):
     assert one == two and len(one) > 20
 
 
+def test_beside_a_script(served):
+    """What a script's shell runs in the background has SIGINT ignored, and is to be ended by it
+    all the same."""
+    for command, options, says in (("capture", (), "packets captured"),
+                                   ("dropwatch", ("--top", "3"), "0 drops")):
+        program = Program(command, ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh",
+                                    *served.argv(command, *options)], served.log_name(command))
+        served.programs.append(program)
+        wait_until(lambda p=program: "listening" in p.log() or "watching" in p.log(),
+                   f"{command} has begun")
+        assert program.end(signal.SIGINT) == 0, program.log()
+        assert says in program.log()
+
+
 def test_what_is_lost_is_told(served):
     """A stopped reader: its ring fills, what finds no room is counted, and traffic goes on."""
     capture = Capture(served, "-i", "weir0", "-w", in_file(served, "x.pcapng"), "-B", "256")

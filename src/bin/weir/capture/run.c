@@ -394,14 +394,15 @@ static void on_signal(int signal)
 
 static void signals(void)
 {
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
+	/* SIGINT also where it is ignored, as a script's shell has it for what runs beside it. */
+	static const int ends[] = { SIGINT, SIGTERM, SIGUSR1 };
 	struct sigaction sa = { .sa_handler = on_signal }, old;
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		/* nohup has its way. */
-		if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(ends[i], &sa, NULL);
-	}
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaction(ends[i], &sa, NULL);
+	/* nohup has its way. */
+	if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 

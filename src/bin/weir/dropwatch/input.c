@@ -29,6 +29,8 @@ int input_open(struct input *in, bool lines)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
+	/* A script's shell has it ignored for what runs beside it, and it would never come. */
+	signal(SIGINT, SIG_DFL);
 	if (sigprocmask(SIG_BLOCK, &signals, NULL))
 		return -errno;
 	in->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
