@@ -3,13 +3,18 @@
  * What is said on ctl.sock: lines of any bytes to the daemon's own commands, of an engine without
  * threads. Every line is answered by one line, a JSON object.
  */
+#include "bin/weird/control/commands.h"
 #include "bin/weird/control/control.h"
 #include "bin/weird/loop.h"
 #include "fuzz_engine.h"
 
 #include <jansson.h>
 
+#define HELD_MAX 16
+
 static struct engine *engine;
+static struct control_held *held[HELD_MAX]; /* by the connections of this input: watches */
+static unsigned int held_count;
 
 /* It would make ports of the machine that fuzzes; what it takes is fuzz_config's. */
 static bool makes_ports(const char *line, size_t len)
@@ -38,6 +43,10 @@ static void ask(const char *line, size_t len)
 	FUZZ_CHECK(json_is_object(reply));
 	json_decref(reply);
 	free(answer);
+	held[held_count] = control_held_take();
+	if (held[held_count])
+		held_count++;
+	FUZZ_CHECK(held_count < HELD_MAX);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -56,6 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (!stop)
 			stop = end;
 		ask(line, (size_t)(stop - line));
+	}
+	while (held_count) {
+		held_count--;
+		held[held_count]->end(held[held_count]);
 	}
 	return 0;
 }

@@ -42,6 +42,9 @@ struct control_held {
 /* For a command: its connection stays, and holds this. Only with an answer that is not an error. */
 void control_hold(struct control_held *held);
 
+/* What the command that was just answered holds, or NULL: the caller's, to end. */
+struct control_held *control_held_take(void);
+
 /* Ports: ports.c. The words for a name that no port has. */
 json_t *control_no_port(const struct engine *engine, const char *name);
 json_t *control_ethtool(struct engine *engine, const json_t *request);

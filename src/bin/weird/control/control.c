@@ -47,6 +47,14 @@ void control_hold(struct control_held *held)
 	held_new = held;
 }
 
+struct control_held *control_held_take(void)
+{
+	struct control_held *held = held_new;
+
+	held_new = NULL;
+	return held;
+}
+
 /* ---- requests ---- */
 
 static json_t *error_object(const char *text)
@@ -186,8 +194,7 @@ static void receive_request(struct connection *c)
 	c->answer = end ? control_answer(control_engine, c->request, (size_t)(end - c->request))
 			: strdup("{\"error\":\"the request is too long\"}\n");
 	c->answer_len = c->answer ? strlen(c->answer) : 0;
-	c->held = held_new;
-	held_new = NULL;
+	c->held = control_held_take();
 	send_answer(c);
 }
 
