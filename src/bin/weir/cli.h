@@ -95,6 +95,16 @@ const char *cli_string(const json_t *object, const char *name);
 /* The words of an array of strings with a separator between, cut to room_bytes; returns text. */
 const char *cli_join(const json_t *array, const char *separator, char *text, size_t room_bytes);
 
+/* A number's decimal digits at the beginning of a word, and what follows them; false where there
+ * are none, or it is more than most. */
+bool cli_digits(const char *text, uint64_t most, uint64_t *value, const char **rest);
+
+/* A word that is a number from least to most, and nothing else. */
+bool cli_unsigned(const char *text, uint64_t least, uint64_t most, uint64_t *value);
+
+/* "10s", "500ms", "2m", "1h", "10" (seconds): 1 to most of the unit. False: it is none. */
+bool cli_duration(const char *text, uint64_t most, uint64_t *ns);
+
 /* A table whose columns are as wide as their widest cell. */
 struct cli_table;
 

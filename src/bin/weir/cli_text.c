@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bin/weir/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,47 @@ const char *cli_colour(enum cli_colour colour)
 	};
 
 	return cli.colour ? codes[colour] : "";
+}
+
+bool cli_digits(const char *text, uint64_t most, uint64_t *value, const char **rest)
+{
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	*rest = end;
+	return !errno && *value <= most;
+}
+
+bool cli_unsigned(const char *text, uint64_t least, uint64_t most, uint64_t *value)
+{
+	const char *rest;
+
+	return cli_digits(text, most, value, &rest) && !*rest && *value >= least;
+}
+
+bool cli_duration(const char *text, uint64_t most, uint64_t *ns)
+{
+	static const struct {
+		const char *name;
+		uint64_t ns;
+	} units[] = { { "", 1000000000u },
+		      { "s", 1000000000u },
+		      { "ms", 1000000u },
+		      { "m", 60000000000u },
+		      { "h", 3600000000000u } };
+	const char *rest;
+	uint64_t n;
+
+	if (!cli_digits(text, most, &n, &rest) || !n)
+		return false;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(rest, units[i].name) == 0)
+			return !__builtin_mul_overflow(n, units[i].ns, ns);
+	}
+	return false;
 }
 
 const char *cli_number(json_int_t value, char text[CLI_NUMBER_BYTES])

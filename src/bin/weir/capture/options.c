@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The words behind `weir capture`: letters as tcpdump's, where it has the option. */
 #include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -9,6 +8,8 @@
 
 #include "bin/weir/capture/capture.h"
 #include "wire/watch_abi.h"
+
+#define DURATION_MAX 1000000u /* of whatever unit */
 
 enum { OPT_INGRESS = 256, OPT_EGRESS, OPT_STAGE, OPT_DROPS, OPT_FOR, OPT_PCAP, OPT_FIX };
 
@@ -31,51 +32,6 @@ static const struct option longs[] = {
 	{ 0 },
 };
 
-/* A number and what follows it; false where there is none, or more than max. */
-static bool number(const char *text, uint64_t max, uint64_t *value, const char **rest)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)text[0]))
-		return false;
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	*rest = end;
-	return !errno && *value <= max;
-}
-
-static bool plain(const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-	const char *rest;
-
-	return number(text, max, value, &rest) && !*rest && *value >= min;
-}
-
-/* "10s", "500ms", "2m", "1h", "10". */
-static bool duration(const char *text, uint64_t *value_ns)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ns;
-	} units[] = { { "", 1000000000u },
-		      { "s", 1000000000u },
-		      { "ms", 1000000u },
-		      { "m", 60000000000u },
-		      { "h", 3600000000000u } };
-	uint64_t n;
-	const char *rest;
-
-	if (!number(text, 1000000, &n, &rest) || !n)
-		return false;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(rest, units[i].unit) == 0) {
-			*value_ns = n * units[i].ns;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* tcpdump's -C: millions of bytes; with k, m or g: KiB, MiB, GiB. */
 static bool file_size(const char *text, uint64_t *bytes)
 {
@@ -83,7 +39,7 @@ static bool file_size(const char *text, uint64_t *bytes)
 	const char *rest, *unit;
 	uint64_t n;
 
-	if (!number(text, 1000000, &n, &rest) || !n)
+	if (!cli_digits(text, 1000000, &n, &rest) || !n)
 		return false;
 	unit = *rest ? strchr(units, tolower((unsigned char)*rest)) : NULL;
 	*bytes = unit ? n << (10 * (unit - units + 1)) : n * 1000000u;
@@ -95,7 +51,7 @@ static bool ring_size(const char *text, uint32_t *bytes)
 {
 	uint64_t n;
 
-	if (!plain(text, 1, WATCH_RING_MAX_BYTES >> 10, &n))
+	if (!cli_unsigned(text, 1, WATCH_RING_MAX_BYTES >> 10, &n))
 		return false;
 	*bytes = WATCH_RING_MIN_BYTES;
 	while (*bytes < n << 10)
@@ -107,7 +63,7 @@ static bool snap(const char *text, uint32_t *bytes)
 {
 	uint64_t n;
 
-	if (!plain(text, 0, CAPTURE_SNAP_DEFAULT, &n))
+	if (!cli_unsigned(text, 0, CAPTURE_SNAP_DEFAULT, &n))
 		return false;
 	*bytes = n ? (uint32_t)n : CAPTURE_SNAP_DEFAULT;
 	return true;
@@ -115,7 +71,7 @@ static bool snap(const char *text, uint32_t *bytes)
 
 static bool count(const char *text, uint64_t *value)
 {
-	return plain(text, 1, UINT64_MAX / 2, value);
+	return cli_unsigned(text, 1, UINT64_MAX / 2, value);
 }
 
 /* "a,b", or one more -i: false where there are too many. */
@@ -135,7 +91,7 @@ static bool file_count(const char *text, unsigned int *value)
 {
 	uint64_t n;
 
-	if (!plain(text, 1, 1000000, &n))
+	if (!cli_unsigned(text, 1, 1000000, &n))
 		return false;
 	*value = (unsigned int)n;
 	return true;
@@ -159,13 +115,14 @@ static const char *with_value(struct capture_options *o, int c)
 			       ? NULL
 			       : "millions of bytes, or with k, m, g behind it KiB, MiB, GiB";
 	case 'G':
-		return plain(optarg, 1, UINT32_MAX, &o->file_s) ? NULL : "seconds";
+		return cli_unsigned(optarg, 1, UINT32_MAX, &o->file_s) ? NULL : "seconds";
 	case 'W':
 		return file_count(optarg, &o->file_nr) ? NULL : "a number of files";
 	case 'B':
 		return ring_size(optarg, &o->ring_bytes) ? NULL : "KiB, at most 65536";
 	case OPT_FOR:
-		return duration(optarg, &o->for_ns) ? NULL : "a time, as 10s, 500ms, 2m";
+		return cli_duration(optarg, DURATION_MAX, &o->for_ns) ? NULL
+								      : "a time, as 10s, 500ms, 2m";
 	default: /* OPT_STAGE */
 		o->stages = optarg;
 		return NULL;

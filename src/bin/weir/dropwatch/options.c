@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,16 +43,6 @@ static const struct option options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
-
-static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	return text[0] >= '0' && text[0] <= '9' && !*end && !errno && *value >= min &&
-	       *value <= max;
-}
 
 /* "10s", "500ms", "2m", "10" (seconds), "0.5s". */
 static bool duration_ms(const char *text, uint64_t *ms)
@@ -107,7 +96,7 @@ static bool take(struct dropwatch_options *o, int c, char *value, const char **w
 		return lookup(value, o);
 	case OPT_TOP:
 		*wanted = "a number from 1 to 10000";
-		if (!number(value, 1, 10000, &n))
+		if (!cli_unsigned(value, 1, 10000, &n))
 			return false;
 		o->top = (unsigned int)n;
 		o->top_given = true;
@@ -138,11 +127,11 @@ static bool take(struct dropwatch_options *o, int c, char *value, const char **w
 		return true;
 	case OPT_LIMIT:
 		*wanted = "a number from 1 on";
-		return number(value, 1, UINT64_MAX, &o->alert_limit);
+		return cli_unsigned(value, 1, UINT64_MAX, &o->alert_limit);
 	case OPT_TRUNC:
 	case OPT_QUEUE:
 		*wanted = "a number";
-		if (!number(value, 0, UINT32_MAX, &n))
+		if (!cli_unsigned(value, 0, UINT32_MAX, &n))
 			return false;
 		if (c == OPT_TRUNC)
 			o->settings.trunc_bytes = (uint32_t)n;

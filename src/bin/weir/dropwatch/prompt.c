@@ -3,7 +3,6 @@
  * The commands behind "dropwatch> ", in dropwatch's words. Unlike there, lines are read while drops
  * are watched, too (so `printf 'start\nstop\n'` ends), and what is not understood is answered.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -117,11 +116,7 @@ static void stack(struct session *s)
 
 static bool number(const char *text, uint64_t max, uint64_t *value)
 {
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && *value <= max)
+	if (cli_unsigned(text, 0, max, value))
 		return true;
 	printf("'%s' is not a number from 0 to %" PRIu64 "\n", text, max);
 	return false;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,44 +24,6 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-/* "10s", "500ms", "2m", "10": seconds. False: it is no time, or none at all. */
-static bool read_time(const char *text, uint64_t *ns)
-{
-	static const struct {
-		const char *name;
-		uint64_t ns;
-	} units[] = { { "", 1000000000u },
-		      { "s", 1000000000u },
-		      { "ms", 1000000u },
-		      { "m", 60000000000u },
-		      { "h", 3600000000000u } };
-	unsigned long long n;
-	char *end;
-
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (end == text || errno || text[0] == '-' || n == 0)
-		return false;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(end, units[i].name) == 0)
-			return !__builtin_mul_overflow((uint64_t)n, units[i].ns, ns);
-	}
-	return false;
-}
-
-static bool read_number(const char *text, uint64_t least, uint64_t most, uint64_t *value)
-{
-	unsigned long long n;
-	char *end;
-
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (end == text || *end || errno || text[0] == '-' || n < least || n > most)
-		return false;
-	*value = n;
-	return true;
-}
-
 /* Of an option that takes a value: false after words. */
 static bool read_value(struct trace_options *o, const struct cli_command *command, int c,
 		       const char *text)
@@ -71,17 +32,17 @@ static bool read_value(struct trace_options *o, const struct cli_command *comman
 
 	switch (c) {
 	case 'n':
-		if (read_number(text, 1, UINT64_MAX, &o->count))
+		if (cli_unsigned(text, 1, UINT64_MAX, &o->count))
 			return true;
 		cli_misuse(command, "'%s' is no number of packets", text);
 		return false;
 	case OPT_FOR:
-		if (read_time(text, &o->for_ns))
+		if (cli_duration(text, UINT64_MAX, &o->for_ns))
 			return true;
 		cli_misuse(command, "'%s' is no time: 10s, 500ms and 2m are", text);
 		return false;
 	case OPT_RING:
-		if (read_number(text, WATCH_RING_MIN_BYTES, WATCH_RING_MAX_BYTES, &n) &&
+		if (cli_unsigned(text, WATCH_RING_MIN_BYTES, WATCH_RING_MAX_BYTES, &n) &&
 		    !(n & (n - 1))) {
 			o->ring_bytes = (uint32_t)n;
 			return true;
@@ -90,7 +51,7 @@ static bool read_value(struct trace_options *o, const struct cli_command *comman
 			   WATCH_RING_MIN_BYTES, WATCH_RING_MAX_BYTES);
 		return false;
 	default:
-		if (read_number(text, 1, OPEN_MAX, &n)) {
+		if (cli_unsigned(text, 1, OPEN_MAX, &n)) {
 			o->open_max = (uint32_t)n;
 			return true;
 		}
